@@ -133,3 +133,70 @@ fn finish(mut hash: u64, tail: &[u8]) -> u64 {
     hash = (hash ^ hash >> 29).wrapping_mul(PRIME_3);
     hash ^ hash >> 32
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn bytes(n: u32) -> Vec<u8> {
+        (0..n).map(|i| (i * i * 31 + i * 7) as u8).collect()
+    }
+
+    #[test]
+    fn published_vectors_with_seed_zero() {
+        assert_eq!(xxh64(b"", 0), 0xef46_db37_51d8_e999);
+        assert_eq!(xxh64(b"a", 0), 0xd24e_c4f1_a98c_6e5b);
+        assert_eq!(xxh64(b"abc", 0), 0x44bc_2cf5_ad77_0999);
+    }
+
+    /// Computed by the reference implementation's Python binding.
+    #[test]
+    fn vectors_of_the_reference_implementation() {
+        #[rustfmt::skip]
+        let vectors: [(u64, u32, u64); 10] = [
+            (0x0, 31, 0xd57d_4f87_5127_a3e3),
+            (0x0, 32, 0x15c2_d980_2b73_abec),
+            (0x0, 100, 0xe31e_7ece_dddd_659d),
+            (0x0, 256, 0xdd55_680c_b688_ff45),
+            (0x0, 4096, 0xb6ec_dac3_d424_569f),
+            (0x9e37_79b1_85eb_ca87, 31, 0x05e6_8e50_291d_d4f5),
+            (0x9e37_79b1_85eb_ca87, 32, 0x102d_23d8_b997_83b4),
+            (0x9e37_79b1_85eb_ca87, 100, 0x14ce_195c_84ce_fadd),
+            (0x9e37_79b1_85eb_ca87, 256, 0x252f_2cfe_bdbb_553e),
+            (0x9e37_79b1_85eb_ca87, 4096, 0x51f1_8231_f77d_75dc),
+        ];
+        for (seed, n, hash) in vectors {
+            assert_eq!(xxh64(&bytes(n), seed), hash, "{n} bytes, seed {seed:#x}");
+        }
+    }
+
+    #[test]
+    fn every_length_and_seed_agrees_with_another_implementation() {
+        let all = bytes(300);
+        for seed in [0, 1, PRIME_1, u64::MAX] {
+            for n in 0..=all.len() {
+                let theirs = twox_hash::XxHash64::oneshot(seed, &all[..n]);
+                assert_eq!(xxh64(&all[..n], seed), theirs, "{n} bytes, seed {seed:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_hash_like_the_whole() {
+        let all = bytes(131);
+        for a in 0..=all.len() {
+            for b in a..=all.len() {
+                let mut pieces = Xxh64::new(7);
+                pieces.update(&all[..a]).update(&all[a..b]).update(&all[b..]);
+                assert_eq!(pieces.finish(), xxh64(&all, 7), "cut at {a} and {b}");
+            }
+        }
+        let mut single = Xxh64::new(7);
+        for (i, byte) in all.iter().enumerate() {
+            assert_eq!(single.finish(), xxh64(&all[..i], 7));
+            single.update(core::slice::from_ref(byte));
+        }
+    }
+}
