@@ -1,0 +1,16 @@
+//! Compiles the `.proto` files without `protoc`.
+
+use std::path::PathBuf;
+use std::{env, error, fs};
+
+use prost::Message;
+
+fn main() -> Result<(), Box<dyn error::Error>> {
+    let files = protox::compile(["chronos/v1/event_store.proto"], ["proto"])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("chronos.v1.bin"), files.encode_to_vec())?;
+    // Payloads and blocks are shared slices of the message they came in, never copies.
+    tonic_prost_build::configure().bytes(".").compile_fds(files)?;
+    println!("cargo:rerun-if-changed=proto");
+    Ok(())
+}
