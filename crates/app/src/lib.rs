@@ -1,0 +1,54 @@
+//! The front door: every surface (gRPC, HTTP, in-process callers) asks here, so that authority, limits, outcome
+//! classes and time travel are decided once.
+//!
+//! ```text
+//! edge ─► App::append ── authorize ─ placement ─ JSON ─► Node::propose ─► Appended
+//!      ─► App::read_* ── authorize ─ barrier ─ as_of → position bound ─► Reader ─► pages
+//!      ─► App::state ─── a Reader folded by a named reducer
+//! ```
+//!
+//! Invariants:
+//!
+//! * a caller sees exactly one of the outcome classes of [`error::Class`]; they are never guessed between;
+//! * `as_of` becomes position bounds once, before the first event is read; the same `as_of` gives the same
+//!   events for ever;
+//! * the tenant comes from the principal, never from a request.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod append;
+mod as_of;
+pub mod authority;
+pub mod error;
+mod json;
+mod merge;
+mod port;
+mod read;
+mod state;
+
+pub use append::{Appended, DURABILITY};
+pub use as_of::{AsOf, Consistency};
+pub use authority::Principal;
+pub use error::{Class, Error, Reason};
+pub use merge::AllReader;
+pub use port::Node;
+pub use read::{AllRequest, EntityRequest, PartitionRequest, Reader, Watermarks};
+pub use state::{Reducer, State, StateRequest};
+
+/// The use cases over one node. Cheap to clone when the node is.
+#[derive(Clone)]
+pub struct App<N> {
+    node: N,
+}
+
+impl<N: Node> App<N> {
+    /// The use cases over `node`.
+    pub const fn new(node: N) -> Self {
+        Self { node }
+    }
+
+    /// The node behind the use cases.
+    pub const fn node(&self) -> &N {
+        &self.node
+    }
+}

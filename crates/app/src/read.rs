@@ -1,0 +1,280 @@
+//! Reads of one entity, one partition, one event; all of them in pages.
+
+use std::time::Duration;
+
+use chronos_block::{Direction, Filter, Range, Recorded};
+use chronos_domain::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
+use chronos_domain::{
+    EntityId, EventId, ForkId, Marks, PartitionId, Position, TenantId, Token, Version, place,
+};
+
+use crate::App;
+use crate::as_of::{AsOf, Consistency};
+use crate::authority::{Action, Principal, authorize};
+use crate::error::Error;
+use crate::port::Node;
+
+/// Which events of one entity.
+#[derive(Clone, Debug)]
+pub struct EntityRequest {
+    /// Whose events.
+    pub entity: EntityId,
+    /// First version to return; the oldest (or, backward, the newest) when absent.
+    pub from: Option<Version>,
+    /// Last version to return, in the direction of the read; to its end when absent.
+    pub to: Option<Version>,
+    /// Which way.
+    pub direction: Direction,
+    /// At most so many events.
+    pub limit: Option<u64>,
+    /// The moment whose past is read.
+    pub as_of: Option<AsOf>,
+    /// Further restrictions.
+    pub filter: Filter,
+    /// How fresh.
+    pub consistency: Consistency,
+    /// On the node's clock.
+    pub deadline: Duration,
+}
+
+/// Which events of one partition.
+#[derive(Clone, Debug)]
+pub struct PartitionRequest {
+    /// Whose events.
+    pub partition: PartitionId,
+    /// First position to return; the oldest (or, backward, the newest) when absent.
+    pub from: Option<Position>,
+    /// Which way.
+    pub direction: Direction,
+    /// At most so many events.
+    pub limit: Option<u64>,
+    /// The moment whose past is read.
+    pub as_of: Option<AsOf>,
+    /// Further restrictions.
+    pub filter: Filter,
+    /// How fresh.
+    pub consistency: Consistency,
+    /// On the node's clock.
+    pub deadline: Duration,
+}
+
+/// Which events of all partitions, in the order of (`recorded_at`, partition, position).
+#[derive(Clone, Debug)]
+pub struct AllRequest {
+    /// Go on after (or, backward, before) these positions.
+    pub from: Option<Token>,
+    /// Which way.
+    pub direction: Direction,
+    /// At most so many events.
+    pub limit: Option<u64>,
+    /// The moment whose past is read.
+    pub as_of: Option<AsOf>,
+    /// Further restrictions.
+    pub filter: Filter,
+    /// How fresh.
+    pub consistency: Consistency,
+    /// On the node's clock.
+    pub deadline: Duration,
+}
+
+/// Each partition's marks, or why it is not served here.
+pub type Watermarks = Vec<(PartitionId, Result<Marks, Error>)>;
+
+/// A read that was opened: its past is fixed, its pages are fetched as they are asked for.
+pub struct Reader<N> {
+    node: N,
+    tenant: TenantId,
+    partition: PartitionId,
+    scope: Scope,
+    filter: Filter,
+    range: Range,
+    left: u64,
+    done: bool,
+}
+
+enum Scope {
+    /// The entity's versions from `first` to `last` that belong to the read, whichever way it goes.
+    Entity {
+        entity: EntityId,
+        first: Version,
+        last: Version,
+    },
+    Partition,
+}
+
+impl<N: Node> Reader<N> {
+    /// The next events, `None` at the end. Never an empty page.
+    ///
+    /// # Errors
+    /// When a stored event cannot be read back unharmed: the read ends there, nothing is left out silently.
+    pub async fn next(&mut self) -> Result<Option<Vec<Recorded>>, Error> {
+        while !self.done && self.left > 0 {
+            let mut events = self.page().await?;
+            events.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+            self.left -= events.len() as u64;
+            if !events.is_empty() {
+                return Ok(Some(events));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn page(&mut self) -> Result<Vec<Recorded>, Error> {
+        let space = (&self.tenant, ForkId::MAIN);
+        let range = self.range;
+        let page = match &self.scope {
+            Scope::Entity { entity, first, last } => {
+                let versions = *first..=*last;
+                let mut page = self.node.entity(self.partition, space, entity.as_str(), range).await?;
+                page.next = page.next.filter(|next| versions.contains(&Version::new(*next)));
+                page.events.retain(|event| versions.contains(&event.version) && self.filter.matches(event));
+                page
+            }
+            Scope::Partition => self.node.scan(self.partition, space, range, &self.filter).await?,
+        };
+        match page.next {
+            Some(next) => self.range.from = next,
+            None => self.done = true,
+        }
+        Ok(page.events)
+    }
+
+    /// The position up to which this read sees its partition.
+    #[must_use]
+    pub const fn bound(&self) -> Position {
+        self.range.bound
+    }
+
+    /// The read's past as a token.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        Token::at(self.partition, self.range.bound)
+    }
+}
+
+impl<N: Node> App<N> {
+    /// Opens a read of one entity.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` when the entity has no event at all; see [`AsOf`] and [`Consistency`] for the others.
+    pub async fn read_entity(
+        &self,
+        principal: &Principal,
+        request: EntityRequest,
+    ) -> Result<Reader<N>, Error> {
+        authorize(principal, Action::Read)?;
+        let partition = place(principal.tenant().as_str(), request.entity.as_str());
+        self.catch_up(partition, &request.consistency, request.deadline).await?;
+        self.known(principal, partition, &request.entity)?;
+        let whose = (principal, partition, &request.entity);
+        let (bound, head) = self.entity_bound(whose, request.as_of.as_ref(), request.deadline).await?;
+        let one = Version::ZERO.next();
+        let (from, first, last) = match request.direction {
+            Direction::Forward => {
+                let from = request.from.map_or(one, |from| from.max(one));
+                (from, from, request.to.map_or(head, |to| to.min(head)))
+            }
+            Direction::Backward => {
+                let from = request.from.map_or(head, |from| from.min(head));
+                (from, request.to.map_or(one, |to| to.max(one)), from)
+            }
+        };
+        Ok(Reader {
+            node: self.node().clone(),
+            tenant: principal.tenant().clone(),
+            partition,
+            scope: Scope::Entity { entity: request.entity, first, last },
+            filter: request.filter,
+            range: page_range(from.get(), bound, request.direction),
+            left: request.limit.unwrap_or(u64::MAX),
+            done: first > last,
+        })
+    }
+
+    /// Opens a read of one partition.
+    ///
+    /// # Errors
+    /// When this node does not serve the partition; see [`AsOf`] and [`Consistency`] for the others.
+    pub async fn read_partition(
+        &self,
+        principal: &Principal,
+        request: PartitionRequest,
+    ) -> Result<Reader<N>, Error> {
+        authorize(principal, Action::Read)?;
+        self.catch_up(request.partition, &request.consistency, request.deadline).await?;
+        let bound = self.bound(request.partition, request.as_of.as_ref(), request.deadline).await?;
+        let from = match request.direction {
+            Direction::Forward => request.from.map_or(1, Position::get).max(1),
+            Direction::Backward => request.from.map_or(u64::MAX, Position::get).min(bound.get()),
+        };
+        Ok(self.partition_reader(
+            principal,
+            request.partition,
+            page_range(from, bound, request.direction),
+            (request.filter, request.limit),
+        ))
+    }
+
+    pub(crate) fn partition_reader(
+        &self,
+        principal: &Principal,
+        partition: PartitionId,
+        range: Range,
+        (filter, limit): (Filter, Option<u64>),
+    ) -> Reader<N> {
+        Reader {
+            node: self.node().clone(),
+            tenant: principal.tenant().clone(),
+            partition,
+            scope: Scope::Partition,
+            filter,
+            done: range.from == 0 || range.bound == Position::ZERO,
+            range,
+            left: limit.unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The event of that id, wherever it lives.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` only when every partition said so; the first refusal when one could not be asked.
+    pub async fn event(&self, principal: &Principal, id: EventId) -> Result<Recorded, Error> {
+        authorize(principal, Action::Read)?;
+        let space = (principal.tenant(), ForkId::MAIN);
+        let mut refusal = None;
+        for partition in PartitionId::all() {
+            match self.node().event(partition, space, id).await {
+                Ok(Some(event)) => return Ok(event),
+                Ok(None) => {}
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        Err(refusal
+            .unwrap_or_else(|| Error::not_found(format!("no event has the id {id}")).with("event_id", id)))
+    }
+
+    /// Every partition's marks, or why it is not served here.
+    ///
+    /// # Errors
+    /// When the principal may not observe.
+    pub fn watermarks(&self, principal: &Principal) -> Result<Watermarks, Error> {
+        authorize(principal, Action::Observe)?;
+        Ok(PartitionId::all().map(|partition| (partition, self.node().marks(partition))).collect())
+    }
+
+    /// Refuses an entity that never had an event.
+    fn known(&self, principal: &Principal, partition: PartitionId, entity: &EntityId) -> Result<(), Error> {
+        let space = (principal.tenant(), ForkId::MAIN);
+        let everything = Position::new(u64::MAX);
+        match self.node().version(partition, space, entity.as_str(), everything)? {
+            Version::ZERO => Err(Error::not_found(format!("entity {entity} has no event"))
+                .with("entity_id", entity)
+                .with("partition", partition)),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) const fn page_range(from: u64, bound: Position, direction: Direction) -> Range {
+    Range { from, bound, direction, events_max: PAGE_EVENTS_MAX, bytes_max: PAGE_BYTES_MAX }
+}
