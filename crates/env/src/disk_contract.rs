@@ -1,4 +1,4 @@
-//! The promises of [`Disk`] and [`File`](crate::File) as runnable checks, for every implementation.
+//! The promises of [`Disk`] and [`File`] as runnable checks, for every implementation.
 //!
 //! Here is what can be seen without a power cut; what durability means is checked where power can be cut, in the
 //! tests of the simulated disk. Each check is one promise, in a directory of its own.

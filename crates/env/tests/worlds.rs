@@ -1,8 +1,11 @@
 //! Both worlds through the public door: lives, crash points, tasks, time, repetition.
 
+use std::cell::RefCell;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use chronos_env::sim::World;
@@ -103,7 +106,12 @@ fn busy_life(seed: u64) -> u64 {
                     env.clock.sleep(Duration::from_micros(dice.below(50))).await;
                     file.write_at(&dice.u64().to_le_bytes(), dice.below(1000))
                         .expect("a healthy disk takes writes");
-                    trace.record("worked", &[number]);
+                    // Unbiased on purpose: tokio's own dice must follow the seed too.
+                    let won = tokio::select! {
+                        () = std::future::ready(()) => 0,
+                        () = std::future::ready(()) => 1,
+                    };
+                    trace.record("worked", &[number, won]);
                 }
             })
         });
@@ -169,7 +177,7 @@ fn a_dedicated_task_may_block_without_holding_anyone_up() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let env = Env::real();
     runtime.block_on(async {
-        let (free, blocked) = std::sync::mpsc::channel::<()>();
+        let (free, blocked) = mpsc::channel::<()>();
         let dropped = Arc::new(AtomicBool::new(false));
         let guard = SetOnDrop(Arc::clone(&dropped));
         let task = env.tasks.dedicated("blocked".to_owned(), async move {
@@ -180,6 +188,65 @@ fn a_dedicated_task_may_block_without_holding_anyone_up() {
         task.await.unwrap();
         assert!(dropped.load(Ordering::SeqCst), "a task resolved while its future still owned something");
     });
+}
+
+thread_local! {
+    /// Dropped when its thread ends, which closes the channel.
+    static UNTIL_THREAD_ENDS: RefCell<Option<mpsc::Sender<()>>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn the_thread_of_a_dedicated_task_ends_with_it_however_it_ends() {
+    let tasks = Env::real().tasks;
+    let (returned, panicked, aborted) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+    let begin = |alive| UNTIL_THREAD_ENDS.set(Some(alive));
+    let _returns = tasks.dedicated("returns".to_owned(), async move { begin(returned.0) });
+    let _panics = tasks.dedicated("panics".to_owned(), async move {
+        begin(panicked.0);
+        panic!("on purpose");
+    });
+    let (running, runs) = mpsc::channel();
+    let endless = tasks.dedicated("endless".to_owned(), async move {
+        begin(aborted.0);
+        running.send(()).expect("the test waits");
+        std::future::pending::<()>().await;
+    });
+    runs.recv().expect("the task says that it runs");
+    endless.abort();
+    for alive in [returned.1, panicked.1, aborted.1] {
+        assert_eq!(alive.recv(), Err(mpsc::RecvError), "a thread sent something");
+    }
+}
+
+/// Run as a child process of the test below; on its own it passes a crash point that nobody armed.
+#[test]
+fn child_that_passes_a_crash_point() {
+    let crash = Env::real().crash;
+    for hit in 1..=3 {
+        println!("hit {hit}");
+        crash.hit("wal.synced");
+    }
+    assert_eq!(crash.hits()["wal.synced"], 3);
+}
+
+#[test]
+fn a_real_process_aborts_at_the_armed_hit() {
+    let child = |order: &str| {
+        let exe = std::env::current_exe().expect("a test has an executable");
+        let mut child = std::process::Command::new(exe);
+        child
+            .args(["child_that_passes_a_crash_point", "--exact", "--nocapture"])
+            .env("CHRONOS_CRASH_AT", order);
+        child.output().expect("the test's own executable runs")
+    };
+    let crashed = child("wal.synced:2");
+    assert_eq!(crashed.status.signal(), Some(6), "not aborted: {crashed:?}");
+    let said = String::from_utf8_lossy(&crashed.stdout).into_owned();
+    assert!(said.contains("hit 2"), "crashed too early: {said}");
+    assert!(!said.contains("hit 3"), "crashed too late: {said}");
+    assert!(child("another.point:1").status.success(), "crashed at a point that was not armed");
+    let refused = child("wal.synced");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("must be name:n"), "accepted: {refused:?}");
 }
 
 struct SetOnDrop(Arc<AtomicBool>);

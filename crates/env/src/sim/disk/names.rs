@@ -237,8 +237,8 @@ impl Names {
         self.pending.push(change);
     }
 
+    /// A directory whose own name was lost takes its files with it: they are in the tree, but no path leads there.
     fn show_durable(&mut self) {
-        self.durable = reachable(&self.durable);
         self.live = self.durable.clone();
         for (path, inode) in self.files() {
             inode.image().path = path;
@@ -278,21 +278,6 @@ fn apply(tree: &mut Tree, change: Change) {
             None => dir.remove(&slot.name),
         };
     }
-}
-
-/// The part of the tree that can be reached from the root: a directory whose own name was lost takes its files
-/// with it.
-fn reachable(tree: &Tree) -> Tree {
-    let mut found = Tree::new();
-    let mut next = vec![ROOT];
-    while let Some(dir) = next.pop() {
-        next.extend(tree[&dir].values().filter_map(|node| match node {
-            Node::Dir(id) => Some(*id),
-            Node::File(_) => None,
-        }));
-        found.insert(dir, tree[&dir].clone());
-    }
-    found
 }
 
 fn files_below(tree: &Tree) -> BTreeMap<PathBuf, Arc<Inode>> {
