@@ -9,8 +9,8 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let files = protox::compile(["chronos/v1/event_store.proto"], ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("chronos.v1.bin"), files.encode_to_vec())?;
-    // Payloads and blocks are shared slices of the message they came in, never copies.
-    tonic_prost_build::configure().bytes(".").compile_fds(files)?;
+    // Payloads and blocks are shared slices of the message they came in, never copies; maps have one order.
+    tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds(files)?;
     println!("cargo:rerun-if-changed=proto");
     Ok(())
 }

@@ -3,17 +3,34 @@
 //! | question | module |
 //! |---|---|
 //! | what do the messages look like? | [`v1`], generated from `proto/chronos/v1/event_store.proto` |
-//! | how does a message become a domain value, and back? | [`convert`] |
+//! | what is asked of an append, and what comes back? | [`append`] |
+//! | what is asked of a read? | [`read`] |
+//! | what is a stored event outside of its block? | [`event`] |
 //! | how does a failure travel? | [`error`] |
 //! | what does an event look like as JSON? | [`json`] |
+//! | how do people write a moment? | [`text`] |
 //!
 //! Invariants:
 //!
 //! * nothing is guessed: an unset `oneof` that means something, an unknown enum value or a malformed name is an
-//!   [`Invalid`](chronos_domain::Invalid) that names the field, for an event also its place in the request;
+//!   [`Invalid`](chronos_domain::Invalid) that names the field, and for an event its place in the request;
 //! * a value that went through the wire and back is the value that was sent.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+pub mod append;
+pub mod error;
+pub mod event;
+pub mod json;
+pub mod node;
+pub mod read;
+pub mod text;
+
+pub use append::Appended;
+pub use error::{Class, Failure};
+pub use event::Event;
+pub use node::{Info, PartitionMarks};
+pub use read::{Consistency, Moment, Reducer};
 
 /// Version 1 of the protocol, as generated.
 #[expect(missing_docs, reason = "every message is documented in the .proto file")]
@@ -23,4 +40,15 @@ pub mod v1 {
 
     /// The encoded descriptors of this package, for server reflection.
     pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/chronos.v1.bin"));
+}
+
+/// A partition as the wire numbers it.
+///
+/// # Errors
+/// [`Invalid`](chronos_domain::Invalid) for a number that no partition has.
+pub fn partition(number: u32) -> Result<chronos_domain::PartitionId, chronos_domain::Invalid> {
+    u8::try_from(number).ok().and_then(chronos_domain::PartitionId::new).ok_or_else(|| {
+        let reason = format!("is {number}; give 0 to {}", chronos_domain::limits::PARTITIONS - 1);
+        chronos_domain::Invalid::new("partition", reason)
+    })
 }

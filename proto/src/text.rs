@@ -1,129 +1,97 @@
-//! Moments as people write them: one reading for every surface (HTTP parameters, flags of the command line).
+//! Moments as people write them, in commands and URLs.
 //!
-//! | text | meaning |
-//! |---|---|
-//! | `1763726400000000` | microseconds since the Unix epoch, UTC |
-//! | `2025-11-21T12:00:00Z`, `2025-11-21T13:00:00.25+01:00` | RFC 3339 |
-//! | `v12` | version 12 of the entity that is read |
-//! | `c1.…` | a token, exactly as an append or a read returned it |
+//! A time is RFC 3339 (`2024-05-01T12:00:00Z`, any offset, up to microseconds), a day (`2024-05-01`, its first
+//! moment in UTC), or what events carry: whole microseconds since the Unix epoch.
 
 use chronos_domain::{Invalid, Timestamp, Token, Version};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
-/// A moment of the past, as text can name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// A time of the wall clock.
-    Time(Timestamp),
-    /// Positions of partitions.
-    Token(Token),
-    /// A version of the one entity that is read.
-    Version(Version),
-}
+pub use crate::read::Moment;
 
-/// What every token's text starts with.
-const TOKEN_PREFIX: &str = "c1.";
+/// Below this a bare number of an `as_of` is an entity version, from here on microseconds. In microseconds it is
+/// March 1973, before which no event was ever recorded; as a version it is out of anyone's reach.
+const FIRST_MICROS: u64 = 100_000_000_000_000;
 
-/// Reads any form of a moment.
+/// Reads a time, a token or an entity version.
 ///
 /// # Errors
-/// [`Invalid`] of the field `as_of`, with the forms there are.
+/// [`Invalid`] with examples of what to write.
 pub fn parse_as_of(text: &str) -> Result<Moment, Invalid> {
-    const FIELD: &str = "as_of";
-    if text.starts_with(TOKEN_PREFIX) {
-        return match Token::parse(text) {
-            Ok(token) => Ok(Moment::Token(token)),
-            Err(error) => Err(Invalid::new(FIELD, format!("is a token that {}", error.reason))),
-        };
+    if text.starts_with("c1.") {
+        let token = Token::parse(text).map_err(|invalid| Invalid::new("as_of", invalid.reason))?;
+        return Ok(Moment::Token(token));
     }
-    if let Some(digits) = text.strip_prefix('v') {
-        return match digits.parse() {
-            Ok(version) => Ok(Moment::Version(Version::new(version))),
-            Err(_) => Err(Invalid::new(FIELD, format!("is {text:?}, which is no version; give for example v12"))),
-        };
+    match text.parse::<u64>() {
+        Ok(version) if version < FIRST_MICROS => Ok(Moment::Version(Version::new(version))),
+        _ => parse_time("as_of", text).map(Moment::Time),
     }
-    let time = parse_time(FIELD, text);
-    time.map(Moment::Time).map_err(|error| Invalid::new(FIELD, format!("{}, a version (v12) or a token", error.reason)))
 }
 
-/// Reads a time: whole microseconds since the Unix epoch, or RFC 3339 with its offset. Digits finer than a
-/// microsecond are cut off.
+/// Reads a time; `field` is what it is called where it stands.
 ///
 /// # Errors
-/// [`Invalid`] of `field`, with the forms there are.
+/// [`Invalid`] with examples of what to write.
 pub fn parse_time(field: &'static str, text: &str) -> Result<Timestamp, Invalid> {
-    if let Ok(micros) = text.parse() {
-        return Ok(Timestamp::new(micros));
-    }
-    match text.parse::<jiff::Timestamp>() {
-        Ok(time) => Ok(Timestamp::new(floor_micros(time))),
-        Err(_) => Err(Invalid::new(
-            field,
-            format!(
-                "is {text:?}, which is no time; give microseconds since the Unix epoch or RFC 3339 such as \
-                 2025-11-21T12:00:00Z"
-            ),
-        )),
-    }
+    const DAY_CHARS: usize = "2024-05-01".len();
+    let micros = match text.parse::<i64>() {
+        Ok(micros) => Some(micros),
+        Err(_) if text.len() == DAY_CHARS => {
+            let day = text.parse::<Date>().ok().and_then(|day| day.to_zoned(TimeZone::UTC).ok());
+            day.map(|start| start.timestamp().as_microsecond())
+        }
+        Err(_) => text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond),
+    };
+    micros.map(Timestamp::new).ok_or_else(|| {
+        let give = "give 2024-05-01T12:00:00Z, 2024-05-01, or microseconds since the Unix epoch";
+        Invalid::new(field, format!("is {text:?}, which is no time; {give}"))
+    })
 }
 
-/// Writes a time as RFC 3339 in UTC with microseconds; as plain microseconds where the calendar does not reach.
+/// RFC 3339 with microseconds, in UTC; the bare number for years that nobody can write.
 #[must_use]
-pub fn format_time(time: Timestamp) -> String {
+pub fn show_time(time: Timestamp) -> String {
     match jiff::Timestamp::from_microsecond(time.get()) {
-        Ok(calendar) => format!("{calendar:.6}"),
+        Ok(t) => format!("{t:.6}"),
         Err(_) => time.to_string(),
     }
-}
-
-/// Before the epoch, too, the cut is towards the past.
-fn floor_micros(time: jiff::Timestamp) -> i64 {
-    i64::try_from(time.as_nanosecond().div_euclid(1000)).expect("the calendar's microseconds fit 64 bits")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn time(text: &str) -> i64 {
-        parse_time("occurred_until", text).unwrap().get()
+    #[test]
+    fn the_ways_to_write_one_moment_agree() {
+        let wanted = Timestamp::new(1_714_521_600_000_000);
+        for text in ["2024-05-01", "2024-05-01T00:00:00Z", "2024-05-01T02:00:00+02:00", "1714521600000000"] {
+            assert_eq!(parse_time("t", text).unwrap(), wanted, "{text}");
+        }
+        assert_eq!(show_time(wanted), "2024-05-01T00:00:00.000000Z");
     }
 
     #[test]
-    fn a_time_is_microseconds_or_rfc_3339() {
-        assert_eq!(time("0"), 0);
-        assert_eq!(time("-1"), -1);
-        assert_eq!(time("1763726400000000"), 1_763_726_400_000_000);
-        assert_eq!(time("2025-11-21T12:00:00Z"), 1_763_726_400_000_000);
-        assert_eq!(time("2025-11-21T13:00:00.25+01:00"), 1_763_726_400_250_000);
-        assert_eq!(time("1970-01-01T00:00:00.0000019Z"), 1);
-        assert_eq!(time("1969-12-31T23:59:59.9999999Z"), -1);
-    }
-
-    #[test]
-    fn what_is_no_time_is_refused_with_the_forms_there_are() {
-        for text in ["", "yesterday", "2025-11-21", "2025-11-21T12:00:00", "1.5", "99999999999999999999"] {
-            let error = parse_time("occurred_until", text).unwrap_err();
-            assert_eq!(error.field, "occurred_until");
-            assert!(error.reason.contains("RFC 3339"), "{text}: {error}");
+    fn what_is_shown_reads_back() {
+        for micros in [0, -1, 1_714_521_600_123_456, i64::MAX, i64::MIN] {
+            let time = Timestamp::new(micros);
+            assert_eq!(parse_time("t", &show_time(time)).unwrap(), time);
         }
     }
 
     #[test]
-    fn an_as_of_is_a_time_a_version_or_a_token() {
-        let token = Token::default();
-        assert_eq!(parse_as_of("7").unwrap(), Moment::Time(Timestamp::new(7)));
-        assert_eq!(parse_as_of("v12").unwrap(), Moment::Version(Version::new(12)));
+    fn versions_times_and_tokens_are_told_apart() {
+        let token = Token::new();
+        assert_eq!(parse_as_of("17").unwrap(), Moment::Version(Version::new(17)));
+        let time = Timestamp::new(1_714_521_600_000_000);
+        assert_eq!(parse_as_of("1714521600000000").unwrap(), Moment::Time(time));
         assert_eq!(parse_as_of(&token.to_string()).unwrap(), Moment::Token(token));
-        for text in ["v", "v-1", "vx", "c1.!", "c1.", "now", ""] {
-            assert_eq!(parse_as_of(text).unwrap_err().field, "as_of", "{text}");
-        }
     }
 
     #[test]
-    fn a_written_time_reads_back() {
-        for micros in [0, -1, 1_763_726_400_000_001, i64::MAX, i64::MIN] {
-            assert_eq!(time(&format_time(Timestamp::new(micros))), micros);
+    fn nonsense_is_refused_with_examples() {
+        for text in ["", "yesterday", "2024-13-01", "2024-05-01T12:00:00", "c1.!!"] {
+            assert_eq!(parse_as_of(text).unwrap_err().field, "as_of", "{text:?}");
         }
-        assert_eq!(format_time(Timestamp::new(1_763_726_400_000_001)), "2025-11-21T12:00:00.000001Z");
+        assert!(parse_time("t", "soon").unwrap_err().to_string().contains("2024-05-01T12:00:00Z"));
     }
 }

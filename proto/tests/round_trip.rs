@@ -1,0 +1,161 @@
+//! What goes through the wire, or through JSON, comes back as it was.
+
+mod any;
+
+use chronos_block::{Compression, Packer, Recorded};
+use chronos_domain::{EventId, PartitionId, Position, TenantId, Timestamp, Version};
+use chronos_proto::json::{self, EventJson, Layout};
+use chronos_proto::{Appended, Consistency, Event, Failure, Moment, Reducer, append, read, v1};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use prost::Message;
+
+/// Through the bytes of a message.
+fn wire<M: Message + Default>(message: &M) -> M {
+    M::decode(message.encode_to_vec().as_slice()).unwrap()
+}
+
+fn never() -> EventId {
+    panic!("every event has an id")
+}
+
+fn object(event: &Event, layout: Layout) -> String {
+    let mut out = Vec::new();
+    json::write(&mut out, event, layout);
+    String::from_utf8(out).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_draft_comes_back(draft in any::draft()) {
+        prop_assert_eq!(append::draft(wire(&v1::NewEvent::from(&draft)), 0, never).unwrap(), draft);
+    }
+
+    #[test]
+    fn an_event_comes_back(event in any::event()) {
+        prop_assert_eq!(Event::try_from(wire(&v1::Event::from(event.clone()))).unwrap(), event);
+    }
+
+    #[test]
+    fn a_stored_event_is_the_same_from_its_block_and_from_the_wire(draft in any::draft()) {
+        let mut packer = Packer::new();
+        packer.push(draft.clone()).unwrap();
+        let recorded = Recorded {
+            block: packer.finish(Compression::None).unwrap(),
+            slot: 0,
+            tenant: TenantId::default_tenant(),
+            partition: PartitionId::new(7).unwrap(),
+            position: Position::new(3),
+            version: Version::new(2),
+            recorded_at: Timestamp::new(1),
+        };
+        let event = Event::try_from(wire(&v1::Event::from(&recorded))).unwrap();
+        prop_assert_eq!(&event.payload, &draft.payload);
+        prop_assert_eq!(event.event_id, draft.event_id);
+        let mut from_block = Vec::new();
+        json::write(&mut from_block, &recorded, Layout::Embedded);
+        prop_assert_eq!(String::from_utf8(from_block).unwrap(), object(&event, Layout::Embedded));
+    }
+
+    #[test]
+    fn an_event_comes_back_from_json_byte_for_byte(event in any::event()) {
+        let text = object(&event, Layout::Embedded);
+        prop_assert_eq!(EventJson::parse(&text).unwrap().into_event().unwrap(), event);
+    }
+
+    #[test]
+    fn a_line_is_one_line_and_means_the_same(event in any::event()) {
+        let text = object(&event, Layout::Line);
+        prop_assert!(!text.contains(['\n', '\r']), "{}", text);
+        let back = EventJson::parse(&text).unwrap().into_event().unwrap();
+        if event.is_json() {
+            let value = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
+            prop_assert_eq!(value(&back.payload), value(&event.payload));
+            if !event.payload.contains(&b'\n') && !event.payload.contains(&b'\r') {
+                prop_assert_eq!(&back.payload, &event.payload);
+            }
+        }
+        prop_assert_eq!(Event { payload: event.payload.clone(), ..back }, event);
+    }
+
+    #[test]
+    fn what_was_exported_can_be_appended(event in any::event()) {
+        let text = object(&event, Layout::Embedded);
+        let draft = EventJson::parse(&text).unwrap().into_draft(never).unwrap();
+        prop_assert_eq!(draft.event_id, event.event_id);
+        prop_assert_eq!(draft.payload, event.payload);
+        prop_assert_eq!(draft.metadata, event.metadata);
+    }
+
+    #[test]
+    fn an_expectation_comes_back(entity in any::entity_id(), expectation in any::expectation()) {
+        let message = wire(&append::expectation_message(&entity, expectation));
+        prop_assert_eq!(append::expectation(&message).unwrap(), (entity, expectation));
+    }
+
+    #[test]
+    fn a_condition_comes_back(condition in any::condition()) {
+        prop_assert_eq!(append::condition(&wire(&v1::Condition::from(&condition))).unwrap(), condition);
+    }
+
+    #[test]
+    fn a_filter_comes_back(filter in any::filter()) {
+        prop_assert_eq!(read::filter(wire(&v1::Filter::from(filter.clone()))).unwrap(), filter);
+    }
+
+    #[test]
+    fn a_moment_and_a_consistency_come_back(moment in any::moment(), consistency in any::consistency()) {
+        prop_assert_eq!(Moment::try_from(wire(&v1::AsOf::from(moment.clone()))).unwrap(), moment);
+        prop_assert_eq!(Consistency::try_from(wire(&v1::Consistency::from(consistency.clone()))).unwrap(), consistency);
+    }
+
+    #[test]
+    fn an_answer_comes_back(first in 1..u64::MAX, versions in vec(1..u64::MAX, 1..20), token in any::token()) {
+        let appended = Appended {
+            partition: PartitionId::new(31).unwrap(),
+            first_position: Position::new(first),
+            versions: versions.into_iter().map(Version::new).collect(),
+            recorded_at: Timestamp::new(-5),
+            deduplicated: true,
+            token,
+            durability: "quorum-fsync".to_owned(),
+        };
+        prop_assert_eq!(Appended::try_from(wire(&v1::AppendResponse::from(appended.clone()))).unwrap(), appended);
+    }
+
+    #[test]
+    fn a_failure_comes_back_from_a_stream_and_from_a_status(failure in any::failure()) {
+        prop_assert_eq!(Failure::try_from(wire(&v1::Failure::from(failure.clone()))).unwrap(), failure.clone());
+        prop_assert_eq!(Failure::from_status(&failure.clone().into_status()), failure);
+    }
+
+    #[test]
+    fn a_plain_request_is_packed_as_it_was_asked(drafts in vec(any::draft(), 1..10), expectation in any::expectation()) {
+        let ids: std::collections::BTreeSet<_> = drafts.iter().map(|draft| draft.event_id).collect();
+        prop_assume!(ids.len() == drafts.len());
+        let request = v1::AppendRequest {
+            events: drafts.iter().map(v1::NewEvent::from).collect(),
+            expectations: vec![append::expectation_message(&drafts[0].entity_id, expectation)],
+            condition: None,
+        };
+        let packed = append::pack(wire(&request), never).unwrap();
+        prop_assert!(packed.event_ids.is_empty());
+        for (i, draft) in drafts.iter().enumerate() {
+            let event = packed.block.event(i);
+            prop_assert_eq!(event.event_id, draft.event_id);
+            prop_assert_eq!(event.entity_id, draft.entity_id.as_str());
+            prop_assert_eq!(event.payload, &draft.payload[..]);
+            prop_assert_eq!(event.occurred_at, draft.occurred_at);
+        }
+    }
+}
+
+#[test]
+fn every_reducer_comes_back_by_name_and_by_number() {
+    for reducer in Reducer::ALL {
+        assert_eq!(Reducer::parse(reducer.as_str()).unwrap(), reducer);
+        assert_eq!(Reducer::from_wire(reducer.to_wire()).unwrap(), reducer);
+    }
+}
