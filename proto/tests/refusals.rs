@@ -1,5 +1,7 @@
 //! What is wrong on the wire is refused by name, and nothing is guessed.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use chronos_domain::{EventId, Invalid, Rejection};
 use chronos_proto::json::EventJson;
 use chronos_proto::{Class, Consistency, Event, Failure, Moment, Reducer, append, error, v1};
@@ -30,7 +32,8 @@ fn packed(events: Vec<v1::NewEvent>) -> Result<append::Packed, Rejection> {
 
 #[test]
 fn a_bad_field_is_named_with_the_place_of_its_event() {
-    let changes: [(&str, fn(&mut v1::NewEvent)); 6] = [
+    type Change = fn(&mut v1::NewEvent);
+    let changes: [(&str, Change); 6] = [
         ("event_id", |event| event.event_id = "7".to_owned()),
         ("entity_id", |event| event.entity_id = String::new()),
         ("entity_id", |event| event.entity_id = "../../etc".to_owned()),
