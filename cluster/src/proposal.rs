@@ -1,0 +1,45 @@
+//! One command on its way into a group's log, and the ways it can fail to get there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_domain::Verdict;
+use chronos_store::Command;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+/// Why a proposal has no verdict.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// The partition does not take commands on this node. Certainly not done.
+    #[error("{0}")]
+    Unavailable(Arc<str>),
+    /// The disk has no room for another log segment. Certainly not done; works again once space is free.
+    #[error("the disk is full: free space in the data directory and retry with the same event ids")]
+    NoSpace,
+    /// The deadline passed before the command was written to the log. Certainly not done.
+    #[error("the deadline passed before the command reached the log")]
+    DeadlinePassed,
+    /// The command was handed to the log and its fate is not known: it may have happened.
+    #[error("{0}; the append may have happened: retry with the same event ids to find out")]
+    Unknown(Arc<str>),
+}
+
+/// What an accepted proposal resolves to.
+pub(crate) type Answer = Result<Verdict, ProposeError>;
+
+/// A command waiting for its group's driver.
+pub(crate) struct Proposal {
+    pub(crate) command: Command,
+    /// On the clock of `env`, since its start; a proposal that is still waiting then is dropped unwritten.
+    pub(crate) deadline: Duration,
+    pub(crate) reply: oneshot::Sender<Answer>,
+    /// Holds this command's share of the node's memory until it is answered.
+    pub(crate) _room: OwnedSemaphorePermit,
+}
+
+impl Proposal {
+    /// Answers the caller. A caller that went away is no concern of the group.
+    pub(crate) fn answer(self, answer: Answer) {
+        let _ = self.reply.send(answer);
+    }
+}
