@@ -1,0 +1,168 @@
+//! One append, tried until it is settled or its time is over.
+
+use chronos_block::Block;
+use chronos_domain::{Batch, EventId};
+use chronos_proto::{Class, Failure};
+
+use crate::client::{Appended, Inner};
+use crate::outcome::{AppendError, NotDone, Rejected, protocol};
+use crate::pace::{Backoff, Deadline, pause};
+use crate::pipe::{Progress, not_sent};
+
+/// Sends the same block until an answer settles it.
+pub(crate) async fn append(
+    client: &Inner,
+    block: &Block,
+    deadline: Deadline,
+) -> Result<Appended, AppendError> {
+    let mut attempts = Attempts::new(block);
+    let mut backoff = Backoff::new(&client.options, attempts.key());
+    loop {
+        let failure = match attempt(client, block, deadline).await {
+            Ok(appended) => return Ok(appended),
+            Err(failure) => failure,
+        };
+        let wait = backoff.next(failure.retry_after_ms);
+        attempts.failed(failure)?;
+        if wait >= deadline.left() {
+            return Err(attempts.give_up());
+        }
+        pause(wait).await;
+    }
+}
+
+async fn attempt(client: &Inner, block: &Block, deadline: Deadline) -> Result<Appended, Failure> {
+    let mut progress = Progress::NotSent;
+    let sending = client.pipe.send(block.bytes().clone(), deadline, &mut progress);
+    let answer = deadline.bound(sending).await;
+    let response = answer.unwrap_or_else(|| Err(timed_out(progress)))?;
+    let appended = chronos_proto::Appended::try_from(response).map_err(|invalid| protocol(&invalid))?;
+    client.seen(&appended.token);
+    Ok(Appended::new(appended, ids(block)))
+}
+
+fn timed_out(progress: Progress) -> Failure {
+    match progress {
+        Progress::NotSent => not_sent("the deadline came before a server could be reached"),
+        Progress::Sent => {
+            Failure::new(Class::Unknown, "DEADLINE_EXCEEDED", "the deadline came before the server's answer")
+        }
+    }
+}
+
+fn ids(block: &Block) -> Vec<EventId> {
+    (0..block.events()).map(|i| block.event_id(i)).collect()
+}
+
+/// What is known after the attempts so far.
+struct Attempts<'a> {
+    block: &'a Block,
+    count: u32,
+    /// Whether any of them may have happened, or may still.
+    doubt: bool,
+    last: Option<Box<Failure>>,
+}
+
+impl<'a> Attempts<'a> {
+    const fn new(block: &'a Block) -> Self {
+        Self { block, count: 0, doubt: false, last: None }
+    }
+
+    fn key(&self) -> EventId {
+        if self.block.events() == 0 { EventId::NIL } else { self.block.event_id(0) }
+    }
+
+    /// Takes in one more failure.
+    ///
+    /// # Errors
+    /// When it settles the request, or another attempt cannot help.
+    fn failed(&mut self, failure: Failure) -> Result<(), AppendError> {
+        self.count += 1;
+        match failure.class {
+            Class::Rejected => return Err(self.rejected(failure)),
+            Class::NotApplied => {}
+            Class::Unknown | Class::Failed => self.doubt = true,
+        }
+        let hopeless = matches!(failure.reason.as_str(), "CORRUPT" | "UNIMPLEMENTED");
+        self.last = Some(Box::new(failure));
+        if hopeless { Err(self.give_up()) } else { Ok(()) }
+    }
+
+    /// A rejection settles the request unless an earlier attempt can still be stored behind its back.
+    fn rejected(&mut self, failure: Failure) -> AppendError {
+        let rejected = Rejected::new(failure);
+        if self.doubt && rejected.leaves_earlier_attempts_open() {
+            self.last = Some(rejected.failure);
+            return self.give_up();
+        }
+        AppendError::Rejected(rejected)
+    }
+
+    fn give_up(&mut self) -> AppendError {
+        let failure = self.last.take().expect("a request is given up after an attempt");
+        let not_done = NotDone { failure, attempts: self.count, event_ids: ids(self.block) };
+        if self.doubt { AppendError::Unknown(not_done) } else { AppendError::NotApplied(not_done) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chronos_domain::{EntityId, Expectation, Rejection, Version};
+
+    use super::*;
+    use crate::{Append, Ids};
+
+    fn block() -> Block {
+        Append::to("a").event("t", "{}").pack(&Ids::seeded(1, || 1)).unwrap()
+    }
+
+    fn failure(class: Class) -> Failure {
+        Failure::new(class, "UNAVAILABLE", "no")
+    }
+
+    fn wrong_version(actual: u64) -> Failure {
+        let entity = EntityId::parse("a").unwrap();
+        let expected = Expectation::Exact(Version::new(2));
+        Failure::from(&Rejection::WrongExpectedVersion { entity, expected, actual: Version::new(actual) })
+    }
+
+    #[test]
+    fn attempts_that_certainly_failed_end_as_not_applied() {
+        let block = block();
+        let mut attempts = Attempts::new(&block);
+        attempts.failed(failure(Class::NotApplied)).unwrap();
+        attempts.failed(failure(Class::NotApplied)).unwrap();
+        let AppendError::NotApplied(not_done) = attempts.give_up() else { panic!("not applied") };
+        assert_eq!((not_done.attempts, not_done.event_ids), (2, ids(&block)));
+    }
+
+    #[test]
+    fn one_doubtful_attempt_makes_the_outcome_unknown_whatever_follows() {
+        let block = block();
+        let mut attempts = Attempts::new(&block);
+        attempts.failed(failure(Class::Unknown)).unwrap();
+        attempts.failed(failure(Class::NotApplied)).unwrap();
+        assert_eq!(attempts.give_up().class(), Class::Unknown);
+    }
+
+    #[test]
+    fn a_rejection_settles_a_doubt_only_when_it_is_for_good() {
+        let after_doubt = |rejection| {
+            let block = block();
+            let mut attempts = Attempts::new(&block);
+            attempts.failed(failure(Class::Unknown)).unwrap();
+            attempts.failed(rejection).unwrap_err().class()
+        };
+        assert_eq!(after_doubt(wrong_version(3)), Class::Rejected);
+        assert_eq!(after_doubt(wrong_version(1)), Class::Unknown);
+        let block = block();
+        assert_eq!(Attempts::new(&block).failed(wrong_version(1)).unwrap_err().class(), Class::Rejected);
+    }
+
+    #[test]
+    fn what_no_attempt_can_mend_is_given_up_at_once() {
+        let block = block();
+        let corrupt = Failure::new(Class::NotApplied, "CORRUPT", "damaged");
+        assert_eq!(Attempts::new(&block).failed(corrupt).unwrap_err().class(), Class::NotApplied);
+    }
+}

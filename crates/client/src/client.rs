@@ -1,0 +1,288 @@
+//! The client.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_block::{Block, Draft};
+use chronos_domain::{EventId, Invalid, PartitionId, Position, Timestamp, Token, Version};
+use chronos_proto::{Consistency, Event, Failure, Info, PartitionMarks, v1};
+use parking_lot::Mutex;
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+use crate::append::Append;
+use crate::connections::{Connections, Rpc};
+use crate::many::{self, ManyReport};
+use crate::options::Options;
+use crate::outcome::{AppendError, ReadError};
+use crate::pace::{Backoff, Deadline, pause};
+use crate::pipe::Pipe;
+use crate::read::{Events, Read};
+use crate::session::{Session, SessionOptions};
+use crate::state::{EntityState, State};
+use crate::{address, attempt};
+
+/// Until tenants are administered there is one.
+pub(crate) const TENANT: &str = "default";
+
+/// A client of one cluster. Clones share its connections.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) options: Options,
+    pub(crate) pipe: Pipe,
+    connections: Arc<Connections>,
+    /// Covers every append of this client that was acknowledged.
+    token: Mutex<Token>,
+}
+
+/// An append that is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The id of each event, in the order of the request.
+    pub event_ids: Vec<EventId>,
+    /// Where the events live.
+    pub partition: PartitionId,
+    /// Position of the first event; the others follow without a gap. 0 for a request that only checked.
+    pub first_position: Position,
+    /// Version of each event within its entity, in the order of the request.
+    pub versions: Vec<Version>,
+    /// When the partition's leader recorded the events.
+    pub recorded_at: Timestamp,
+    /// The very same events had been stored before: all numbers are the original ones.
+    pub deduplicated: bool,
+    /// Covers this append: a read that is given it sees these events.
+    pub token: Token,
+    /// How durable, by its name: `quorum-fsync`.
+    pub durability: String,
+}
+
+impl Appended {
+    pub(crate) fn new(appended: chronos_proto::Appended, event_ids: Vec<EventId>) -> Self {
+        Self {
+            event_ids,
+            partition: appended.partition,
+            first_position: appended.first_position,
+            versions: appended.versions,
+            recorded_at: appended.recorded_at,
+            deduplicated: appended.deduplicated,
+            token: appended.token,
+            durability: appended.durability,
+        }
+    }
+
+    /// The position of event `i` of the request.
+    ///
+    /// # Panics
+    /// When the request had no such event.
+    #[must_use]
+    pub fn position(&self, i: usize) -> Position {
+        assert!(i < self.versions.len(), "event {i} of an append of {}", self.versions.len());
+        self.first_position.plus(i as u64)
+    }
+}
+
+/// How far every partition has come on the node that answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watermarks {
+    /// One entry for each partition, ascending.
+    pub partitions: Vec<PartitionMarks>,
+    /// What is applied, over all partitions that are served.
+    pub token: Token,
+}
+
+impl Client {
+    /// A client of the servers at `addresses`: a comma-separated list of `host:port`, the first of which that answers
+    /// is used. Nothing is connected before it is needed. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Invalid`] when an address is none.
+    pub fn connect(addresses: &str) -> Result<Self, Invalid> {
+        Self::connect_with(addresses, Options::default())
+    }
+
+    /// Like [`connect`](Self::connect), with options of the caller's.
+    ///
+    /// # Errors
+    /// [`Invalid`] when an address is none.
+    pub fn connect_with(addresses: &str, options: Options) -> Result<Self, Invalid> {
+        Ok(Self::over(address::channels(addresses, &options)?, options))
+    }
+
+    /// A client over channels that the caller made, such as those of a simulated network. At least one.
+    ///
+    /// # Panics
+    /// Without a channel.
+    #[must_use]
+    pub fn over(channels: Vec<Channel>, options: Options) -> Self {
+        let connections = Arc::new(Connections::new(channels));
+        let pipe = Pipe::new(connections.clone(), options.in_flight_max);
+        Self { inner: Arc::new(Inner { options, pipe, connections, token: Mutex::new(Token::new()) }) }
+    }
+
+    /// Appends one request, atomically. When this returns `Ok` the events are on the disks of a quorum.
+    ///
+    /// What certainly failed, or may have, is tried again with the same event ids until it is settled or the deadline
+    /// comes.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let patience = append.patience();
+        let block = append.pack(&self.inner.options.ids)?;
+        self.append_within(&block, patience).await
+    }
+
+    /// Appends a request that is packed already. Call it from several tasks to have several in flight.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub async fn append_block(&self, block: &Block) -> Result<Appended, AppendError> {
+        self.append_within(block, None).await
+    }
+
+    async fn append_within(
+        &self,
+        block: &Block,
+        patience: Option<Duration>,
+    ) -> Result<Appended, AppendError> {
+        block.placement(TENANT)?;
+        let deadline = Deadline::after(patience.unwrap_or(self.inner.options.deadline));
+        attempt::append(&self.inner, block, deadline).await
+    }
+
+    /// Appends events of any partitions: *not* atomic. They are split into one request for each partition, or several
+    /// where one would be too large, and each is reported.
+    ///
+    /// # Errors
+    /// [`AppendError::Rejected`] when an event could not be packed; then nothing was sent.
+    pub async fn append_many(&self, events: Vec<Draft>) -> Result<ManyReport, AppendError> {
+        many::append(self, events).await
+    }
+
+    /// Opens a session for a long sequence of events.
+    #[must_use]
+    pub fn session(&self, options: SessionOptions) -> Session {
+        Session::new(self.clone(), options)
+    }
+
+    /// Opens a read.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn read(&self, read: Read) -> Result<Events, ReadError> {
+        let own = self.inner.options.read_your_writes.then(|| self.token());
+        read.open(&self.inner, own).await
+    }
+
+    /// The event of that id; `None` when there is none.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn get(&self, event_id: EventId) -> Result<Option<Event>, ReadError> {
+        let request = v1::GetEventRequest { event_id: event_id.to_string() };
+        let answer = self.inner.call(|mut rpc| {
+            let request = request.clone();
+            async move { rpc.get_event(request).await }
+        });
+        match answer.await {
+            Ok(response) => {
+                let event = response.event.ok_or_else(|| Invalid::new("event", "is missing"));
+                let event = event.and_then(Event::try_from);
+                event.map(Some).map_err(|invalid| ReadError::protocol(&invalid))
+            }
+            Err(ReadError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An entity's events folded into a state.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn state(&self, state: State) -> Result<EntityState, ReadError> {
+        state.ask(&self.inner).await
+    }
+
+    /// How far every partition has come.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn watermarks(&self) -> Result<Watermarks, ReadError> {
+        let answer =
+            self.inner.call(|mut rpc| async move { rpc.watermarks(v1::WatermarksRequest {}).await }).await?;
+        let read = || {
+            let partitions =
+                answer.partitions.into_iter().map(PartitionMarks::try_from).collect::<Result<_, _>>()?;
+            Ok(Watermarks { partitions, token: Token::parse(&answer.token)? })
+        };
+        read().map_err(|invalid| ReadError::protocol(&invalid))
+    }
+
+    /// Who answers, and what it accepts.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn info(&self) -> Result<Info, ReadError> {
+        let answer = self.inner.call(|mut rpc| async move { rpc.info(v1::InfoRequest {}).await }).await?;
+        Info::try_from(answer).map_err(|invalid| ReadError::protocol(&invalid))
+    }
+
+    /// Covers every acknowledged append of this client and its clones. Given to a read as
+    /// [`Consistency::AtLeast`], the read sees them all, whichever replica answers.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        self.inner.token.lock().clone()
+    }
+
+    /// Where this client's event ids come from.
+    #[must_use]
+    pub fn ids(&self) -> &crate::Ids {
+        &self.inner.options.ids
+    }
+}
+
+impl Inner {
+    /// Notes an acknowledged append.
+    pub(crate) fn seen(&self, token: &Token) {
+        self.token.lock().merge(token);
+    }
+
+    /// Asks until somebody answers or the time is over. Only for questions: asking twice does no harm.
+    pub(crate) async fn call<T, F, A>(&self, ask: F) -> Result<T, ReadError>
+    where
+        F: Fn(Rpc) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        let deadline = Deadline::after(self.options.deadline);
+        let mut backoff = Backoff::new(&self.options, EventId::NIL);
+        loop {
+            let (server, rpc) = self.connections.current();
+            let failure = match deadline.bound(ask(rpc)).await {
+                Some(Ok(response)) => return Ok(response.into_inner()),
+                Some(Err(status)) => Failure::from_status(&status),
+                None => return Err(ReadError::Unavailable(out_of_time())),
+            };
+            let wait = backoff.next(failure.retry_after_ms);
+            if failure.reason != "UNAVAILABLE" || wait >= deadline.left() {
+                return Err(ReadError::new(failure));
+            }
+            self.connections.failed(server);
+            pause(wait).await;
+        }
+    }
+}
+
+fn out_of_time() -> Failure {
+    let text = "no server answered before the deadline; see that one runs there, or give it more time";
+    Failure::new(chronos_proto::Class::Failed, "DEADLINE_EXCEEDED", text)
+}
+
+/// The freshness of a read that does not name one.
+pub(crate) fn own_writes(own: Option<Token>) -> Option<Consistency> {
+    own.filter(|token| !token.is_empty()).map(Consistency::AtLeast)
+}

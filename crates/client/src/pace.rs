@@ -1,0 +1,99 @@
+//! Waiting: deadlines, and the pauses between attempts.
+
+use std::future::Future;
+use std::time::Duration;
+
+use chronos_domain::EventId;
+use chronos_domain::xxh64::xxh64;
+use tokio::time::Instant;
+
+use crate::options::Options;
+
+/// The end of an operation's time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an SDK runs outside of a node; tokio's clock can be paused in tests"
+    )]
+    pub(crate) fn after(time: Duration) -> Self {
+        let now = Instant::now();
+        // A caller who means "for ever" may say so with the longest duration there is.
+        Self(now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(365 * 24 * 3600)))
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an SDK runs outside of a node; tokio's clock can be paused in tests"
+    )]
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// The future's output, or `None` when the time is over before.
+    pub(crate) async fn bound<F: Future>(self, future: F) -> Option<F::Output> {
+        tokio::time::timeout_at(self.0, future).await.ok()
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an SDK runs outside of a node; tokio's clock can be paused in tests"
+)]
+pub(crate) async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// The pauses between the attempts of one operation: doubling, bounded, and different for different operations, so
+/// that callers who failed together do not come back together. They follow from the operation's first event id
+/// alone, so that a simulated run repeats itself.
+pub(crate) struct Backoff {
+    key: u128,
+    attempt: u32,
+    min: Duration,
+    max: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(options: &Options, key: EventId) -> Self {
+        Self { key: key.as_u128(), attempt: 0, min: options.backoff_min, max: options.backoff_max }
+    }
+
+    /// The next pause: at least half and at most all of the doubled minimum, and at least what the server asked for.
+    pub(crate) fn next(&mut self, asked_ms: Option<u64>) -> Duration {
+        let full = self.min.saturating_mul(1 << self.attempt.min(16)).min(self.max);
+        let draw = xxh64(&self.key.to_le_bytes(), u64::from(self.attempt));
+        let half = full / 2;
+        let jitter = half.mul_f64((draw >> 11) as f64 / (1u64 << 53) as f64);
+        self.attempt = self.attempt.saturating_add(1);
+        (half + jitter).max(asked_ms.map_or(Duration::ZERO, Duration::from_millis))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_differ_between_operations() {
+        let options = Options::default();
+        let pauses = |key| {
+            let mut backoff = Backoff::new(&options, EventId::from_u128(key));
+            (0..20).map(|_| backoff.next(None)).collect::<Vec<_>>()
+        };
+        for (i, pause) in pauses(1).into_iter().enumerate() {
+            let full = options.backoff_min.saturating_mul(1 << i).min(options.backoff_max);
+            assert!(pause >= full / 2 && pause <= full, "pause {i} is {pause:?}");
+        }
+        assert_eq!(pauses(1), pauses(1));
+        assert_ne!(pauses(1), pauses(2));
+    }
+
+    #[test]
+    fn a_server_may_ask_for_a_longer_pause() {
+        let mut backoff = Backoff::new(&Options::default(), EventId::from_u128(1));
+        assert_eq!(backoff.next(Some(60_000)), Duration::from_secs(60));
+    }
+}
