@@ -1,0 +1,119 @@
+//! Why a data directory is refused.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chronos_domain::EventId;
+use chronos_domain::limits::PARTITIONS;
+
+/// A data directory that cannot be opened. It is left as it was found.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process serves it.
+    #[error(
+        "data directory is locked by a running server ({}); stop that server, or give this one a directory of its own",
+        file.display()
+    )]
+    Locked {
+        /// The lock file.
+        file: PathBuf,
+    },
+    /// It holds files, and none of them is ours.
+    #[error(
+        "{} is not a data directory: it holds {found:?} but no IDENTITY file; give an empty directory or one that \
+         chronos made",
+        dir.display()
+    )]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// One of the files in it.
+        found: String,
+    },
+    /// It holds a log that nobody vouches for.
+    #[error(
+        "{} is missing although there is a log beside it; restore the file from a backup, because without it the log \
+         cannot be told from another cluster's",
+        file.display()
+    )]
+    IdentityMissing {
+        /// The file that should be there.
+        file: PathBuf,
+    },
+    /// The identity file has been changed since it was written.
+    #[error("{} is damaged: {what}; restore it from a backup", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A later release wrote it.
+    #[error(
+        "{} has format {found}, newer than this release reads ({supported}); run the release that wrote it or a later \
+         one",
+        file.display()
+    )]
+    NewerFormat {
+        /// The file.
+        file: PathBuf,
+        /// The format found.
+        found: u16,
+        /// The newest one this release reads.
+        supported: u16,
+    },
+    /// It belongs to another cluster.
+    #[error(
+        "{} belongs to cluster {}, not to cluster {}; give the directory of this cluster or an empty one",
+        file.display(), uuid(*found), uuid(*wanted)
+    )]
+    OtherCluster {
+        /// The identity file.
+        file: PathBuf,
+        /// Its cluster.
+        found: u128,
+        /// The cluster asked for.
+        wanted: u128,
+    },
+    /// It was made with another number of partitions.
+    #[error(
+        "{} was made with {found} partitions, this release has {PARTITIONS}; the number decides where every entity \
+         lives and never changes for a cluster, so export from a release with {found} and import here",
+        file.display()
+    )]
+    Partitions {
+        /// The identity file.
+        file: PathBuf,
+        /// Its number of partitions.
+        found: u8,
+    },
+    /// The log was there once and is gone.
+    #[error(
+        "{} is missing or empty, but this data directory has been in use; restore it from a backup, or remove the \
+         whole data directory to start empty",
+        dir.display()
+    )]
+    LogMissing {
+        /// Where the log was.
+        dir: PathBuf,
+    },
+    /// The system refused a step.
+    #[error("data directory could not be opened at {}: {source}", path.display())]
+    Io {
+        /// At which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    pub(super) fn io(path: &Path, source: io::Error) -> OpenError {
+        OpenError::Io { path: path.to_path_buf(), source }
+    }
+}
+
+/// A UUID in its usual text form, which is that of an event id.
+fn uuid(bits: u128) -> EventId {
+    EventId::from_u128(bits)
+}

@@ -1,0 +1,191 @@
+use chronos_env::OpenMode;
+use chronos_env::sim::World;
+
+use super::*;
+
+const DATA: &str = "/data/node";
+
+fn options() -> Options {
+    Options { cluster: None, release: "0.1.0".to_owned() }
+}
+
+fn open(env: &Env) -> Result<DataDir, OpenError> {
+    DataDir::open(env, Path::new(DATA), &options())
+}
+
+fn put(env: &Env, file: &str, bytes: &[u8]) {
+    env.disk.create_dir_all(Path::new(DATA)).unwrap();
+    let file = env.disk.open(&Path::new(DATA).join(file), OpenMode::CreateNew).unwrap();
+    file.write_at(bytes, 0).unwrap();
+    file.sync_data().unwrap();
+}
+
+fn make_log(env: &Env) {
+    let dir = Path::new(DATA).join(WAL);
+    env.disk.create_dir_all(&dir).unwrap();
+    let file = env.disk.open(&dir.join("something"), OpenMode::CreateNew).unwrap();
+    file.sync_data().unwrap();
+    env.disk.sync_dir(&dir).unwrap();
+    env.disk.sync_dir(Path::new(DATA)).unwrap();
+}
+
+#[test]
+fn a_missing_directory_is_founded_and_says_the_same_ever_after() {
+    let env = World::new(1).env();
+    let founded = open(&env).unwrap().identity;
+    assert_eq!((founded.partitions, founded.release.as_str(), founded.sealed), (PARTITIONS, "0.1.0", false));
+    assert_ne!(founded.cluster, founded.node);
+    let uuid = chronos_domain::EventId::from_u128(founded.cluster).to_string();
+    assert_eq!((&uuid[14..15], uuid.len()), ("4", 36), "{uuid}");
+    let later = Options { cluster: Some(founded.cluster), release: "0.2.0".to_owned() };
+    assert_eq!(DataDir::open(&env, Path::new(DATA), &later).unwrap().identity, founded);
+}
+
+#[test]
+fn the_identity_outlasts_a_power_cut_from_the_moment_open_returns() {
+    for seed in 0..50 {
+        let world = World::new(seed);
+        let founded = open(&world.env()).unwrap().identity;
+        world.disk().power_off();
+        world.disk().power_on();
+        assert_eq!(open(&world.env()).unwrap().identity, founded, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_locked_directory_is_refused_until_its_holder_is_gone() {
+    let env = World::new(1).env();
+    let held = open(&env).unwrap();
+    let refused = open(&env).unwrap_err();
+    assert!(matches!(refused, OpenError::Locked { .. }));
+    assert!(refused.to_string().contains("locked by a running server"), "{refused}");
+    drop(held);
+    open(&env).unwrap();
+}
+
+#[test]
+fn a_directory_with_foreign_files_is_refused_and_left_alone() {
+    let env = World::new(1).env();
+    put(&env, "thesis.tex", b"precious");
+    let refused = open(&env).unwrap_err();
+    assert!(matches!(&refused, OpenError::Foreign { found, .. } if found == "thesis.tex"), "{refused}");
+    let names: Vec<_> = env.disk.list(Path::new(DATA)).unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["thesis.tex"]);
+}
+
+#[test]
+fn what_a_cut_first_start_leaves_behind_counts_as_empty() {
+    let env = World::new(1).env();
+    put(&env, "LOCK", b"");
+    put(&env, "IDENTITY.tmp", b"half");
+    open(&env).unwrap();
+}
+
+#[test]
+fn a_log_without_an_identity_is_refused() {
+    let env = World::new(1).env();
+    drop(open(&env).unwrap());
+    make_log(&env);
+    env.disk.remove(&Path::new(DATA).join(IDENTITY)).unwrap();
+    let refused = open(&env).unwrap_err();
+    assert!(matches!(refused, OpenError::IdentityMissing { .. }), "{refused}");
+}
+
+#[test]
+fn another_cluster_is_refused_and_both_are_named() {
+    let env = World::new(1).env();
+    let founded = open(&env).unwrap().identity;
+    let wanted = Options { cluster: Some(7), ..options() };
+    let refused = DataDir::open(&env, Path::new(DATA), &wanted).unwrap_err();
+    let (ours, theirs) =
+        (chronos_domain::EventId::from_u128(founded.cluster), "00000000-0000-0000-0000-000000000007");
+    let text = refused.to_string();
+    assert!(text.contains(&ours.to_string()) && text.contains(theirs), "{text}");
+}
+
+#[test]
+fn a_new_directory_joins_the_cluster_it_is_told_to() {
+    let env = World::new(1).env();
+    let wanted = Options { cluster: Some(7), ..options() };
+    assert_eq!(DataDir::open(&env, Path::new(DATA), &wanted).unwrap().identity.cluster, 7);
+}
+
+/// The identity file of a founded directory, changed and summed up again.
+fn rewritten(change: impl Fn(&mut Vec<u8>)) -> OpenError {
+    let env = World::new(1).env();
+    drop(open(&env).unwrap());
+    let file = Path::new(DATA).join(IDENTITY);
+    let mut bytes = env.disk.read_file(&file).unwrap();
+    bytes.truncate(bytes.len() - 8);
+    change(&mut bytes);
+    let checksum = chronos_domain::xxh64::xxh64(&bytes, 0);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    env.disk.write_atomic(&file, &bytes).unwrap();
+    open(&env).unwrap_err()
+}
+
+#[test]
+fn a_newer_format_is_refused_by_name() {
+    let refused = rewritten(|bytes| bytes[8] = 2);
+    assert!(matches!(refused, OpenError::NewerFormat { found: 2, supported: 1, .. }), "{refused}");
+}
+
+#[test]
+fn another_number_of_partitions_is_refused_with_the_reason() {
+    let refused = rewritten(|bytes| bytes[10] = 64);
+    assert!(matches!(refused, OpenError::Partitions { found: 64, .. }), "{refused}");
+    assert!(refused.to_string().contains("never changes"), "{refused}");
+}
+
+#[test]
+fn any_flipped_bit_or_cut_of_the_identity_is_damage() {
+    let env = World::new(1).env();
+    drop(open(&env).unwrap());
+    let file = Path::new(DATA).join(IDENTITY);
+    let whole = env.disk.read_file(&file).unwrap();
+    let mut damaged: Vec<Vec<u8>> = (0..whole.len()).map(|len| whole[..len].to_vec()).collect();
+    for bit in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        damaged.push(bytes);
+    }
+    for bytes in damaged {
+        env.disk.write_atomic(&file, &bytes).unwrap();
+        let refused = open(&env).unwrap_err();
+        assert!(matches!(&refused, OpenError::Damaged { file: named, .. } if *named == file), "{refused}");
+    }
+}
+
+#[test]
+fn a_sealed_directory_without_its_log_is_damage_and_a_founded_one_is_not() {
+    let env = World::new(1).env();
+    drop(open(&env).unwrap());
+    let mut founded = open(&env).unwrap();
+    make_log(&env);
+    founded.seal(&env).unwrap();
+    founded.seal(&env).unwrap();
+    drop(founded);
+    assert!(open(&env).unwrap().identity.sealed);
+    let dir = Path::new(DATA).join(WAL);
+    env.disk.remove(&dir.join("something")).unwrap();
+    let refused = open(&env).unwrap_err();
+    assert!(matches!(&refused, OpenError::LogMissing { dir: named } if *named == dir), "{refused}");
+    env.disk.remove(&dir).unwrap();
+    assert!(matches!(open(&env).unwrap_err(), OpenError::LogMissing { .. }));
+}
+
+#[test]
+fn a_cut_while_sealing_leaves_an_identity_either_way() {
+    for seed in 0..50 {
+        let world = World::new(seed);
+        let mut dir = open(&world.env()).unwrap();
+        let founded = dir.identity.clone();
+        make_log(&world.env());
+        dir.seal(&world.env()).unwrap();
+        drop(dir);
+        world.disk().power_off();
+        world.disk().power_on();
+        let found = open(&world.env()).unwrap().identity;
+        assert_eq!(found, Identity { sealed: true, ..founded }, "seed {seed}");
+    }
+}

@@ -1,0 +1,99 @@
+//! Getting at the block of a chunk without holding the partition's lock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chronos_block::Block;
+use chronos_domain::{Batch, EventId, LogIndex, PartitionId, Position, TenantId, Timestamp};
+use chronos_wal::Log;
+use parking_lot::Mutex;
+
+use crate::entry::Packed;
+use crate::fault::Fault;
+use crate::recent::Recent;
+use crate::tail::Origin;
+
+/// A chunk as a reader carries it out of the lock.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) first: Position,
+    pub(crate) events: u16,
+    pub(crate) tenant: TenantId,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) source: Source,
+}
+
+/// Where a held chunk's block is.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Memory(Block),
+    /// In the log; the id of its first event tells that the right block has come back.
+    Log {
+        origin: Origin,
+        first_id: EventId,
+    },
+}
+
+/// Reads evicted blocks from the log. Remembers the entry read last: neighbours often share one.
+pub(crate) struct Loader<'a> {
+    partition: PartitionId,
+    log: &'a Log,
+    recent: &'a Mutex<Recent>,
+    log_reads: &'a AtomicU64,
+    entry: Option<(LogIndex, Packed)>,
+    loads: usize,
+}
+
+impl<'a> Loader<'a> {
+    pub(crate) const fn new(
+        partition: PartitionId,
+        log: &'a Log,
+        recent: &'a Mutex<Recent>,
+        log_reads: &'a AtomicU64,
+    ) -> Loader<'a> {
+        Loader { partition, log, recent, log_reads, entry: None, loads: 0 }
+    }
+
+    /// How many entries have been read from the log.
+    pub(crate) const fn loads(&self) -> usize {
+        self.loads
+    }
+
+    /// The block of a chunk. May read the disk when it is not in memory.
+    pub(crate) fn block(&mut self, held: &Held) -> Result<Block, Fault> {
+        let (origin, first_id) = match &held.source {
+            Source::Memory(block) => return Ok(block.clone()),
+            Source::Log { origin, first_id } => (*origin, *first_id),
+        };
+        if let Some(block) = self.recent.lock().get(held.first) {
+            return Ok(block);
+        }
+        let block = self.read(origin)?;
+        if block.events() != usize::from(held.events) || block.event_id(0) != first_id {
+            let what =
+                format!("log entry {} no longer holds the events from position {}", origin.index, held.first);
+            return Err(Fault::corrupt(self.partition, what));
+        }
+        self.recent.lock().put(held.first, block.clone());
+        Ok(block)
+    }
+
+    fn read(&mut self, origin: Origin) -> Result<Block, Fault> {
+        let Origin { index, ordinal } = origin;
+        let corrupt = |what: String| Fault::corrupt(self.partition, format!("log entry {index}: {what}"));
+        let entry = match self.entry.take() {
+            Some((at, entry)) if at == index => entry,
+            _ => {
+                self.loads += 1;
+                self.log_reads.fetch_add(1, Ordering::Relaxed);
+                let entry =
+                    self.log.read_one(index.get()).map_err(|error| Fault::read(self.partition, error))?;
+                Packed::open(entry.payload).map_err(|malformed| corrupt(malformed.to_string()))?
+            }
+        };
+        let bytes = entry.block(ordinal).ok_or_else(|| corrupt(format!("no command {ordinal}")))?;
+        // A small block must not keep a large entry in memory.
+        let bytes = if bytes.len() * 2 < entry.len() { bytes::Bytes::copy_from_slice(&bytes) } else { bytes };
+        self.entry = Some((index, entry));
+        Block::reopen(bytes).map_err(|malformed| corrupt(malformed.to_string()))
+    }
+}

@@ -1,0 +1,30 @@
+//! What a partition holds, counted.
+
+/// A partition's sizes at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Events stored, which is the head position.
+    pub events: u64,
+    /// Entities with at least one event, over all tenants and forks.
+    pub entities: u64,
+    /// Event ids known to the duplicate check.
+    pub ids: u64,
+    /// Tenants and forks with at least one event.
+    pub spaces: u64,
+    /// Applied blocks.
+    pub blocks: u64,
+    /// Blocks of the tail that are in memory.
+    pub cached_blocks: u64,
+    /// Memory these blocks take.
+    pub cached_bytes: u64,
+    /// Memory taken by older blocks that were read back from the log.
+    pub reread_bytes: u64,
+    /// Entries that reads had to fetch from the log since the partition was opened.
+    pub log_reads: u64,
+    /// Commands stored since the partition was opened, replay included.
+    pub commands_stored: u64,
+    /// Commands that were a repetition, likewise.
+    pub commands_duplicate: u64,
+    /// Commands that a rule refused, likewise.
+    pub commands_rejected: u64,
+}

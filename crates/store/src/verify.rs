@@ -1,0 +1,103 @@
+//! Checking a data directory that no server is using, without changing it.
+//!
+//! The log is walked frame by frame; every entry is decoded, every block's content is hashed again, and every
+//! partition is applied from its first entry, as a starting server would. Beside it a second, plainer book of numbers
+//! is kept, and both must agree: positions are exactly 1 to the head, and each entity's versions exactly 1 to its
+//! version. Needs memory for ids, heads and numbers, not for events.
+
+mod numbers;
+mod replica;
+mod report;
+
+use std::io;
+use std::path::Path;
+
+use chronos_domain::PartitionId;
+use chronos_env::{Disk, Lock};
+
+use crate::identity::{self, IDENTITY, Identity, LOCK, OpenError, WAL};
+use replica::Replicas;
+
+pub use report::{Damage, PartitionReport, Report, TornTail};
+
+/// Checks everything in a data directory. Never writes; may take as long as a start of the server.
+///
+/// # Errors
+/// Only when the check could not be made: the directory is in use (`WouldBlock`; stop the server first), is not there,
+/// or cannot be read. Damage is no error: it is in the report.
+pub fn verify(disk: &dyn Disk, data_dir: &Path) -> io::Result<Report> {
+    let _lock = lock(disk, data_dir)?;
+    let mut report = Report::default();
+    check_identity(disk, data_dir, &mut report)?;
+    let wal_dir = data_dir.join(WAL);
+    if identity::holds_no_log(disk, &wal_dir)? {
+        let founding = report.identity.as_ref().is_some_and(|identity| !identity.sealed);
+        if !founding {
+            report.damages.push(Damage::of_file(
+                &wal_dir,
+                "is missing or empty although the directory has been in use",
+            ));
+        }
+        return Ok(report);
+    }
+    let mut replicas = Replicas::new();
+    let walk =
+        chronos_wal::verify(disk, &wal_dir, &mut |log, entry, place| replicas.visit(log, entry, place))?;
+    report.add_walk(walk);
+    replicas.finish(&mut report);
+    Ok(report)
+}
+
+/// Keeps a server from starting meanwhile. A directory that never had a lock file never had a server, and making one
+/// would be a change.
+fn lock(disk: &dyn Disk, data_dir: &Path) -> io::Result<Option<Lock>> {
+    let file = data_dir.join(LOCK);
+    if !disk.exists(data_dir)? {
+        let what = format!("{} is not there; give the data directory of a node", data_dir.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, what));
+    }
+    if !disk.exists(&file)? {
+        return Ok(None);
+    }
+    match disk.lock(&file) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let what =
+                format!("{} is locked by a running server; stop it before verifying", data_dir.display());
+            Err(io::Error::new(io::ErrorKind::WouldBlock, what))
+        }
+        // On a medium that cannot be written no server can run.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn check_identity(disk: &dyn Disk, data_dir: &Path, report: &mut Report) -> io::Result<()> {
+    let file = data_dir.join(IDENTITY);
+    match identity::read(disk, &file) {
+        Ok(Some(found)) => {
+            if found.partitions != chronos_domain::limits::PARTITIONS {
+                let what = format!("says there are {} partitions", found.partitions);
+                report.damages.push(Damage::of_file(&file, what));
+            }
+            report.identity = Some(found);
+        }
+        Ok(None) => report.damages.push(Damage::of_file(&file, "is missing")),
+        Err(OpenError::Io { source, .. }) => return Err(source),
+        Err(other) => report.damages.push(Damage::of_file(&file, other.to_string())),
+    }
+    Ok(())
+}
+
+/// The partition a log belongs to.
+fn partition_of(log: chronos_wal::LogId) -> Option<PartitionId> {
+    let system = (log.get() == PartitionId::SYSTEM.get()).then_some(PartitionId::SYSTEM);
+    PartitionId::new(log.get()).or(system)
+}
+
+impl Report {
+    /// The identity, if the file could be read.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+}

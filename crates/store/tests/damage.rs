@@ -1,0 +1,216 @@
+//! Bits flip, files are cut and lost: what a partition serves is right, or it refuses to serve.
+
+#![allow(clippy::unwrap_used, reason = "a test says what must not fail by unwrapping it")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chronos_domain::Position;
+use chronos_env::Env;
+use chronos_env::sim::{SimDisk, World};
+use chronos_store::{Fault, Report};
+use proptest::prelude::*;
+use support::commands::sample;
+use support::node::{Node, USED, data_dir};
+use support::run::Run;
+
+/// A node that was closed in order, and what it holds.
+struct Closed {
+    world: World,
+    run: Run,
+}
+
+fn closed() -> Closed {
+    let world = World::new(3);
+    let mut run = Run::new();
+    world.run(async {
+        let node = Node::open(&world.env(), 0).unwrap();
+        for (n, wishes) in sample(180).chunks(2).enumerate() {
+            run.entry(&node, n % USED.len(), wishes).await;
+        }
+        node.close().await;
+    });
+    Closed { world, run }
+}
+
+impl Closed {
+    /// The same node on a copy of its disk.
+    fn copy(&self) -> (Env, SimDisk) {
+        let disk = self.world.disk().fork(1);
+        (Env { disk: Arc::new(disk.clone()), ..self.world.env() }, disk)
+    }
+
+    /// Files with data in them, and how many bytes. A file that never got its name holds none.
+    fn files(&self) -> Vec<(PathBuf, u64)> {
+        let unnamed = |file: &Path| file.extension().is_some_and(|ending| ending == "tmp");
+        self.world.disk().files().into_iter().filter(|(file, len)| *len > 0 && !unnamed(file)).collect()
+    }
+
+    fn verify(&self, env: &Env) -> Report {
+        chronos_store::verify(env.disk.as_ref(), &data_dir()).unwrap()
+    }
+
+    /// After damage to `file`: each partition gives back every event, or is refused; and where anything is refused,
+    /// the check has named the file.
+    fn judge(&self, env: &Env, file: &Path) {
+        let report = self.verify(env);
+        let named = report.damages.iter().any(|damage| {
+            // A file that is gone is named by what should hold it.
+            file.starts_with(&damage.file) && damage.file.starts_with(data_dir())
+        });
+        let node = self.world.run(async { Node::open(env, 0) });
+        let node = match node {
+            Ok(node) => node,
+            Err(refusal) => {
+                assert!(named, "{refusal}, but verify finds {:?}", report.damages);
+                return;
+            }
+        };
+        for (at, oracle) in self.run.oracles.iter().enumerate() {
+            match &node.partitions[at] {
+                Ok(partition) => oracle.check_events(partition),
+                Err(Fault::Corrupt(what)) => {
+                    assert!(
+                        named,
+                        "{what}, but verify of damaged {} finds {:?}",
+                        file.display(),
+                        report.damages
+                    );
+                }
+                Err(other) => panic!("partition {} is refused for another reason: {other}", USED[at]),
+            }
+        }
+    }
+}
+
+#[test]
+fn an_undamaged_directory_is_clean_and_counted_right() {
+    let closed = closed();
+    let (env, _) = closed.copy();
+    let before = closed.world.disk().snapshot();
+    let report = closed.verify(&closed.world.env());
+    assert!(report.is_clean(), "{:?}", report.damages);
+    assert!(report.torn_tails.is_empty());
+    assert_eq!(report.partitions.len(), USED.len());
+    for (partition, oracle) in report.partitions.iter().zip(&closed.run.oracles) {
+        assert_eq!((partition.head, partition.whole, partition.entries), (oracle.head(), true, 30));
+    }
+    assert!(report.frames >= 90);
+    assert_eq!(closed.world.disk().snapshot(), before, "verify has written");
+    closed.judge(&env, Path::new("/data/node/none"));
+}
+
+#[test]
+fn a_directory_in_use_is_not_verified() {
+    let closed = closed();
+    let world = &closed.world;
+    world.run(async {
+        let _node = Node::open(&world.env(), 0).unwrap();
+        let refused = chronos_store::verify(world.env().disk.as_ref(), &data_dir()).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::WouldBlock);
+        assert!(refused.to_string().contains("stop it"), "{refused}");
+    });
+}
+
+#[test]
+fn every_lost_file_is_noticed() {
+    let closed = closed();
+    for (file, _) in closed.files() {
+        let (env, disk) = closed.copy();
+        disk.damage_remove(&file).unwrap();
+        assert!(!closed.verify(&env).is_clean(), "{} is gone and nobody noticed", file.display());
+        closed.judge(&env, &file);
+    }
+}
+
+#[test]
+fn a_lost_log_is_noticed_as_a_whole() {
+    let closed = closed();
+    let (env, disk) = closed.copy();
+    for (file, _) in disk.files() {
+        if file.starts_with("/data/node/wal") {
+            disk.damage_remove(&file).unwrap();
+        }
+    }
+    assert!(!closed.verify(&env).is_clean());
+    let refused = closed.world.run(async { Node::open(&env, 0).err() });
+    assert!(
+        refused.is_some_and(|refusal| refusal.contains("is missing or empty")),
+        "it was taken for a new log"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1, ..ProptestConfig::default() })]
+
+    /// One case with many damages: making the node costs more than judging it.
+    #[test]
+    fn a_flipped_bit_or_a_cut_file_never_changes_what_is_served(
+        damages in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..8_u8, prop::bool::weighted(0.8)), 120,
+        ),
+    ) {
+        let closed = closed();
+        let files = closed.files();
+        for (file, byte, bit, flip) in damages {
+            let (path, len) = file.get(&files);
+            let byte = byte.index(usize::try_from(*len).unwrap()) as u64;
+            let (env, disk) = closed.copy();
+            if flip {
+                disk.flip_bit(path, byte, bit).unwrap();
+            } else {
+                disk.damage_truncate(path, byte).unwrap();
+            }
+            closed.judge(&env, path);
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_any_byte_of_an_entry_is_found_by_start_and_by_verify() {
+    let closed = closed();
+    let marker = b"{\"n\":";
+    let mut judged = 0;
+    for (path, bytes) in closed.world.disk().snapshot() {
+        let places = bytes.windows(marker.len()).enumerate().filter(|(_, window)| window == marker);
+        for (offset, _) in places.step_by(23) {
+            let (env, disk) = closed.copy();
+            disk.flip_bit(&path, offset as u64 + 1, 3).unwrap();
+            let report = closed.verify(&env);
+            let damage = report.damages.iter().find(|damage| damage.file == path);
+            let damage = damage.unwrap_or_else(|| panic!("byte {offset} of {} is not named", path.display()));
+            assert!(damage.offset <= offset as u64 + 1, "{damage}");
+            assert!(damage.partition.is_some(), "{damage}");
+            let refused = closed.world.run(async { Node::open(&env, 0).unwrap().partitions });
+            assert_eq!(refused.iter().filter(|partition| partition.is_err()).count(), 1, "{damage}");
+            judged += 1;
+        }
+    }
+    assert!(judged >= 10, "only {judged} entries were found to damage");
+}
+
+#[test]
+fn bytes_that_rot_while_the_node_runs_are_never_served() {
+    let closed = closed();
+    let files: Vec<_> = closed.files().into_iter().filter(|(file, _)| file.extension().is_some()).collect();
+    let mut refused = 0;
+    for (n, (file, len)) in files.iter().cycle().take(60).enumerate() {
+        let (env, disk) = closed.copy();
+        closed.world.run(async {
+            let node = Node::open(&env, 0).unwrap();
+            disk.flip_bit(file, (n as u64 * 7919 + 5000) % len, 2).unwrap();
+            for (at, oracle) in closed.run.oracles.iter().enumerate() {
+                for position in (1..=oracle.head().get()).map(Position::new) {
+                    match node.partition(at).at(position) {
+                        Ok(read) => oracle.check_event(position, read),
+                        Err(Fault::Corrupt(_)) => refused += 1,
+                        Err(other) => panic!("position {position}: {other}"),
+                    }
+                }
+            }
+        });
+    }
+    assert!(refused > 0, "no damage was ever met");
+}

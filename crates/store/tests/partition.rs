@@ -1,0 +1,137 @@
+//! A partition over a real log on a simulated disk, against the domain's referee.
+
+#![allow(clippy::unwrap_used, reason = "a test says what must not fail by unwrapping it")]
+
+mod support;
+
+use chronos_env::sim::World;
+use chronos_store::Fault;
+use proptest::prelude::*;
+use support::commands::{Wish, sample, wish};
+use support::node::{Node, USED};
+use support::run::Run;
+
+/// What happens to a node.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Commands that share an entry; none makes it a blank one.
+    Entry { at: usize, wishes: Vec<Wish> },
+    /// The node is closed and started again, perhaps with another budget of memory.
+    Restart { cache_bytes: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let wishes = prop::collection::vec(wish(), 0..4);
+    prop_oneof![
+        8 => (0..2_usize, wishes).prop_map(|(at, wishes)| Step::Entry { at, wishes }),
+        1 => cache().prop_map(|cache_bytes| Step::Restart { cache_bytes }),
+    ]
+}
+
+/// Nothing in memory, a few blocks, everything.
+fn cache() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(0), Just(3_000), Just(64 << 20)]
+}
+
+async fn live(env: &chronos_env::Env, steps: &[Step], cache_bytes: usize) {
+    let mut run = Run::new();
+    let mut node = Node::open(env, cache_bytes).unwrap();
+    for step in steps {
+        match step {
+            Step::Entry { at, wishes } => run.entry(&node, *at, wishes).await,
+            Step::Restart { cache_bytes } => {
+                node.close().await;
+                node = Node::open(env, *cache_bytes).unwrap();
+                run.check(&node);
+            }
+        }
+    }
+    run.check(&node);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_every_answer_is_the_referees(
+        steps in prop::collection::vec(step(), 1..25), cache_bytes in cache(),
+    ) {
+        let world = World::new(7);
+        world.run(live(&world.env(), &steps, cache_bytes));
+    }
+}
+
+#[test]
+fn the_random_commands_come_to_every_verdict() {
+    let world = World::new(1);
+    world.run(async {
+        let node = Node::open(&world.env(), 0).unwrap();
+        let mut run = Run::new();
+        for wish in sample(400) {
+            run.entry(&node, 0, &[wish]).await;
+        }
+        let stats = node.partition(0).stats();
+        let counts =
+            [stats.commands_stored, stats.commands_duplicate, stats.commands_rejected, stats.log_reads];
+        assert!(counts[..3].iter().all(|count| *count >= 20), "{counts:?}");
+        assert_eq!((stats.ids, stats.cached_blocks, stats.spaces), (stats.events, 0, 4));
+    });
+}
+
+#[test]
+fn no_command_leaves_a_partition_as_it_was_but_for_the_log_index() {
+    let world = World::new(1);
+    world.run(async {
+        let node = Node::open(&world.env(), 0).unwrap();
+        let mut run = Run::new();
+        run.entry(&node, 0, &[]).await;
+        run.entry(&node, 0, &[]).await;
+        assert_eq!(node.partition(0).applied_index().get(), 2);
+        run.check(&node);
+    });
+}
+
+#[test]
+fn a_waiter_is_woken_after_its_events_can_be_read() {
+    let world = World::new(1);
+    world.run(async {
+        let node = Node::open(&world.env(), 0).unwrap();
+        let mut run = Run::new();
+        let mut applied = node.partition(0).watch();
+        let reader = node.partition(0).clone();
+        let waiter = world.env().tasks.spawn("waiter", async move {
+            applied.changed().await.unwrap();
+            let head = *applied.borrow();
+            assert!(reader.at(head).unwrap().is_some());
+            head
+        });
+        let wishes: Vec<Wish> = sample(20);
+        while run.oracles[0].head().is_zero() {
+            run.entry(&node, 0, &wishes).await;
+        }
+        assert_eq!(waiter.await.unwrap(), run.oracles[0].head());
+    });
+}
+
+#[test]
+fn an_entry_that_knew_more_than_replay_reaches_is_corruption() {
+    let world = World::new(1);
+    world.run(async {
+        let env = world.env();
+        let node = Node::open(&env, 0).unwrap();
+        let mut run = Run::new();
+        let commands = run.commands(0, &sample(3));
+        let payload = chronos_store::entry::encode(&commands, chronos_domain::Position::new(5));
+        let (done, synced) = tokio::sync::oneshot::channel();
+        let entry = chronos_wal::Entry { index: 1, term: 1, payload };
+        let log = node.wal.log(chronos_wal::LogId::new(USED[0]));
+        log.append(vec![entry], Box::new(move |result| drop(done.send(result))));
+        synced.await.unwrap().unwrap();
+        drop(log);
+        node.close().await;
+        let node = Node::open(&env, 0).unwrap();
+        let refused = node.partitions[0].as_ref().unwrap_err();
+        assert!(matches!(refused, Fault::Corrupt(what) if what.contains("position 5")), "{refused}");
+        assert!(node.partitions[1].is_ok());
+    });
+}

@@ -1,0 +1,68 @@
+//! A data directory, its log and some partitions, driven as a quorum of one drives them.
+
+use std::path::{Path, PathBuf};
+
+use chronos_domain::{LogIndex, PartitionId, Verdict};
+use chronos_env::Env;
+use chronos_store::{Command, Config, DataDir, Fault, Options, Partition, entry};
+use chronos_wal::{Entry, LogId, Wal};
+
+pub(crate) const DATA: &str = "/data/node";
+/// The partitions the tests write to; they share two lanes.
+pub(crate) const USED: [u8; 3] = [0, 1, 31];
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 10;
+
+pub(crate) struct Node {
+    pub(crate) wal: Wal,
+    pub(crate) partitions: Vec<Result<Partition, Fault>>,
+    dir: DataDir,
+}
+
+impl Node {
+    /// Opens everything; a partition that is refused stays refused, as on a real node.
+    pub(crate) fn open(env: &Env, cache_bytes: usize) -> Result<Node, String> {
+        let options = Options { cluster: None, release: "test".to_owned() };
+        let mut dir = DataDir::open(env, Path::new(DATA), &options).map_err(|error| error.to_string())?;
+        let config = chronos_wal::Config {
+            lanes: 2,
+            segment_bytes: SEGMENT_BYTES,
+            ..chronos_wal::Config::new(dir.wal_dir.clone(), dir.identity.cluster)
+        };
+        let (wal, _) = Wal::open(env, config).map_err(|error| error.to_string())?;
+        dir.seal(env).map_err(|error| error.to_string())?;
+        let partitions = USED.iter().map(|number| {
+            let log = wal.log(LogId::new(*number));
+            let id = PartitionId::new(*number).unwrap();
+            Partition::open(id, log, env.crash.clone(), Config { cache_bytes })
+        });
+        Ok(Node { partitions: partitions.collect(), wal, dir })
+    }
+
+    /// Ends this life in order: all that was written is on disk.
+    pub(crate) async fn close(self) {
+        drop(self.partitions);
+        self.wal.close().await;
+        drop(self.dir);
+    }
+
+    pub(crate) fn partition(&self, at: usize) -> &Partition {
+        self.partitions[at].as_ref().expect("this partition was opened")
+    }
+
+    /// Makes commands durable as one entry and applies them; an error means that nobody was told anything.
+    pub(crate) async fn append(&self, at: usize, commands: &[Command]) -> Result<Vec<Verdict>, String> {
+        let partition = self.partition(at);
+        let index = partition.applied_index().next();
+        let payload = entry::encode(commands, partition.head());
+        let (done, synced) = tokio::sync::oneshot::channel();
+        let entry = Entry { index: index.get(), term: 1, payload };
+        let tell = Box::new(move |result| drop(done.send(result)));
+        self.wal.log(LogId::new(USED[at])).append(vec![entry], tell);
+        synced.await.map_err(|_| "the lane died".to_owned())?.map_err(|fault| fault.to_string())?;
+        partition.apply(LogIndex::new(index.get()), commands).map_err(|fault| fault.to_string())
+    }
+}
+
+pub(crate) fn data_dir() -> PathBuf {
+    PathBuf::from(DATA)
+}

@@ -1,0 +1,255 @@
+//! What a partition must hold and answer: the domain's referee, the blocks that were accepted, and every read done by
+//! walking over all events.
+
+use chronos_block::{Filter, Recorded};
+use chronos_domain::model::{Model, Stored};
+use chronos_domain::{
+    Append, Batch, EventId, ForkId, PartitionId, PartitionState, Position, Space, TenantId, Timestamp,
+    Verdict, Version,
+};
+use chronos_store::{Command, Direction, Page, Partition, Range};
+
+use super::commands::{ENTITIES, FORKS, TENANTS, TYPES, entity, kind, tag};
+
+#[derive(Clone)]
+pub(crate) struct Oracle {
+    numbers: PartitionState,
+    model: Model,
+    /// What each position says.
+    recorded: Vec<Recorded>,
+    /// Commands that were stored, in order.
+    pub(crate) commands: Vec<Command>,
+    clock: i64,
+}
+
+impl Oracle {
+    pub(crate) fn new(partition: u8) -> Oracle {
+        let numbers = PartitionState::new(PartitionId::new(partition).unwrap());
+        Oracle { numbers, model: Model::new(), recorded: Vec::new(), commands: Vec::new(), clock: 0 }
+    }
+
+    pub(crate) fn head(&self) -> Position {
+        self.model.head()
+    }
+
+    pub(crate) fn clock(&self) -> i64 {
+        self.clock
+    }
+
+    pub(crate) fn version(&self, tenant: &TenantId, fork: ForkId, about: u8) -> Version {
+        let space = Space { tenant: tenant.as_str(), fork };
+        Version::new(self.model.history(space, entity(about).as_str()).count() as u64)
+    }
+
+    pub(crate) fn apply(&mut self, command: &Command) -> Verdict {
+        self.clock = self.clock.max(command.recorded_at.get());
+        let append =
+            Append { space: command.space(), recorded_at: command.recorded_at, batch: &command.block };
+        let Ok(verdict) = self.numbers.apply(&self.model, &append);
+        let Verdict::Stored(receipt) = &verdict else { return verdict };
+        let versions = receipt.versions(&command.block);
+        for (i, version) in versions.into_iter().enumerate() {
+            let event = command.block.event(i);
+            self.model.insert(Stored {
+                tenant: command.tenant.to_string(),
+                fork: command.fork,
+                entity: event.entity_id.to_owned(),
+                version,
+                position: receipt.position(i),
+                recorded_at: receipt.recorded_at,
+                id: event.event_id,
+                content: command.block.content(i),
+                event_type: event.event_type.to_owned(),
+                tags: event.tags.map(str::to_owned).collect(),
+            });
+            self.recorded.push(Recorded {
+                block: command.block.clone(),
+                slot: i as u16,
+                tenant: command.tenant.clone(),
+                partition: self.numbers.partition(),
+                position: receipt.position(i),
+                version,
+                recorded_at: receipt.recorded_at,
+            });
+        }
+        self.commands.push(command.clone());
+        verdict
+    }
+
+    fn at(&self, position: Position) -> Option<&Recorded> {
+        self.recorded.get(usize::try_from(position.get().checked_sub(1)?).unwrap())
+    }
+
+    /// Everything a reader can ask must be answered as the oracle would.
+    pub(crate) fn check(&self, partition: &Partition) {
+        let head = self.head();
+        assert_eq!(partition.head(), head);
+        assert_eq!(partition.watch().borrow().get(), head.get());
+        assert_eq!(partition.stats().events, head.get());
+        self.check_points(partition);
+        self.check_moments(partition);
+        let head = head.get();
+        let bounds =
+            [Position::MAX, Position::new(head / 2), Position::new(head.saturating_sub(1)), Position::ZERO];
+        for space in spaces() {
+            for bound in bounds {
+                for direction in [Direction::Forward, Direction::Backward] {
+                    self.check_entities(partition, space, bound, direction);
+                    self.check_scans(partition, space, bound, direction);
+                }
+            }
+        }
+    }
+
+    /// Every event is there with its numbers and its bytes, and no other.
+    pub(crate) fn check_events(&self, partition: &Partition) {
+        assert_eq!(partition.head(), self.head());
+        for n in 0..=self.head().get() + 1 {
+            let read = partition.at(Position::new(n)).unwrap();
+            self.check_event(Position::new(n), read);
+        }
+    }
+
+    /// What was read at a position.
+    pub(crate) fn check_event(&self, position: Position, read: Option<Recorded>) {
+        same_events(read.as_slice(), &self.at(position).into_iter().collect::<Vec<_>>());
+    }
+
+    fn check_points(&self, partition: &Partition) {
+        self.check_events(partition);
+        for stored in self.model.events() {
+            for space in spaces() {
+                let known = self.model.by_id(space, stored.id).and_then(|stored| self.at(stored.position));
+                let read = partition.by_id(space, stored.id).unwrap();
+                same_events(read.as_slice(), &known.into_iter().collect::<Vec<_>>());
+            }
+        }
+        assert!(partition.by_id(space_of(0, 0), EventId::from_u128(u128::MAX)).unwrap().is_none());
+    }
+
+    fn check_moments(&self, partition: &Partition) {
+        for moment in -5..self.clock + 2 {
+            let moment = Timestamp::new(moment);
+            let before = self.recorded.iter().filter(|event| event.recorded_at <= moment).count();
+            assert_eq!(partition.bound_at(moment).get(), before as u64, "as of {moment}");
+        }
+    }
+
+    fn check_entities(&self, partition: &Partition, space: Space<'_>, bound: Position, direction: Direction) {
+        for n in 0..=ENTITIES {
+            let id = entity(n);
+            let history = self.model.history(space, id.as_str()).filter(|stored| stored.position <= bound);
+            let mut wanted: Vec<&Recorded> =
+                history.map(|stored| self.at(stored.position).unwrap()).collect();
+            let version = Version::new(wanted.len() as u64);
+            assert_eq!(partition.version_at_bound(space, id.as_str(), bound), version);
+            if direction == Direction::Backward {
+                wanted.reverse();
+            }
+            for limits in LIMITS {
+                let read = |range| partition.entity(space, id.as_str(), range).unwrap();
+                self.check_pages(&wanted, bound, direction, limits, |e| e.version.get(), read);
+            }
+        }
+    }
+
+    fn check_scans(&self, partition: &Partition, space: Space<'_>, bound: Position, direction: Direction) {
+        for filter in filters() {
+            let of_space = |event: &&Recorded| {
+                self.model.at(event.position).unwrap().space() == space && event.position <= bound
+            };
+            let mut wanted: Vec<&Recorded> =
+                self.recorded.iter().filter(of_space).filter(|event| filter.matches(event)).collect();
+            if direction == Direction::Backward {
+                wanted.reverse();
+            }
+            for limits in LIMITS {
+                let read = |range| partition.scan(space, range, &filter).unwrap();
+                self.check_pages(&wanted, bound, direction, limits, |e| e.position.get(), read);
+            }
+        }
+    }
+
+    /// Reads all pages one after the other, from the end and from every number in between.
+    fn check_pages(
+        &self,
+        wanted: &[&Recorded],
+        bound: Position,
+        direction: Direction,
+        (events_max, bytes_max): (usize, usize),
+        number: impl Fn(&Recorded) -> u64,
+        read: impl Fn(Range) -> Page,
+    ) {
+        let base = if direction == Direction::Forward { Range::forward() } else { Range::backward() };
+        let range = Range { bound, direction, events_max, bytes_max, ..base };
+        let mut starts = vec![base.from];
+        starts.extend(wanted.iter().step_by(3).map(|event| number(event)));
+        for from in starts {
+            let rest = wanted.iter().filter(|event| match direction {
+                Direction::Forward => number(event) >= from,
+                Direction::Backward => number(event) <= from,
+            });
+            let rest: Vec<&Recorded> = rest.copied().collect();
+            let mut got = Vec::new();
+            let mut next = Some(from);
+            while let Some(from) = next {
+                let page = read(range.starting(from));
+                self.check_page(&page, bound, direction, events_max, from);
+                got.extend(page.events);
+                next = page.next;
+            }
+            same_events(&got, &rest);
+        }
+    }
+
+    fn check_page(&self, page: &Page, bound: Position, direction: Direction, events_max: usize, from: u64) {
+        assert_eq!(page.applied, self.head());
+        assert!(page.events.len() <= events_max);
+        assert!(page.events.iter().all(|event| event.position <= bound.min(page.applied)));
+        match (page.next, direction) {
+            (Some(next), Direction::Forward) => assert!(next > from),
+            (Some(next), Direction::Backward) => assert!(next < from),
+            (None, Direction::Forward) => assert_eq!(page.examined, bound.min(page.applied)),
+            (None, Direction::Backward) => {}
+        }
+        let furthest = page.events.last().map(|event| event.position);
+        match (furthest, direction) {
+            (Some(last), Direction::Forward) => assert!(page.examined >= last),
+            _ => assert!(page.examined <= page.applied),
+        }
+    }
+}
+
+/// Events and bytes of a page: one at a time, a few, few bytes, all.
+const LIMITS: [(usize, usize); 4] =
+    [(1, usize::MAX), (3, usize::MAX), (usize::MAX, 700), (usize::MAX, usize::MAX)];
+
+fn space_of(tenant: usize, fork: u64) -> Space<'static> {
+    Space { tenant: TENANTS[tenant], fork: ForkId::new(fork) }
+}
+
+fn spaces() -> impl Iterator<Item = Space<'static>> {
+    (0..TENANTS.len()).flat_map(|tenant| (0..FORKS).map(move |fork| space_of(tenant, fork)))
+}
+
+fn filters() -> [Filter; 4] {
+    let moment = Some(Timestamp::new(25));
+    [
+        Filter::default(),
+        Filter { types: vec![kind(0).to_string(), kind(TYPES).to_string()], ..Filter::default() },
+        Filter { tags: vec![tag(1).to_string()], occurred_until: moment, ..Filter::default() },
+        Filter { entity_prefix: Some("entity-1".to_owned()), recorded_from: moment, ..Filter::default() },
+    ]
+}
+
+/// Numbers, owner and every byte of what was said.
+pub(crate) fn same_events(got: &[Recorded], wanted: &[&Recorded]) {
+    let numbers =
+        |e: &Recorded| (e.position, e.version, e.recorded_at, e.partition, e.tenant.clone(), e.slot);
+    let listed: Vec<_> = got.iter().map(numbers).collect();
+    assert_eq!(listed, wanted.iter().map(|event| numbers(event)).collect::<Vec<_>>());
+    for (a, b) in got.iter().zip(wanted) {
+        assert!(a.block == b.block, "position {} came back with other bytes", a.position);
+        assert_eq!(a.payload(), b.payload());
+    }
+}
