@@ -1,0 +1,8 @@
+//! The SDK against a server that does what a script says.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod appends;
+mod reads;
+mod server;
+mod sessions;
