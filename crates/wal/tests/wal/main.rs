@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere, its helpers too")]
 
+mod crash;
 mod everyday;
 mod harness;
 mod model;
