@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere, its helpers too")]
 
 mod crash;
+mod damage;
 mod everyday;
 mod harness;
 mod model;

@@ -1,0 +1,298 @@
+//! Bits rot, files shrink and vanish. Whatever the harm: verifying names the file, a log that is called whole holds
+//! exactly what was acknowledged, one that is not answers nothing but the damage, and the others work on.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use chronos_env::sim::{SimDisk, World};
+use chronos_wal::{Fault, LogId, ReadError, Verdict, VerifyReport, Wal, verify};
+use proptest::prelude::*;
+
+use crate::harness::*;
+
+const LOGS: u8 = 4;
+
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    /// Closed in good order.
+    Closed,
+    /// The process died; everything written is there.
+    Killed,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    Flip { file: u16, at: u32, bit: u8 },
+    Truncate { file: u16, len: u32 },
+    Remove { file: u16 },
+    Swap { one: u16, other: u16 },
+}
+
+fn harm() -> impl Strategy<Value = Harm> {
+    prop_oneof![
+        6 => (any::<u16>(), any::<u32>(), 0..8u8).prop_map(|(file, at, bit)| Harm::Flip { file, at, bit }),
+        2 => (any::<u16>(), any::<u32>()).prop_map(|(file, len)| Harm::Truncate { file, len }),
+        1 => any::<u16>().prop_map(|file| Harm::Remove { file }),
+        1 => (any::<u16>(), any::<u16>()).prop_map(|(one, other)| Harm::Swap { one, other }),
+    ]
+}
+
+/// Files that may be needed, each with the end of what it holds.
+fn used_files(disk: &SimDisk) -> Vec<(PathBuf, u64)> {
+    let files =
+        disk.snapshot().into_iter().filter(|(path, _)| path.extension().is_none_or(|end| end != "tmp"));
+    let used = files.map(|(path, bytes)| {
+        let is_segment = path.extension().is_some();
+        let used = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count();
+        let end = if is_segment { used.next_multiple_of(8) } else { bytes.len() };
+        (path, end as u64)
+    });
+    used.collect()
+}
+
+fn choose<T>(from: &[T], index: u32) -> &T {
+    &from[index as usize % from.len()]
+}
+
+/// Does the harm; returns the files harmed.
+fn inflict(disk: &SimDisk, harm: Harm) -> Vec<PathBuf> {
+    let files = used_files(disk);
+    match harm {
+        Harm::Flip { file, at, bit } => {
+            let (path, end) = choose(&files, file.into());
+            disk.flip_bit(path, u64::from(at) % end, bit).unwrap();
+            vec![path.clone()]
+        }
+        Harm::Truncate { file, len } => {
+            let (path, _) = choose(&files, file.into());
+            let bytes = disk.snapshot()[path].len() as u64;
+            disk.damage_truncate(path, u64::from(len) % bytes).unwrap();
+            vec![path.clone()]
+        }
+        Harm::Remove { file } => {
+            let (path, _) = choose(&files, file.into());
+            disk.damage_remove(path).unwrap();
+            vec![path.clone()]
+        }
+        Harm::Swap { one, other } => {
+            let segments: Vec<_> = files.iter().filter(|(path, _)| path.extension().is_some()).collect();
+            let (one, other) = (&choose(&segments, one.into()).0, &choose(&segments, other.into()).0);
+            disk.swap(one, other).unwrap();
+            if one == other { Vec::new() } else { vec![one.clone(), other.clone()] }
+        }
+    }
+}
+
+/// A log of everything: entries of many sizes, votes, truncations, purges, in several segments.
+async fn write_history(wal: &Wal, dice: &chronos_env::Entropy) -> Vec<Model> {
+    let mut models = vec![Model::default(); usize::from(LOGS)];
+    for nth in 0..150u64 {
+        let log = dice.below(u64::from(LOGS)) as u8;
+        let model = &mut models[usize::from(log)];
+        let last = model.entries.last_key_value().map(|(index, _)| *index);
+        let act = match (dice.below(20), last) {
+            (0, _) => Act::Vote(Bytes::from(format!("vote {nth}"))),
+            (1, Some(last)) => {
+                Act::Truncate(last.saturating_sub(2).max(model.purged.map_or(0, |mark| mark.index)))
+            }
+            (2, Some(last)) => Act::Purge(last.saturating_sub(10)),
+            _ => {
+                let index = model.next();
+                let len = dice.below(4000) as usize;
+                Act::Append(vec![entry(index, nth, payload(LogId::new(log), index, nth, len))])
+            }
+        };
+        let (done, told) = answer();
+        submit(&wal.log(LogId::new(log)), &act, done);
+        model.apply(&act);
+        if dice.below(2) == 0 {
+            told.await.unwrap().unwrap();
+        }
+    }
+    for log in logs(wal, LOGS) {
+        append(&log, Vec::new()).await.unwrap();
+    }
+    models
+}
+
+fn scene(seed: u64, lanes: u8, ending: Ending) -> (World, Vec<Model>) {
+    let world = world(seed);
+    let models = world.run(async {
+        let (wal, _) = open(&world.env(), lanes);
+        let models = write_history(&wal, &world.env().entropy.child("work")).await;
+        match ending {
+            Ending::Closed => wal.close().await,
+            Ending::Killed => std::mem::forget(wal),
+        }
+        models
+    });
+    (world, models)
+}
+
+fn verified(world: &World) -> VerifyReport {
+    verify(world.env().disk.as_ref(), Path::new(ROOT), &mut |_, _, _| {}).unwrap()
+}
+
+/// Opens and holds every log against its verdict and its model, before and after more work. Returns the verdicts.
+async fn check_life(world: &World, lanes: u8, models: &mut [Model]) -> Vec<Verdict> {
+    let (wal, recovery) = open(&world.env(), lanes);
+    for (log, model) in logs(&wal, LOGS).iter().zip(models) {
+        let recovered = &recovery.logs[log.id().get() as usize];
+        if is_corrupt(&recovered.verdict) {
+            assert!(matches!(log.read(1, 10), Err(ReadError::Corrupt(_))), "a corrupt log was read");
+            assert!(matches!(vote(log, "no").await, Err(Fault::Poisoned(_))), "a corrupt log took a vote");
+            let next = entry(9999, 1, "no");
+            assert!(
+                matches!(append(log, vec![next]).await, Err(Fault::Poisoned(_))),
+                "a corrupt log was written"
+            );
+            continue;
+        }
+        model.check(log);
+        for _ in 0..3 {
+            let index = model.next();
+            let act = Act::Append(vec![entry(index, 7, payload(log.id(), index, 7, 2000))]);
+            let (done, told) = answer();
+            submit(log, &act, done);
+            told.await.unwrap().unwrap();
+            model.apply(&act);
+        }
+        model.check(log);
+    }
+    assert_eq!(wal.fault(), None, "damage to a log is not a fault of the node");
+    wal.close().await;
+    recovery.logs.into_iter().map(|log| log.verdict).collect()
+}
+
+fn hurt(verdicts: &[Verdict]) -> Vec<usize> {
+    (0..verdicts.len()).filter(|log| is_corrupt(&verdicts[*log])).collect()
+}
+
+/// What may be hurt by this harm at most: one flipped bit costs one log, metadata costs none.
+fn check_extent(harm: Harm, harmed: &[PathBuf], hurt: &[usize]) {
+    let is_segment = |path: &PathBuf| path.extension().is_some();
+    if matches!(harm, Harm::Flip { .. }) {
+        assert!(hurt.len() <= 1, "one bit hurt logs {hurt:?}");
+    }
+    if !harmed.iter().any(is_segment) {
+        assert!(hurt.is_empty(), "harm to metadata hurt logs {hurt:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 220, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_single_harm_goes_unnoticed_or_costs_what_it_need_not(
+        seed in 0..6u64, lanes in 1..=3u8, killed: bool, harm in harm()
+    ) {
+        let (world, mut models) = scene(seed, lanes, if killed { Ending::Killed } else { Ending::Closed });
+        prop_assert_eq!(verified(&world).damages, []);
+        let harmed = inflict(&world.disk(), harm);
+        let before = world.disk().snapshot();
+        let report = verified(&world);
+        prop_assert!(before == world.disk().snapshot(), "verifying wrote something");
+        for path in &harmed {
+            let named = report.damages.iter().any(|damage| &damage.file == path);
+            prop_assert!(named, "{} is not among {:#?}", path.display(), report.damages);
+        }
+        let foreseen: Vec<_> = report.logs.iter().map(|log| log.verdict.clone()).collect();
+        let verdicts = world.run(check_life(&world, lanes, &mut models));
+        prop_assert_eq!(&verdicts, &foreseen, "verifying and opening disagree");
+        check_extent(harm, &harmed, &hurt(&verdicts));
+        let again = world.run(check_life(&world, lanes, &mut models));
+        prop_assert_eq!(hurt(&again), hurt(&verdicts), "a restart changed which logs are corrupt");
+        let last = world.run(check_life(&world, lanes, &mut models));
+        prop_assert_eq!(hurt(&last), hurt(&verdicts), "a second restart did");
+    }
+}
+
+#[test]
+fn a_lane_that_vanished_takes_its_logs_along_and_no_others() {
+    let (world, mut models) = scene(1, 2, Ending::Closed);
+    world.disk().damage_remove(Path::new("/data/wal/lane-01")).unwrap();
+    let report = verified(&world);
+    assert!(report.damages.iter().any(|damage| damage.file == Path::new("/data/wal/lane-01")));
+    let verdicts = world.run(check_life(&world, 2, &mut models));
+    assert_eq!(hurt(&verdicts), [1, 3]);
+    let refused = world.run(async { Wal::open(&world.env(), config(4)).err() });
+    let refused = refused.expect("logs cannot move while a lane is in doubt").to_string();
+    assert!(refused.contains("cannot change from 2 to 4"), "{refused}");
+}
+
+#[test]
+fn a_log_that_moved_to_another_lane_is_missed_when_its_old_lane_vanishes() {
+    let (world, mut models) = scene(2, 1, Ending::Closed);
+    let verdicts = world.run(check_life_idle(&world, 2));
+    assert_eq!(hurt(&verdicts), []);
+    world.disk().damage_remove(Path::new("/data/wal/lane-00")).unwrap();
+    let verdicts = world.run(check_life(&world, 2, &mut models));
+    assert_eq!(hurt(&verdicts), [0, 1, 2, 3]);
+}
+
+async fn check_life_idle(world: &World, lanes: u8) -> Vec<Verdict> {
+    let (wal, recovery) = open(&world.env(), lanes);
+    wal.close().await;
+    recovery.logs.into_iter().map(|log| log.verdict).collect()
+}
+
+/// Something unreadable at the very end, and nobody left to tell whether it was acknowledged.
+#[test]
+fn an_unreadable_end_is_not_called_torn_when_the_mark_is_gone() {
+    let (world, mut models) = scene(3, 1, Ending::Killed);
+    let newest = used_files(&world.disk()).into_iter().rfind(|(path, _)| path.extension().is_some()).unwrap();
+    world.disk().flip_bit(&newest.0, newest.1 - 100, 3).unwrap();
+    let with_mark = world.disk().snapshot();
+    let report = verified(&world);
+    assert_eq!(hurt(&report.logs.iter().map(|log| log.verdict.clone()).collect::<Vec<_>>()).len(), 1);
+    world.disk().damage_remove(Path::new("/data/wal/lane-00/flushed")).unwrap();
+    let verdicts = world.run(check_life(&world, 1, &mut models));
+    assert!(!hurt(&verdicts).is_empty());
+    let after = world.disk().snapshot();
+    assert_eq!(after.get(&newest.0), with_mark.get(&newest.0), "evidence was changed");
+}
+
+/// The same end without the harm: a mark file that is gone, and everything else whole.
+#[test]
+fn a_lost_mark_file_hurts_no_log_and_is_made_again() {
+    let (world, mut models) = scene(4, 2, Ending::Closed);
+    world.disk().damage_remove(Path::new("/data/wal/lane-01/flushed")).unwrap();
+    assert_eq!(verified(&world).damages.len(), 1);
+    let verdicts = world.run(check_life(&world, 2, &mut models));
+    assert_eq!(hurt(&verdicts), []);
+    assert_eq!(verified(&world).damages, []);
+}
+
+#[test]
+fn bytes_that_rot_while_the_node_runs_are_never_served() {
+    let world = world(5);
+    world.run(async {
+        let (wal, _) = open(&world.env(), 1);
+        let log = wal.log(LogId::new(0));
+        fill(&log, 5, 1000).await;
+        let place = std::cell::RefCell::new(None);
+        verify(world.env().disk.as_ref(), Path::new(ROOT), &mut |_, entry, at| {
+            if entry.index == 3 {
+                *place.borrow_mut() = Some(at.clone());
+            }
+        })
+        .unwrap();
+        let place = place.into_inner().unwrap();
+        world.disk().flip_bit(&place.file, place.offset + 500, 0).unwrap();
+        let error = log.read(1, usize::MAX).unwrap_err();
+        let ReadError::Corrupt(corrupt) = error else { panic!("served: {error}") };
+        assert_eq!((corrupt.file, corrupt.offset, corrupt.index), (place.file, place.offset, Some(3)));
+        assert_eq!(log.read_one(4).unwrap().payload, payload(log.id(), 4, 1, 1000));
+        wal.close().await;
+    });
+}
+
+#[test]
+fn a_file_nobody_knows_is_left_alone() {
+    let (world, mut models) = scene(0, 1, Ending::Closed);
+    let env = world.env();
+    let stranger = Path::new("/data/wal/lane-00/notes.txt");
+    env.disk.write_atomic(stranger, b"do not touch").unwrap();
+    assert_eq!(hurt(&world.run(check_life(&world, 1, &mut models))), []);
+    assert_eq!(env.disk.read_file(stranger).unwrap(), b"do not touch");
+}
