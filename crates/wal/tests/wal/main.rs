@@ -6,5 +6,6 @@
 mod crash;
 mod damage;
 mod everyday;
+mod faults;
 mod harness;
 mod model;
