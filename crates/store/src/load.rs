@@ -58,22 +58,22 @@ impl<'a> Loader<'a> {
         self.loads
     }
 
-    /// The block of a chunk. May read the disk when it is not in memory.
-    pub(crate) fn block(&mut self, held: &Held) -> Result<Block, Fault> {
-        let (origin, first_id) = match &held.source {
-            Source::Memory(block) => return Ok(block.clone()),
-            Source::Log { origin, first_id } => (*origin, *first_id),
+    /// The block of the chunk that starts at `first` and has so many events. May read the disk when it is not in
+    /// memory.
+    pub(crate) fn block(&mut self, first: Position, events: u16, source: Source) -> Result<Block, Fault> {
+        let (origin, first_id) = match source {
+            Source::Memory(block) => return Ok(block),
+            Source::Log { origin, first_id } => (origin, first_id),
         };
-        if let Some(block) = self.recent.lock().get(held.first) {
+        if let Some(block) = self.recent.lock().get(first) {
             return Ok(block);
         }
         let block = self.read(origin)?;
-        if block.events() != usize::from(held.events) || block.event_id(0) != first_id {
-            let what =
-                format!("log entry {} no longer holds the events from position {}", origin.index, held.first);
+        if block.events() != usize::from(events) || block.event_id(0) != first_id {
+            let what = format!("log entry {} no longer holds the events from position {first}", origin.index);
             return Err(Fault::corrupt(self.partition, what));
         }
-        self.recent.lock().put(held.first, block.clone());
+        self.recent.lock().put(first, block.clone());
         Ok(block)
     }
 

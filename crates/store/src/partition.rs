@@ -171,7 +171,7 @@ impl Partition {
             let places = read::places(&state.tables, space, entity);
             (read::pick_entity(&state.tables, places, &range, limit), limit, applied)
         };
-        self.reader(&range).entity(entity, &picked, limit, applied)
+        self.reader(&range).entity(entity, picked, limit, applied)
     }
 
     /// Events of one tenant and fork, by position, that match the filter.
@@ -238,7 +238,7 @@ impl Partition {
     }
 
     fn one(&self, picked: Option<Picked>) -> Result<Option<Recorded>, Fault> {
-        picked.map_or(Ok(None), |picked| self.reader(&Range::forward()).one(&picked))
+        picked.map_or(Ok(None), |picked| self.reader(&Range::forward()).one(picked))
     }
 
     fn reader(&self, range: &Range) -> Reader<'_> {

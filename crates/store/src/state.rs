@@ -125,6 +125,3 @@ impl State {
         self.marks.raise_applied(head);
     }
 }
-
-#[cfg(test)]
-mod speed;
