@@ -12,7 +12,7 @@ mod report;
 use std::io;
 use std::path::Path;
 
-use chronos_domain::PartitionId;
+use chronos_domain::{EventId, PartitionId};
 use chronos_env::{Disk, Lock};
 
 use crate::identity::{self, IDENTITY, Identity, LOCK, OpenError, WAL};
@@ -43,8 +43,8 @@ pub fn verify(disk: &dyn Disk, data_dir: &Path) -> io::Result<Report> {
     let mut replicas = Replicas::new();
     let walk =
         chronos_wal::verify(disk, &wal_dir, &mut |log, entry, place| replicas.visit(log, entry, place))?;
-    report.add_walk(walk);
-    replicas.finish(&mut report);
+    check_cluster(&wal_dir, walk.cluster, &mut report);
+    replicas.finish(walk, &mut report);
     Ok(report)
 }
 
@@ -87,6 +87,17 @@ fn check_identity(disk: &dyn Disk, data_dir: &Path, report: &mut Report) -> io::
         Err(other) => report.damages.push(Damage::of_file(&file, other.to_string())),
     }
     Ok(())
+}
+
+/// A log that was carried in from another cluster is whole in itself, and still not this node's.
+fn check_cluster(wal_dir: &Path, found: Option<u128>, report: &mut Report) {
+    let Some((identity, found)) = report.identity.as_ref().zip(found) else { return };
+    if identity.cluster != found {
+        let uuid = EventId::from_u128;
+        let what =
+            format!("is the log of cluster {}, not of cluster {}", uuid(found), uuid(identity.cluster));
+        report.damages.push(Damage::of_file(wal_dir, what));
+    }
 }
 
 /// The partition a log belongs to.

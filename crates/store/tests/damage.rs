@@ -126,6 +126,24 @@ fn every_lost_file_is_noticed() {
 }
 
 #[test]
+fn the_log_of_another_cluster_is_no_substitute() {
+    let closed = closed();
+    let stranger = World::new(99);
+    stranger.run(async { Node::open(&stranger.env(), 0).unwrap().close().await });
+    let identity = data_dir().join("IDENTITY");
+    let (env, _) = closed.copy();
+    let theirs = stranger.env().disk.read_file(&identity).unwrap();
+    env.disk.write_atomic(&identity, &theirs).unwrap();
+    let report = closed.verify(&env);
+    assert!(
+        report.damages.iter().any(|damage| damage.what.contains("not of cluster")),
+        "{:?}",
+        report.damages
+    );
+    assert!(closed.world.run(async { Node::open(&env, 0) }).is_err());
+}
+
+#[test]
 fn a_lost_log_is_noticed_as_a_whole() {
     let closed = closed();
     let (env, disk) = closed.copy();

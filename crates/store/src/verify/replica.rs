@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chronos_domain::{LogIndex, PartitionId, Verdict};
-use chronos_wal::{Entry, LogId, Place};
+use chronos_domain::{LogIndex, PartitionId};
+use chronos_wal::{Entry, LogId, LogReport, Place, Verdict, VerifyReport};
 
 use super::numbers::Numbers;
 use super::partition_of;
-use super::report::{Damage, PartitionReport, Report};
+use super::report::{Damage, PartitionReport, Report, TornTail};
 use crate::entry;
+use crate::identity::WAL;
 use crate::recover;
 use crate::state::State;
 
@@ -51,17 +52,38 @@ impl Replicas {
         }
     }
 
-    /// Compares the two books of every partition and hands over what was found.
-    pub(super) fn finish(self, report: &mut Report) {
-        report.damages.extend(self.damages);
-        for replica in self.by_log.into_values() {
-            report.partitions.push(replica.report());
+    /// Compares what was replayed with what the log says it holds, and hands over all that was found.
+    pub(super) fn finish(mut self, walk: VerifyReport, report: &mut Report) {
+        report.frames = walk.frames;
+        report.bytes = walk.bytes;
+        let torn = walk.torn_tails.into_iter();
+        report.torn_tails.extend(torn.map(|tail| TornTail {
+            file: tail.file,
+            offset: tail.offset,
+            bytes: tail.bytes,
+        }));
+        report.damages.extend(walk.damages.into_iter().map(Damage::from));
+        report.damages.append(&mut self.damages);
+        for log in walk.logs {
+            self.finish_log(&log, report);
         }
-        let hurt = |partition| report.damages.iter().any(|damage| damage.partition == Some(partition));
-        for i in 0..report.partitions.len() {
-            let partition = report.partitions[i].partition;
-            report.partitions[i].whole &= !hurt(partition);
+    }
+
+    fn finish_log(&mut self, log: &LogReport, report: &mut Report) {
+        let corrupt = matches!(log.verdict, Verdict::Corrupt(_));
+        let Some(partition) = partition_of(log.log) else { return };
+        if log.entries == 0 && !corrupt {
+            return;
         }
+        let replica = self.by_log.remove(&log.log).unwrap_or_else(|| Replica::new(partition));
+        let last = log.state.last.map_or(0, |mark| mark.index);
+        let mut found = replica.report();
+        if let Some(what) = replica.disagreement(last).filter(|_| !corrupt && !replica.broken) {
+            let damage = Damage::of_file(Path::new(WAL), what);
+            report.damages.push(Damage { partition: Some(partition), position: Some(found.head), ..damage });
+        }
+        found.whole = !corrupt && report.damages.iter().all(|damage| damage.partition != Some(partition));
+        report.partitions.push(found);
     }
 }
 
@@ -81,7 +103,7 @@ impl Replica {
         recover::check(&self.state, logged.index, &entry)?;
         let verdicts = self.state.apply(LogIndex::new(logged.index), &entry.commands);
         for (command, verdict) in entry.commands.iter().zip(&verdicts) {
-            if let Verdict::Stored(receipt) = verdict {
+            if let chronos_domain::Verdict::Stored(receipt) = verdict {
                 self.numbers.enter(command, receipt)?;
             }
         }
@@ -93,16 +115,28 @@ impl Replica {
         }
     }
 
-    fn report(&self) -> PartitionReport {
+    /// Where log, replay and the second book do not say the same at the end.
+    fn disagreement(&self, last: u64) -> Option<String> {
         let stats = self.state.stats();
-        let same_entities = stats.entities == self.numbers.entities();
-        let same_ids = stats.ids == stats.events;
+        let applied = self.state.applied();
+        if applied.get() != last {
+            return Some(format!("its log ends with entry {last}, but replay with {applied}"));
+        }
+        let (entities, booked) = (stats.entities, self.numbers.entities());
+        if entities != booked {
+            return Some(format!("replay has {entities} entities, but {booked} got numbers"));
+        }
+        let (ids, events) = (stats.ids, stats.events);
+        (ids != events).then(|| format!("{events} events have {ids} ids"))
+    }
+
+    fn report(&self) -> PartitionReport {
         PartitionReport {
             partition: self.partition,
             head: self.numbers.head(),
             entities: self.numbers.entities(),
             entries: self.state.applied().get(),
-            whole: !self.broken && same_entities && same_ids,
+            whole: !self.broken,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use chronos_domain::{LogIndex, PartitionId, Position};
-use chronos_wal::{Corrupt, VerifyReport};
+use chronos_wal::Corrupt;
 
 use super::partition_of;
 use crate::identity::Identity;
@@ -13,7 +13,7 @@ use crate::identity::Identity;
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub(super) identity: Option<Identity>,
-    /// Every partition with an entry in its log, in order.
+    /// Every partition whose log holds or has lost an entry, in order.
     pub partitions: Vec<PartitionReport>,
     /// Everything that is not as it was written. Empty: all is well.
     pub damages: Vec<Damage>,
@@ -34,18 +34,6 @@ impl Report {
     /// Events in all partitions.
     pub fn events(&self) -> u64 {
         self.partitions.iter().map(|partition| partition.head.get()).sum()
-    }
-
-    pub(super) fn add_walk(&mut self, walk: VerifyReport) {
-        self.frames = walk.frames;
-        self.bytes = walk.bytes;
-        self.damages.extend(walk.damages.into_iter().map(Damage::from));
-        let torn = walk.torn_tails.into_iter();
-        self.torn_tails.extend(torn.map(|tail| TornTail {
-            file: tail.file,
-            offset: tail.offset,
-            bytes: tail.bytes,
-        }));
     }
 }
 
