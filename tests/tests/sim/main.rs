@@ -1,0 +1,13 @@
+//! A whole node inside the deterministic simulation: the product's own code from the use cases down to the disk
+//! calls; swapped are clock, randomness, disk and tasks. Power is cut, bits rot, syncs fail, the disk fills up; after
+//! every restart a ledger of what was promised is held against what is there.
+//!
+//! Not in here: sockets, gRPC and HTTP (tested over real connections in the server's own tests).
+
+mod crash;
+mod determinism;
+mod faults;
+mod ledger;
+mod life;
+mod past;
+mod requests;
