@@ -1,0 +1,177 @@
+//! A file, or standard input, as chunks of whole lines; decompressed on the way when its name ends in `.zst`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How much is read at a time: large enough that threads rarely meet, small enough to start at once.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// No event that a server takes needs a longer line: every byte of the largest one escaped, and then some.
+const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// Whole lines.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// Number of its first line, from 1.
+    pub(crate) first_line: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What [`Chunks`] reads.
+pub(crate) struct Source {
+    reader: Box<dyn Read + Send>,
+    /// Bytes taken from the file so far, before decompression.
+    pub(crate) taken: Arc<AtomicU64>,
+    /// The file's length; `None` when it is a stream.
+    pub(crate) length: Option<u64>,
+}
+
+impl Source {
+    /// Opens a file, or standard input for `-`.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let taken = Arc::new(AtomicU64::new(0));
+        if path == Path::new("-") {
+            let reader = Counted { inner: io::stdin(), taken: taken.clone() };
+            return Ok(Self { reader: Box::new(reader), taken, length: None });
+        }
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let length = metadata.is_file().then_some(metadata.len());
+        let counted = Counted { inner: file, taken: taken.clone() };
+        let reader: Box<dyn Read + Send> = match path.extension() {
+            Some(extension) if extension == "zst" => Box::new(zstd::Decoder::new(counted)?),
+            _ => Box::new(counted),
+        };
+        Ok(Self { reader, taken, length })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(bytes: &'static [u8]) -> Self {
+        Self { reader: Box::new(bytes), taken: Arc::default(), length: None }
+    }
+}
+
+struct Counted<R> {
+    inner: R,
+    taken: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf)?;
+        self.taken.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// The chunks of a source, in order. The last line needs no line feed.
+pub(crate) struct Chunks {
+    reader: Box<dyn Read + Send>,
+    chunk_bytes: usize,
+    next_line: u64,
+    rest: Vec<u8>,
+    ended: bool,
+}
+
+impl Chunks {
+    pub(crate) fn new(source: Source) -> Self {
+        Self { reader: source.reader, chunk_bytes: CHUNK_BYTES, next_line: 1, rest: Vec::new(), ended: false }
+    }
+
+    fn take(&mut self, bytes: Vec<u8>) -> Option<io::Result<Chunk>> {
+        if bytes.is_empty() {
+            return None;
+        }
+        let first_line = self.next_line;
+        self.next_line += count_lines(&bytes);
+        Some(Ok(Chunk { first_line, bytes }))
+    }
+
+    fn too_long(&mut self) -> io::Error {
+        self.ended = true;
+        io::Error::other(format!(
+            "line {} is longer than {LINE_BYTES_MAX} bytes; is this a file of one JSON object a line?",
+            self.next_line
+        ))
+    }
+}
+
+impl Iterator for Chunks {
+    type Item = io::Result<Chunk>;
+
+    fn next(&mut self) -> Option<io::Result<Chunk>> {
+        let mut bytes = std::mem::take(&mut self.rest);
+        while !self.ended {
+            let before = bytes.len();
+            let wanted = self.chunk_bytes as u64;
+            match (&mut self.reader).take(wanted).read_to_end(&mut bytes) {
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+                Ok(0) => self.ended = true,
+                Ok(_) => {}
+            }
+            if let Some(at) = bytes[before..].iter().rposition(|byte| *byte == b'\n') {
+                self.rest = bytes.split_off(before + at + 1);
+                return self.take(bytes);
+            }
+            if bytes.len() > LINE_BYTES_MAX {
+                return Some(Err(self.too_long()));
+            }
+        }
+        self.take(bytes)
+    }
+}
+
+fn count_lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks(text: &'static [u8], chunk_bytes: usize) -> Vec<(u64, String)> {
+        let chunks = Chunks { chunk_bytes, ..Chunks::new(Source::of(text)) };
+        chunks.map(Result::unwrap).map(|c| (c.first_line, String::from_utf8(c.bytes).unwrap())).collect()
+    }
+
+    #[test]
+    fn lines_stay_whole_and_numbered_at_every_chunk_size() {
+        let text = b"one\ntwo\n\nfour is longer\nfive";
+        for chunk_bytes in 1..40 {
+            let chunks = chunks(text, chunk_bytes);
+            let joined: String = chunks.iter().map(|(_, text)| text.as_str()).collect();
+            assert_eq!(joined.as_bytes(), text, "chunks of {chunk_bytes}");
+            let mut line = 1;
+            for (first_line, text) in chunks {
+                assert_eq!(first_line, line, "chunks of {chunk_bytes}");
+                line += text.matches('\n').count() as u64;
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_source_has_no_chunk() {
+        assert!(chunks(b"", 8).is_empty());
+    }
+
+    #[test]
+    fn a_line_without_end_is_an_error_and_not_all_of_memory() {
+        struct Endless;
+        impl Read for Endless {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                buf.fill(b'x');
+                Ok(buf.len())
+            }
+        }
+        let source = Source { reader: Box::new(Endless), taken: Arc::default(), length: None };
+        let mut chunks = Chunks::new(source);
+        assert!(chunks.next().unwrap().unwrap_err().to_string().starts_with("line 1 is longer"));
+        assert!(chunks.next().is_none());
+    }
+}

@@ -1,0 +1,137 @@
+//! What became of the events of one import.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chronos_domain::PartitionId;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::Item;
+use super::progress::{Progress, per_second};
+use super::settle::{Ack, Witness};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::output::{Format, Out};
+use crate::table::{Align, Table, grouped};
+
+/// What to do about a line that cannot be stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnError {
+    /// Import what stands before it, nothing after it, and fail.
+    #[default]
+    Stop,
+    /// Report it and go on.
+    Skip,
+}
+
+/// Counts, and tells of what went wrong on standard error.
+pub(crate) struct Tally {
+    source: PathBuf,
+    on_error: OnError,
+    progress: Progress,
+    read: AtomicU64,
+    stored: AtomicU64,
+    already: AtomicU64,
+    skipped: AtomicU64,
+}
+
+/// The end of an import, as it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Summary {
+    /// Events that the source holds, wrong lines included.
+    pub(crate) read: u64,
+    pub(crate) stored: u64,
+    pub(crate) already_there: u64,
+    pub(crate) skipped: u64,
+    pub(crate) seconds: f64,
+    pub(crate) events_per_second: u64,
+}
+
+impl Tally {
+    pub(crate) fn new(source: PathBuf, on_error: OnError, progress: Progress) -> Self {
+        let [read, stored, already, skipped] = [const { AtomicU64::new(0) }; 4];
+        Self { source, on_error, progress, read, stored, already, skipped }
+    }
+
+    /// One more event, or line that should have been one, was read.
+    pub(crate) fn read(&self) {
+        self.read.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells of a line that cannot be stored; an error when the import must stop there.
+    pub(crate) fn bad_line(&self, line: u64, reason: &str) -> Outcome {
+        let sentence = format!("{}:{line}: {reason}", self.source.display());
+        match self.on_error {
+            OnError::Stop => Err(Failure::new(Exit::Failed, sentence)),
+            OnError::Skip => {
+                self.skipped.fetch_add(1, Ordering::Relaxed);
+                self.progress.say(&sentence);
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts what the source itself could not turn into events.
+    pub(crate) fn skip(&self, events: u64) {
+        self.skipped.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Takes the bar away and adds up.
+    pub(crate) fn finish(&self) -> Summary {
+        self.progress.clear();
+        let [read, stored, already_there, skipped] = [&self.read, &self.stored, &self.already, &self.skipped]
+            .map(|count| count.load(Ordering::Relaxed));
+        let seconds = self.progress.seconds();
+        let events_per_second = per_second(stored + already_there, seconds);
+        Summary { read, stored, already_there, skipped, seconds, events_per_second }
+    }
+}
+
+impl Witness for Tally {
+    fn acknowledged(&self, _: PartitionId, items: &[Item], ack: &Ack) {
+        let count = if ack.deduplicated { &self.already } else { &self.stored };
+        count.fetch_add(items.len() as u64, Ordering::Relaxed);
+        self.progress.add(items.len() as u64);
+    }
+
+    fn refused(&self, item: &Item, why: &Failure) -> Outcome {
+        self.bad_line(item.line, &why.to_string()).map_err(|failure| Failure::new(why.exit(), failure))
+    }
+}
+
+impl Summary {
+    pub(crate) fn print(&self, format: Format) -> Outcome {
+        let mut out = Out::new(format);
+        match format {
+            Format::Json => out.object(self)?,
+            Format::Table => {
+                let mut table = Table::new(&[("EVENTS", Align::Left), ("", Align::Right)]);
+                let rows = [
+                    ("read", self.read),
+                    ("stored", self.stored),
+                    ("already there", self.already_there),
+                    ("skipped", self.skipped),
+                    ("per second", self.events_per_second),
+                ];
+                for (name, count) in rows {
+                    table.row([name.to_owned(), grouped(count)]);
+                }
+                out.table(&table)?;
+                if self.stored == 0 && self.already_there > 0 {
+                    out.line("nothing new: every event was there already")?;
+                }
+            }
+        }
+        out.finish()
+    }
+
+    /// The failure that ended it, with what is safe nevertheless.
+    pub(crate) fn interrupted(&self, why: &Failure) -> Failure {
+        let (stored, already) = (grouped(self.stored), grouped(self.already_there));
+        let text = format!(
+            "{why}\n{stored} events were stored before that, {already} were there already; \
+             run the same import again to go on"
+        );
+        Failure::new(why.exit(), text)
+    }
+}
