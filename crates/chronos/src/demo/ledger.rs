@@ -1,0 +1,87 @@
+//! What was promised: for every event of a source, the numbers it was acknowledged with.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chronos_domain::{EntityId, EventId, PartitionId, Position, Version};
+use tokio::sync::watch;
+
+use crate::failure::{Failure, Outcome};
+use crate::ingest::Item;
+use crate::ingest::progress::Progress;
+use crate::ingest::settle::{Ack, Witness};
+
+/// One acknowledgement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Promise {
+    pub(crate) event_id: EventId,
+    pub(crate) entity_id: EntityId,
+    pub(crate) partition: PartitionId,
+    pub(crate) position: Position,
+    pub(crate) version: Version,
+}
+
+/// All acknowledgements of a run, by the ordinal of the event in its source.
+pub(crate) struct Ledger {
+    promises: Mutex<Vec<Option<Promise>>>,
+    acknowledged: watch::Sender<u64>,
+    progress: Progress,
+}
+
+impl Ledger {
+    pub(crate) fn new(progress: Progress) -> Self {
+        Self { promises: Mutex::default(), acknowledged: watch::Sender::new(0), progress }
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// How many events are acknowledged; changes as acknowledgements come in.
+    pub(crate) fn acknowledged(&self) -> watch::Receiver<u64> {
+        self.acknowledged.subscribe()
+    }
+
+    /// Whether the event with this ordinal is acknowledged.
+    pub(crate) fn has(&self, ordinal: u64) -> bool {
+        self.lock().get(slot(ordinal)).is_some_and(Option::is_some)
+    }
+
+    /// Every promise, in the order of the source.
+    pub(crate) fn promises(&self) -> Vec<Promise> {
+        self.lock().iter().flatten().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<Promise>>> {
+        self.promises.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn slot(ordinal: u64) -> usize {
+    usize::try_from(ordinal - 1).expect("events in memory are counted by a usize")
+}
+
+impl Witness for Ledger {
+    fn acknowledged(&self, partition: PartitionId, items: &[Item], ack: &Ack) {
+        let mut promises = self.lock();
+        for ((item, version), n) in items.iter().zip(&ack.versions).zip(0..) {
+            let at = slot(item.line);
+            if promises.len() <= at {
+                promises.resize(at + 1, None);
+            }
+            promises[at] = Some(Promise {
+                event_id: item.draft.event_id,
+                entity_id: item.draft.entity_id.clone(),
+                partition,
+                position: ack.first.plus(n),
+                version: *version,
+            });
+        }
+        drop(promises);
+        self.progress.add(items.len() as u64);
+        self.acknowledged.send_modify(|acknowledged| *acknowledged += items.len() as u64);
+    }
+
+    fn refused(&self, item: &Item, why: &Failure) -> Outcome {
+        Err(Failure::new(why.exit(), format!("event {} of the source was refused: {why}", item.line)))
+    }
+}
