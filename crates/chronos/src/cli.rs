@@ -1,0 +1,131 @@
+//! The command line: what there is, and how a command's end becomes an exit code.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    append, bench, completions, demo, export, get, import, import_git, partitions, read, route, server,
+    state, stats, verify, watermarks,
+};
+use crate::failure::{Failure, Outcome};
+use crate::output::Format;
+
+const ABOUT: &str = "An event store: gapless, durable, and every moment of the past at hand";
+
+const EXAMPLES: &str = "\
+A first walk:
+  chronos server --data ./data &
+  chronos append order-7 order.placed '{\"total\":42}' --expect none
+  chronos append order-7 order.paid '{\"paid\":true}' --expect 1
+  chronos read order-7
+  chronos state order-7 --as-of 1
+
+Or let it show itself, no server needed:
+  chronos demo
+
+Exit codes:
+  0 done   1 failed   2 usage   3 not found   4 rejected by a rule
+  5 outcome unknown: it may have happened; repeat the command with the same event ids to find out";
+
+/// `chronos …`
+#[derive(Parser)]
+#[command(name = "chronos", version, about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    context: Context,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command may be told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Context {
+    /// Servers to talk to: host:port, several separated by commas [default: 127.0.0.1:7400]
+    #[arg(long, global = true, env = "CHRONOS_ADDR", value_delimiter = ',', value_name = "HOST:PORT")]
+    pub(crate) addr: Vec<String>,
+    /// How data is printed; json is one object a line
+    #[arg(long, short, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Format,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Server(server::Server),
+    Append(append::Append),
+    Get(get::Get),
+    Read(read::Read),
+    State(state::State),
+    Import(import::Import),
+    Export(export::Export),
+    ImportGit(import_git::ImportGit),
+    Partitions(partitions::Partitions),
+    Route(route::Route),
+    Watermarks(watermarks::Watermarks),
+    Stats(stats::Stats),
+    Verify(verify::Verify),
+    Demo(demo::Demo),
+    Bench(bench::Bench),
+    Completions(completions::Completions),
+}
+
+/// Parses the command line, runs the command, says what went wrong.
+pub(crate) fn run() -> ExitCode {
+    let Cli { context, command } = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::failed(format!("cannot start the async runtime: {error}")).report(),
+    };
+    let outcome = runtime.block_on(command.run(&context));
+    // What still runs is of no use to anyone: a thread that waits for standard input must not hold the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+impl Command {
+    async fn run(self, context: &Context) -> Outcome {
+        match self {
+            Self::Server(command) => Box::pin(command.run()).await,
+            Self::Append(command) => Box::pin(command.run(context)).await,
+            Self::Get(command) => Box::pin(command.run(context)).await,
+            Self::Read(command) => Box::pin(command.run(context)).await,
+            Self::State(command) => Box::pin(command.run(context)).await,
+            Self::Import(command) => Box::pin(command.run(context)).await,
+            Self::Export(command) => Box::pin(command.run(context)).await,
+            Self::ImportGit(command) => Box::pin(command.run(context)).await,
+            Self::Partitions(command) => Box::pin(command.run(context)).await,
+            Self::Route(command) => command.run(context),
+            Self::Watermarks(command) => Box::pin(command.run(context)).await,
+            Self::Stats(command) => Box::pin(command.run(context)).await,
+            Self::Verify(command) => command.run(context),
+            Self::Demo(command) => Box::pin(command.run(context)).await,
+            Self::Bench(command) => Box::pin(command.run(context)).await,
+            Self::Completions(command) => command.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_with_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("chronos "), "`chronos {} --help` has no example", command.get_name());
+            assert!(command.get_about().is_some(), "`chronos {}` says nothing of itself", command.get_name());
+        }
+    }
+}

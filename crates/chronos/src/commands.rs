@@ -1,0 +1,18 @@
+//! One file per command: its flags, its help, and what it does.
+
+pub(crate) mod append;
+pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod get;
+pub(crate) mod import;
+pub(crate) mod import_git;
+pub(crate) mod partitions;
+pub(crate) mod read;
+pub(crate) mod route;
+pub(crate) mod server;
+pub(crate) mod state;
+pub(crate) mod stats;
+pub(crate) mod verify;
+pub(crate) mod watermarks;

@@ -1,0 +1,114 @@
+//! `chronos import`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chronos_domain::TenantId;
+use clap::Args;
+use futures::{Stream, StreamExt, pin_mut};
+
+use crate::cli::Context;
+use crate::connect::Connection;
+use crate::failure::{Failure, Outcome};
+use crate::ingest::chunks::Source;
+use crate::ingest::cut::{Cutter, Size};
+use crate::ingest::lines::{Format, Numbering, Read};
+use crate::ingest::progress::{Measure, Progress};
+use crate::ingest::pump::Pump;
+use crate::ingest::reading;
+use crate::ingest::tally::{OnError, Tally};
+
+const EXAMPLES: &str = r#"A line is one event; entity_id, event_type and payload are needed, everything else is optional:
+  {"entity_id":"order-7","event_type":"order.placed","payload":{"total":42},"occurred_at":1714521600000000}
+
+What `chronos export` writes is read back: fields that a server sets are ignored, any other unknown field is an error.
+Payload and metadata are stored byte for byte as they stand in the line.
+
+Resumable and idempotent: events without event_id get one that follows from their line (and from how often the same
+line came before), so importing a file again stores nothing new, and an import that was interrupted goes on where it
+was. Within a partition, so also within an entity, events are stored in the order of the file.
+
+Examples:
+  chronos import events.ndjson
+  chronos import events.ndjson.zst --on-error skip
+  zcat old.gz | chronos import -
+  chronos import cloud.ndjson --format cloudevents
+
+CloudEvents (JSON, 1.0): subject (or source) becomes the entity, id the event id when it is a UUID, else one derived from
+source and id; time becomes occurred_at, data or data_base64 the payload, every other attribute metadata."#;
+
+/// Store the events of a file
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Import {
+    /// One event a line; decompressed when its name ends in .zst; - reads standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// What a line is
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// What to do about a line that cannot be stored
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    on_error: OnError,
+}
+
+impl Import {
+    pub(crate) async fn run(self, context: &Context) -> Outcome {
+        let source = Source::open(&self.file)
+            .map_err(|e| Failure::failed(format!("cannot read {}: {e}", self.file.display())))?;
+        let connection = Connection::open(context).await?;
+        let progress = Progress::new(Measure::Bytes { taken: source.taken.clone(), length: source.length });
+        let tally = Arc::new(Tally::new(self.file.clone(), self.on_error, progress));
+        let pump = Pump::start(&connection.sink(), &tally);
+        let fed = self.feed(reading::lines(source, self.format), &tally, &pump).await;
+        let pumped = pump.finish().await;
+        let summary = tally.finish();
+        // A lane's failure is what stopped the feeding, if both failed.
+        match pumped.and(fed) {
+            Ok(()) => summary.print(context.output),
+            Err(why) => Err(summary.interrupted(&why)),
+        }
+    }
+
+    /// Everything before the first error goes in, nothing after it.
+    async fn feed(
+        &self,
+        lines: impl Stream<Item = std::io::Result<Vec<Read>>>,
+        tally: &Tally,
+        pump: &Pump,
+    ) -> Outcome {
+        let mut numbering = Numbering::default();
+        let mut cutter = Cutter::new(TenantId::default_tenant(), Size::DEFAULT);
+        let read = self.cut(lines, (&mut numbering, &mut cutter), tally, pump).await;
+        for batch in cutter.finish() {
+            pump.push(batch).await?;
+        }
+        read
+    }
+
+    async fn cut(
+        &self,
+        lines: impl Stream<Item = std::io::Result<Vec<Read>>>,
+        (numbering, cutter): (&mut Numbering, &mut Cutter),
+        tally: &Tally,
+        pump: &Pump,
+    ) -> Outcome {
+        pin_mut!(lines);
+        while let Some(chunk) = lines.next().await {
+            let chunk =
+                chunk.map_err(|e| Failure::failed(format!("cannot read {}: {e}", self.file.display())))?;
+            for read in chunk {
+                tally.read();
+                match read {
+                    Err(bad) => tally.bad_line(bad.line, &bad.reason)?,
+                    Ok((line, parsed)) => {
+                        if let Some(batch) = cutter.push(numbering.item(line, parsed)) {
+                            pump.push(batch).await?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! `chronos server`
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chronos_domain::EventId;
+use chronos_env::Env;
+use chronos_server::telemetry::{self, Format as LogFormat};
+use chronos_server::{Config, Node, serve};
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::data_dir;
+use crate::failure::{Failure, Outcome};
+
+const EXAMPLES: &str = "\
+Serves gRPC and HTTP on one port. Prints `listening on HOST:PORT` on standard output once it does; logs go to standard
+error. SIGTERM and SIGINT stop it in order (exit code 0); a write or sync that fails stops it at once (exit code 1),
+saying why: nothing is acknowledged after it, and the next start recovers.
+
+Flags win over environment variables, those over the TOML file, that over defaults.
+
+Examples:
+  chronos server --data ./data
+  chronos server --data /var/lib/chronos --listen 0.0.0.0:7400 --log json
+  chronos server --config chronos.toml
+
+A configuration file (every key is optional):
+  data = \"/var/lib/chronos\"
+  listen = \"0.0.0.0:7400\"
+  lanes = 1
+  [log]
+  format = \"json\"
+  filter = \"info\"";
+
+/// How long callers may still be told after a fatal fault that their requests are in doubt.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Run a node
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Server {
+    /// The data directory; made when it is not there
+    #[arg(long, env = "CHRONOS_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7400]
+    #[arg(long, env = "CHRONOS_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// A TOML file with what is not given here
+    #[arg(long, env = "CHRONOS_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The form of log lines [default: text]
+    #[arg(long, env = "CHRONOS_LOG", value_enum, value_name = "FORMAT")]
+    log: Option<LogArg>,
+    /// What is logged, such as info or warn,chronos_wal=debug [default: info]
+    #[arg(long, env = "CHRONOS_LOG_FILTER", value_name = "FILTER")]
+    log_filter: Option<String>,
+    /// Log lanes: each has one writer and one fdatasync for its partitions [default: 1]
+    #[arg(long, env = "CHRONOS_LANES", value_name = "N")]
+    lanes: Option<u8>,
+    /// Bytes of one log segment [default: 64 MiB]
+    #[arg(long, env = "CHRONOS_SEGMENT_BYTES", value_name = "BYTES")]
+    segment_bytes: Option<u64>,
+    /// Memory for event bodies that are read again [default: 1 GiB]
+    #[arg(long, env = "CHRONOS_CACHE_BYTES", value_name = "BYTES")]
+    cache_bytes: Option<u64>,
+    /// Refuse a data directory of another cluster than this
+    #[arg(long, env = "CHRONOS_CLUSTER_ID", value_name = "UUID", value_parser = EventId::parse)]
+    cluster_id: Option<EventId>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogArg {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+impl Server {
+    pub(crate) async fn run(self) -> Outcome {
+        let config = self.settings()?;
+        telemetry::init(&config.log).map_err(Failure::usage)?;
+        let node = Node::start(Env::real(), &config).await.map_err(Failure::failed)?;
+        let listener = match TcpListener::bind(config.listen).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                node.stop().await;
+                return Err(Failure::failed(format!("cannot listen on {}: {error}", config.listen)));
+            }
+        };
+        announce(&listener)?;
+        run(node, listener).await
+    }
+
+    /// Flags over environment (both by clap) over file over defaults.
+    fn settings(self) -> Outcome<Config> {
+        let mut config = match &self.config {
+            None => Config::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| Failure::usage(format!("cannot read {}: {e}", path.display())))?;
+                Config::from_toml(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?
+            }
+        };
+        replace(&mut config.data, self.data);
+        replace(&mut config.listen, self.listen);
+        replace(&mut config.lanes, self.lanes);
+        replace(&mut config.segment_bytes, self.segment_bytes);
+        replace(&mut config.cache_bytes, self.cache_bytes);
+        replace(&mut config.log.filter, self.log_filter);
+        replace(&mut config.log.format, self.log.map(LogFormat::from));
+        config.cluster = self.cluster_id.map(EventId::as_u128).or(config.cluster);
+        config.check().map_err(Failure::usage)?;
+        if config.data.as_os_str().is_empty() {
+            return Err(Failure::usage(
+                "no data directory is given; add --data DIR, set CHRONOS_DATA, or `data` in the file",
+            ));
+        }
+        config.data = data_dir::resolve(&config.data)?;
+        Ok(config)
+    }
+}
+
+impl From<LogArg> for LogFormat {
+    fn from(arg: LogArg) -> Self {
+        match arg {
+            LogArg::Text => Self::Text,
+            LogArg::Json => Self::Json,
+        }
+    }
+}
+
+fn replace<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
+}
+
+/// The one line that whoever started the process waits for.
+fn announce(listener: &TcpListener) -> Outcome {
+    let address = listener.local_addr().map_err(|e| Failure::failed(format!("lost the listener: {e}")))?;
+    let mut stdout = std::io::stdout().lock();
+    let said = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    // Nobody may be there to read it: a server does not depend on that.
+    drop(said);
+    Ok(())
+}
+
+async fn run(node: Node, listener: TcpListener) -> Outcome {
+    let stopped = stop_signal()?;
+    let shutdown = async {
+        tokio::select! {
+            biased; // a fault is the graver reason
+            _ = node.faulted() => {}
+            () = stopped => {}
+        }
+    };
+    let served = tokio::select! {
+        biased; // an orderly end wins over the deadline of a faulted one
+        served = serve(&node, listener, shutdown) => served,
+        () = async { node.faulted().await; tokio::time::sleep(LAST_WORDS).await } => Ok(()),
+    };
+    // Either way: if there is a fault by now, that is the story.
+    tokio::select! {
+        biased;
+        reason = node.faulted() => return Err(Failure::failed(format!("stopped by a fatal fault: {reason}"))),
+        () = std::future::ready(()) => {}
+    }
+    node.stop().await;
+    served.map_err(|e| Failure::failed(format!("cannot serve: {e}")))
+}
+
+/// Resolves when somebody asks the process to stop.
+fn stop_signal() -> Outcome<impl Future<Output = ()>> {
+    let watch = |kind| signal(kind).map_err(|e| Failure::failed(format!("cannot watch for signals: {e}")));
+    let (mut terminate, mut interrupt) = (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            biased; // both mean the same
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,150 @@
+//! The SDK with this binary's manners: its errors become exit codes and sentences, here and nowhere else.
+
+use std::time::Duration;
+
+use chronos_client::{
+    Append, AppendError, Appended, Client, Compression, Draft, EntityState, EventId, Events, Info, Packer,
+    Read, ReadError, Rejection, State, Watermarks,
+};
+use chronos_domain::PartitionId;
+use chronos_proto::Event;
+use futures::TryStreamExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::cli::Context;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::ingest::settle::{Ack, Sink};
+
+const DEFAULT_ADDRESS: &str = "127.0.0.1:7400";
+
+/// How long to wait for somebody to pick up at all.
+const DIAL_MAX: Duration = Duration::from_secs(3);
+
+/// A way to a server.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    client: Client,
+}
+
+impl Connection {
+    /// To the servers that the command line names.
+    pub(crate) async fn open(context: &Context) -> Outcome<Self> {
+        if context.addr.is_empty() {
+            return Self::to(&[DEFAULT_ADDRESS.to_owned()]).await;
+        }
+        Self::to(&context.addr).await
+    }
+
+    /// To the first of these that answers. Nobody answering is told at once: the SDK would wait for a server that
+    /// restarts, which is right in the middle of the work but not before it.
+    pub(crate) async fn to(addresses: &[String]) -> Outcome<Self> {
+        let client = Client::connect(&addresses.join(",")).map_err(Failure::usage)?;
+        for address in addresses {
+            if let Ok(Ok(_)) = timeout(DIAL_MAX, TcpStream::connect(address.trim())).await {
+                return Ok(Self { client });
+            }
+        }
+        Err(Failure::failed(format!(
+            "no server answers at {}; start one with `chronos server --data DIR`, or name another with --addr",
+            addresses.join(", ")
+        )))
+    }
+
+    /// For many batches.
+    pub(crate) fn sink(&self) -> ClientSink {
+        ClientSink { client: self.client.clone() }
+    }
+
+    pub(crate) async fn append(&self, append: Append) -> Outcome<Appended> {
+        self.client.append(append).await.map_err(|e| Failure::from(&e))
+    }
+
+    /// The event, or the exit code that says there is none.
+    pub(crate) async fn get(&self, event_id: EventId) -> Outcome<Event> {
+        let found = self.client.get(event_id).await.map_err(|e| Failure::from(&e))?;
+        found.ok_or_else(|| Failure::new(Exit::NotFound, format!("no event has the id {event_id}")))
+    }
+
+    pub(crate) async fn read(&self, read: Read) -> Outcome<Reading> {
+        self.client.read(read).await.map(Reading).map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn state(&self, state: State) -> Outcome<EntityState> {
+        self.client.state(state).await.map_err(|e| Failure::from(&e))
+    }
+
+    /// Whether the entity has any event at all, now.
+    pub(crate) async fn exists(&self, entity: &str) -> Outcome<bool> {
+        let mut events = self.read(Read::entity(entity).limit(1)).await?;
+        Ok(events.next().await?.is_some())
+    }
+
+    pub(crate) async fn watermarks(&self) -> Outcome<Watermarks> {
+        self.client.watermarks().await.map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn info(&self) -> Outcome<Info> {
+        self.client.info().await.map_err(|e| Failure::from(&e))
+    }
+}
+
+/// The events of a read.
+pub(crate) struct Reading(Events);
+
+impl Reading {
+    /// The next event, `None` at the end.
+    pub(crate) async fn next(&mut self) -> Outcome<Option<Event>> {
+        self.0.try_next().await.map_err(|e| Failure::from(&e))
+    }
+}
+
+/// Takes batches.
+#[derive(Clone)]
+pub(crate) struct ClientSink {
+    client: Client,
+}
+
+impl Sink for ClientSink {
+    async fn append(&self, _: PartitionId, drafts: Vec<Draft>) -> Outcome<Ack> {
+        let mut packer = Packer::new();
+        for draft in drafts {
+            packer.push(draft).map_err(|e| Failure::from(&e))?;
+        }
+        let block = packer.finish(Compression::None).map_err(|e| Failure::from(&e))?;
+        let appended = self.client.append_block(&block).await.map_err(|e| Failure::from(&e))?;
+        Ok(Ack {
+            first: appended.first_position,
+            versions: appended.versions,
+            deduplicated: appended.deduplicated,
+        })
+    }
+}
+
+impl From<&Rejection> for Failure {
+    fn from(rejection: &Rejection) -> Self {
+        Self::new(Exit::Rejected, format!("{}: {rejection}", rejection.reason()))
+    }
+}
+
+impl From<&AppendError> for Failure {
+    fn from(error: &AppendError) -> Self {
+        let exit = match error {
+            AppendError::Rejected(_) => Exit::Rejected,
+            AppendError::NotApplied(_) => Exit::Failed,
+            AppendError::Unknown(_) => Exit::Unknown,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<&ReadError> for Failure {
+    fn from(error: &ReadError) -> Self {
+        let exit = match error {
+            ReadError::NotFound(_) => Exit::NotFound,
+            ReadError::Rejected(_) => Exit::Rejected,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}

@@ -1,0 +1,99 @@
+//! A server process of one's own, for a demo or a benchmark: this very binary, on a free port of this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::failure::{Failure, Outcome};
+
+/// Recovery of a large directory takes a while; a server that says nothing for so long is stuck.
+const START_MAX: Duration = Duration::from_secs(120);
+
+/// How long an orderly stop may take.
+const STOP_MAX: Duration = Duration::from_secs(30);
+
+/// A running server process. Dropping it kills it.
+pub(crate) struct OwnServer {
+    child: Child,
+    address: String,
+    log: PathBuf,
+    // Held so that the server can write to its standard output as long as it lives.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl OwnServer {
+    /// Starts a server on `home/data`, with its log in `home/server.log`, and waits until it listens.
+    pub(crate) async fn start(home: &Path) -> Outcome<Self> {
+        let log = home.join("server.log");
+        let mut child = command(home, &log)?
+            .spawn()
+            .map_err(|e| Failure::failed(format!("cannot start a server process: {e}")))?;
+        let stdout = child.stdout.take().expect("standard output was just piped");
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        let said = timeout(START_MAX, stdout.read_line(&mut line)).await;
+        match line.trim_end().strip_prefix("listening on ") {
+            Some(address) => Ok(Self { address: address.to_owned(), child, log, _stdout: stdout }),
+            None if said.is_err() => Err(mute("the server did not get ready", &log)),
+            None => Err(mute("the server ended before it was ready", &log)),
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Kills it the hard way (SIGKILL) and waits until it is gone.
+    pub(crate) async fn kill(mut self) -> Outcome {
+        self.child.kill().await.map_err(|e| Failure::failed(format!("cannot kill the server: {e}")))
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    pub(crate) async fn stop(mut self) -> Outcome {
+        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let Some(pid) = id else { return Err(mute("the server is gone already", &self.log)) };
+        kill_process(pid, Signal::TERM)
+            .map_err(|e| Failure::failed(format!("cannot stop the server: {e}")))?;
+        match timeout(STOP_MAX, self.child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(mute(&format!("the server stopped with {status}"), &self.log)),
+            Ok(Err(error)) => Err(Failure::failed(format!("lost the server process: {error}"))),
+            Err(_) => Err(mute("the server did not stop", &self.log)),
+        }
+    }
+}
+
+fn command(home: &Path, log: &Path) -> Outcome<Command> {
+    let failed = |what: &str, error: std::io::Error| Failure::failed(format!("cannot {what}: {error}"));
+    let program = std::env::current_exe().map_err(|e| failed("find this program's own file", e))?;
+    let log =
+        std::fs::File::options().create(true).append(true).open(log).map_err(|e| failed("open a log", e))?;
+    let mut command = Command::new(program);
+    // What the user's environment says about *their* server must not leak into this one.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CHRONOS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(["server", "--listen", "127.0.0.1:0", "--log-filter", "info", "--data"])
+        .arg(home.join("data"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+/// The last thing the server logged says more than we can.
+fn mute(what: &str, log: &Path) -> Failure {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it logged nothing");
+    Failure::failed(format!("{what}; its last words: {last}"))
+}
