@@ -1,0 +1,238 @@
+//! What an operator may decide, as a TOML file and as plain values.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use chronos_domain::EventId;
+use chronos_domain::limits::PARTITIONS;
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::limits::Limits;
+use crate::telemetry::Log;
+
+/// How one server runs. A key that is not known is refused with its name, so that a typing error cannot pass for a
+/// decision.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The data directory; everything the node keeps is below it.
+    pub data: PathBuf,
+    /// Where gRPC and HTTP are served, both on this one port.
+    pub listen: SocketAddr,
+    /// Rows of log files, each with one writer thread and one fdatasync for all partitions that write to it.
+    /// May be changed at any restart.
+    pub lanes: u8,
+    /// Bytes of one log file.
+    pub segment_bytes: u64,
+    /// Memory for events that are read again, all partitions together.
+    pub cache_bytes: u64,
+    /// Refuse a data directory of another cluster than this one (a UUID).
+    #[serde(deserialize_with = "cluster_uuid")]
+    pub cluster: Option<u128>,
+    /// Bounds on what callers may ask.
+    pub limits: Limits,
+    /// What the server writes to its standard error.
+    pub log: Log,
+    /// May be written down, as 32, and never changed.
+    pub partitions: Partitions,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::new(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+            lanes: 1,
+            segment_bytes: 64 << 20,
+            cache_bytes: 1 << 30,
+            cluster: None,
+            limits: Limits::default(),
+            log: Log::default(),
+            partitions: Partitions,
+        }
+    }
+}
+
+/// The port a server listens on unless told otherwise.
+pub const DEFAULT_PORT: u16 = 7400;
+
+impl Config {
+    /// Reads a TOML text. Keys that are absent keep their defaults.
+    ///
+    /// # Errors
+    /// With the line and what to write there instead.
+    pub fn from_toml(text: &str) -> Result<Self, Invalid> {
+        let config: Self = toml::from_str(text).map_err(|error| Invalid(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks the relations between the values, wherever they came from.
+    ///
+    /// # Errors
+    /// With the key and what to write there instead.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let lanes_max = PARTITIONS + 1;
+        if self.lanes == 0 || self.lanes > lanes_max {
+            return invalid(format!("lanes is {}; give 1 to {lanes_max}", self.lanes));
+        }
+        let given = self.segment_bytes;
+        let fits = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&given);
+        if !fits || !given.is_multiple_of(SEGMENT_BYTES_STEP) {
+            return invalid(format!(
+                "segment_bytes is {given}; give a multiple of {SEGMENT_BYTES_STEP} from {SEGMENT_BYTES_MIN} to \
+                 {SEGMENT_BYTES_MAX}"
+            ));
+        }
+        if self.limits.deadline_default_ms > self.limits.deadline_max_ms {
+            return invalid(
+                "limits.deadline_default_ms is above limits.deadline_max_ms; lower it".to_owned(),
+            );
+        }
+        if self.limits.session_appends_max == 0 {
+            return invalid(
+                "limits.session_appends_max is 0, which admits no append; give at least 1".to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// One entry must fit: the largest block behind a full load of smaller ones.
+const SEGMENT_BYTES_MIN: u64 = 32 << 20;
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+const SEGMENT_BYTES_STEP: u64 = 4096;
+
+/// The configuration cannot be used; says which key, and what to give instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("configuration: {0}")]
+pub struct Invalid(pub String);
+
+fn invalid(text: String) -> Result<(), Invalid> {
+    Err(Invalid(text))
+}
+
+/// The number of partitions: 32, for the life of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Partitions;
+
+impl<'de> Deserialize<'de> for Partitions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fixed;
+        impl Visitor<'_> for Fixed {
+            type Value = Partitions;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "the number {PARTITIONS}")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Partitions, E> {
+                if number == i64::from(PARTITIONS) {
+                    return Ok(Partitions);
+                }
+                Err(E::custom(format!(
+                    "partitions is {number}, but every cluster has {PARTITIONS} for life: which partition owns an \
+                     entity follows from that number, so another one would lose sight of stored events; remove the \
+                     key"
+                )))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Partitions, E> {
+                self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+            }
+        }
+        deserializer.deserialize_any(Fixed)
+    }
+}
+
+fn cluster_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u128>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    // A cluster id has the text form of an event id: both are UUIDs.
+    let id = EventId::parse(&text).map_err(|error| D::Error::custom(format!("cluster {}", error.reason)))?;
+    Ok(Some(id.as_u128()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Config::from_toml(text).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::from_toml("").unwrap(), Config::default());
+        assert_eq!(Config::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn the_smallest_segment_holds_the_largest_entry() {
+        const OTHERS_AND_NAMES: usize = 2 << 20;
+        let log = chronos_wal::Config {
+            segment_bytes: SEGMENT_BYTES_MIN,
+            ..chronos_wal::Config::new("/data/wal".into(), 1)
+        };
+        assert!(log.payload_bytes_max() >= chronos_block::BLOCK_BYTES_MAX + OTHERS_AND_NAMES);
+    }
+
+    #[test]
+    fn every_key_can_be_written() {
+        let text = r#"
+            data = "/var/lib/chronos"
+            listen = "0.0.0.0:7500"
+            lanes = 4
+            segment_bytes = 33554432
+            cache_bytes = 1000000
+            cluster = "01890a5d-ac96-774b-bcce-b302099a8057"
+            partitions = 32
+            [limits]
+            deadline_max_ms = 30000
+            [log]
+            format = "json"
+            filter = "debug"
+        "#;
+        let config = Config::from_toml(text).unwrap();
+        assert_eq!(config.listen.port(), 7500);
+        assert_eq!((config.lanes, config.segment_bytes, config.cache_bytes), (4, 32 << 20, 1_000_000));
+        assert_eq!(config.cluster, Some(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057));
+        assert_eq!(config.limits.deadline_max_ms, 30_000);
+        assert_eq!(config.limits.deadline_default_ms, Limits::default().deadline_default_ms);
+        assert_eq!(config.log.filter, "debug");
+    }
+
+    #[test]
+    fn another_number_of_partitions_is_refused_with_the_reason() {
+        for number in ["31", "33", "0", "-1", "64"] {
+            let why = refusal(&format!("partitions = {number}"));
+            assert!(why.contains(number) && why.contains("for life"), "{why}");
+        }
+        assert!(refusal("partitions = \"32\"").contains("the number 32"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        assert!(refusal("lane = 2").contains("lane"));
+        assert!(refusal("[limits]\nstream_max = 2").contains("stream_max"));
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        for (text, key) in [
+            ("lanes = 0", "lanes"),
+            ("lanes = 34", "lanes"),
+            ("segment_bytes = 33550336", "segment_bytes"),
+            ("segment_bytes = 33554433", "segment_bytes"),
+            ("cluster = \"x\"", "cluster"),
+            ("listen = \"nowhere\"", "listen"),
+            ("[limits]\ndeadline_default_ms = 60001", "deadline_default_ms"),
+            ("[limits]\nsession_appends_max = 0", "session_appends_max"),
+            ("[log]\nformat = \"xml\"", "format"),
+        ] {
+            let why = refusal(text);
+            assert!(why.contains(key), "{text}: {why}");
+        }
+    }
+}

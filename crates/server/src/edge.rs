@@ -1,0 +1,105 @@
+//! What both surfaces, gRPC and HTTP, share: one way to append, one clock for deadlines, one place for counters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_app::{App, Appended, Error, Principal, Watermarks};
+use chronos_block::Block;
+use chronos_domain::{EventId, Token};
+use chronos_env::{Entropy, Env};
+use chronos_store::Identity;
+use chronos_wal::Wal;
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::engine::Engine;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+
+/// One node as its callers meet it.
+pub(crate) struct Edge {
+    pub(crate) app: App<Engine>,
+    pub(crate) env: Env,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) identity: Identity,
+    /// Taken when the node stops.
+    wal: RwLock<Option<Arc<Wal>>>,
+    ids: Entropy,
+    stopping: watch::Sender<bool>,
+}
+
+impl Edge {
+    pub(crate) fn new(env: Env, engine: Engine, wal: Wal, identity: Identity, limits: Limits) -> Self {
+        let ids = env.entropy.child("event-ids");
+        let (app, metrics) = (App::new(engine), Metrics::new());
+        let wal = RwLock::new(Some(Arc::new(wal)));
+        Self { app, env, limits, metrics, identity, wal, ids, stopping: watch::Sender::new(false) }
+    }
+
+    /// The log, while the node runs.
+    pub(crate) fn wal(&self) -> Option<Arc<Wal>> {
+        self.wal.read().clone()
+    }
+
+    /// Lets go of the log, so that it can be closed.
+    pub(crate) fn take_wal(&self) -> Option<Arc<Wal>> {
+        self.wal.write().take()
+    }
+
+    /// Resolves when the log can take nothing any more, with the first reason.
+    pub(crate) async fn faulted(&self) -> String {
+        match self.wal() {
+            Some(wal) => wal.faulted().await.to_string(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Who asks. There are no credentials yet.
+    pub(crate) fn principal(&self) -> Principal {
+        Principal::default()
+    }
+
+    /// When a request must be done that arrives now and may take so long, on the node's clock.
+    pub(crate) fn deadline(&self, asked: Option<Duration>) -> Duration {
+        self.env.clock.monotonic() + self.limits.patience(asked)
+    }
+
+    /// An id for an event whose writer gave none.
+    pub(crate) fn mint(&self) -> EventId {
+        let millis = u64::try_from(self.env.clock.wall_micros() / 1000).unwrap_or(0);
+        let random = u128::from(self.ids.u64()) << 64 | u128::from(self.ids.u64());
+        EventId::new_v7(millis, random)
+    }
+
+    /// Appends one packed request and counts how it ended.
+    pub(crate) async fn append(&self, block: Block, deadline: Duration) -> Result<Appended, Error> {
+        let began = self.env.clock.monotonic();
+        let bytes = block.bytes().len();
+        let outcome = self.app.append(&self.principal(), block, deadline).await;
+        self.metrics.append(&outcome, bytes, self.env.clock.monotonic().saturating_sub(began));
+        outcome
+    }
+
+    /// How far each partition has come, and what is applied in those that are served as a token.
+    pub(crate) fn watermarks(&self) -> Result<(Watermarks, Token), Error> {
+        let all = self.app.watermarks(&self.principal())?;
+        let mut token = Token::new();
+        for (partition, marks) in &all {
+            if let Ok(marks) = marks {
+                token.advance(*partition, marks.applied);
+            }
+        }
+        Ok((all, token))
+    }
+
+    /// Tells open append sessions to finish what is in flight and end.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Follows whether the node is stopping.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+}

@@ -1,0 +1,219 @@
+//! The node behind the use cases: partitions to read from, groups to propose to, a clock to wait on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_app::{Class, Error, Node, Reason};
+use chronos_block::{Block, Filter, Page, Range, Recorded};
+use chronos_cluster::{Groups, ProposeError};
+use chronos_domain::{
+    EventId, ForkId, Marks, PartitionId, Position, Space, TenantId, Timestamp, Verdict, Version,
+};
+use chronos_env::Env;
+use chronos_store::{Fault, Partition};
+
+/// All partitions of this node. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    env: Env,
+    groups: Groups,
+}
+
+/// After how long a caller may try again whom a full disk turned away.
+const NO_SPACE_RETRY_MS: u64 = 1000;
+/// After how long a caller may try again whom a partition turned away.
+const UNAVAILABLE_RETRY_MS: u64 = 1000;
+
+impl Engine {
+    pub(crate) const fn new(env: Env, groups: Groups) -> Self {
+        Self { env, groups }
+    }
+
+    /// What a partition holds, counted.
+    ///
+    /// # Errors
+    /// When this node does not serve the partition.
+    pub fn stats(&self, partition: PartitionId) -> Result<chronos_store::Stats, Error> {
+        self.partition(partition).map(Partition::stats)
+    }
+
+    fn partition(&self, id: PartitionId) -> Result<&Partition, Error> {
+        self.groups.partition(id).map_err(|why| refused(Class::Failed, id, &why))
+    }
+
+    /// Runs a read that returns many events, which may go back to blocks that are no longer in memory: then it would
+    /// hold up everything else on this thread while the disk answers.
+    async fn page(
+        &self,
+        id: PartitionId,
+        read: impl FnOnce(&Partition) -> Result<Page, Fault> + Send + 'static,
+    ) -> Result<Page, Error> {
+        let partition = self.partition(id)?;
+        let stats = partition.stats();
+        let page = if stats.cached_blocks == stats.blocks {
+            read(partition)
+        } else {
+            let partition = partition.clone();
+            self.env.tasks.blocking(move || read(&partition)).await
+        };
+        page.map_err(|fault| failed(id, &fault))
+    }
+
+    fn left(&self, deadline: Duration) -> Duration {
+        deadline.saturating_sub(self.env.clock.monotonic())
+    }
+}
+
+impl Node for Engine {
+    fn now(&self) -> Timestamp {
+        Timestamp::new(self.env.clock.wall_micros())
+    }
+
+    async fn propose(
+        &self,
+        id: PartitionId,
+        tenant: &TenantId,
+        block: Block,
+        deadline: Duration,
+    ) -> Result<Verdict, Error> {
+        self.groups.partition(id).map_err(|why| refused(Class::NotApplied, id, &why))?;
+        let command = (tenant.clone(), ForkId::MAIN, block);
+        let proposed = self.groups.propose(id, command, deadline);
+        match self.env.clock.timeout(self.left(deadline), proposed).await {
+            Ok(answer) => answer.map_err(|error| proposal_failed(id, &error)),
+            // It may wait for its turn, or be on its way to the disk: only a retry can tell.
+            Err(_) => Err(Error::new(Class::Unknown, Reason::DeadlineExceeded, LATE).with("partition", id)),
+        }
+    }
+
+    fn marks(&self, id: PartitionId) -> Result<Marks, Error> {
+        self.partition(id).map(Partition::marks)
+    }
+
+    /// A quorum of one acknowledges only what it has applied, so being served is enough.
+    async fn linearize(&self, id: PartitionId, _deadline: Duration) -> Result<(), Error> {
+        self.partition(id).map(drop)
+    }
+
+    async fn settle(&self, id: PartitionId, deadline: Duration) -> Result<(), Error> {
+        let settled = self.env.clock.timeout(self.left(deadline), self.groups.settle(id)).await;
+        match settled {
+            Ok(answer) => answer.map_err(|error| proposal_failed(id, &error)),
+            Err(_) => {
+                let text =
+                    "appends of just now were not settled before the deadline; ask again or allow more time";
+                Err(Error::new(Class::Failed, Reason::DeadlineExceeded, text).with("partition", id))
+            }
+        }
+    }
+
+    async fn wait_applied(
+        &self,
+        id: PartitionId,
+        position: Position,
+        deadline: Duration,
+    ) -> Result<(), Error> {
+        let mut applied = self.partition(id)?.watch();
+        if *applied.borrow_and_update() >= position {
+            return Ok(());
+        }
+        let reached = applied.wait_for(|applied| *applied >= position);
+        // The partition lives as long as the node does, so only the deadline ends the wait early.
+        if let Ok(Ok(_)) = self.env.clock.timeout(self.left(deadline), reached).await {
+            return Ok(());
+        }
+        Err(not_caught_up(id, self.partition(id)?.head(), position))
+    }
+
+    fn bound_at(&self, id: PartitionId, t: Timestamp) -> Result<Position, Error> {
+        self.partition(id).map(|partition| partition.bound_at(t))
+    }
+
+    fn version(
+        &self,
+        id: PartitionId,
+        space: (&TenantId, ForkId),
+        entity: &str,
+        bound: Position,
+    ) -> Result<Version, Error> {
+        self.partition(id).map(|partition| partition.version_at_bound(borrow(&space), entity, bound))
+    }
+
+    async fn entity(
+        &self,
+        id: PartitionId,
+        (tenant, fork): (&TenantId, ForkId),
+        entity: &str,
+        range: Range,
+    ) -> Result<Page, Error> {
+        let (tenant, entity) = (tenant.clone(), Arc::<str>::from(entity));
+        self.page(id, move |partition| partition.entity(borrow(&(&tenant, fork)), &entity, range)).await
+    }
+
+    async fn scan(
+        &self,
+        id: PartitionId,
+        (tenant, fork): (&TenantId, ForkId),
+        range: Range,
+        filter: &Filter,
+    ) -> Result<Page, Error> {
+        let (tenant, filter) = (tenant.clone(), filter.clone());
+        self.page(id, move |partition| partition.scan(borrow(&(&tenant, fork)), range, &filter)).await
+    }
+
+    /// Reads at most one entry from the disk, so it stays on this thread.
+    async fn event(
+        &self,
+        id: PartitionId,
+        space: (&TenantId, ForkId),
+        event: EventId,
+    ) -> Result<Option<Recorded>, Error> {
+        self.partition(id)?.by_id(borrow(&space), event).map_err(|fault| failed(id, &fault))
+    }
+}
+
+const LATE: &str = "the deadline passed while the append was on its way to the log; it may have happened: retry with \
+                    the same event ids to find out";
+
+fn borrow<'a>(space: &(&'a TenantId, ForkId)) -> Space<'a> {
+    Space { tenant: space.0.as_str(), fork: space.1 }
+}
+
+/// A partition that could not be recovered unharmed.
+fn refused(class: Class, id: PartitionId, why: &str) -> Error {
+    Error::new(class, Reason::Corrupt, why).with("partition", id)
+}
+
+fn failed(id: PartitionId, fault: &Fault) -> Error {
+    let reason = match fault {
+        Fault::Corrupt(_) => Reason::Corrupt,
+        Fault::Io { .. } | Fault::Stopped(_) => Reason::Unavailable,
+    };
+    Error::new(Class::Failed, reason, fault.to_string()).with("partition", id)
+}
+
+fn proposal_failed(id: PartitionId, error: &ProposeError) -> Error {
+    let say = |class, reason| Error::new(class, reason, error.to_string()).with("partition", id);
+    match error {
+        ProposeError::Unavailable(_) => {
+            say(Class::NotApplied, Reason::Unavailable).retry_after_ms(UNAVAILABLE_RETRY_MS)
+        }
+        ProposeError::NoSpace => {
+            say(Class::NotApplied, Reason::ResourceExhausted).retry_after_ms(NO_SPACE_RETRY_MS)
+        }
+        ProposeError::DeadlinePassed => say(Class::NotApplied, Reason::DeadlineExceeded),
+        ProposeError::Unknown(_) => say(Class::Unknown, Reason::Unavailable),
+    }
+}
+
+fn not_caught_up(id: PartitionId, have: Position, want: Position) -> Error {
+    let text = format!(
+        "partition {id} is at position {have} here and not yet at {want}; ask again, allow more time, or ask \
+         another node"
+    );
+    Error::new(Class::Failed, Reason::NotCaughtUp, text)
+        .with("partition", id)
+        .with("have", have)
+        .with("want", want)
+        .retry_after_ms(UNAVAILABLE_RETRY_MS)
+}

@@ -1,0 +1,132 @@
+//! `chronos.v1.EventStore` over gRPC, with health and reflection beside it.
+
+mod append;
+mod deadline;
+mod failure;
+mod info;
+mod read;
+mod request;
+mod session;
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use chronos_app::{Class, Error, Reason};
+use chronos_proto::v1;
+use chronos_proto::v1::event_store_server::{EventStore, EventStoreServer};
+use http::{HeaderMap, header};
+use tonic::service::Routes;
+use tonic::{Request, Status, Streaming};
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::HealthReporter;
+
+use crate::edge::Edge;
+use crate::http::Problem;
+
+/// Whether a request speaks gRPC, so that its answer must.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let form = headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    form.is_some_and(|form| form.starts_with(b"application/grpc"))
+}
+
+/// The end of a call that panicked.
+pub(crate) fn panicked() -> Response {
+    let text = "the server failed while it handled this call; its log says where. If it was an append, send it \
+                again with the same event ids to find out whether it happened";
+    failure::status(Error::new(Class::Unknown, Reason::Internal, text)).into_http::<axum::body::Body>()
+}
+
+/// The answer to a path that nothing is served at, in the caller's own protocol.
+pub(crate) fn no_route(headers: &HeaderMap, path: &str) -> Response {
+    if !is_grpc(headers) {
+        return Problem::no_route(path).into_response();
+    }
+    let text = format!("this server has no method {path}; ask its reflection service what it has");
+    failure::status(Error::new(Class::Rejected, Reason::Unimplemented, text)).into_http::<axum::body::Body>()
+}
+
+/// The health service, and a future that never ends and turns it to "not serving" once the node can acknowledge
+/// nothing any more.
+pub(crate) fn health(edge: &Arc<Edge>) -> (HealthServer<impl Health>, impl Future<Output = ()> + use<>) {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    (service, watch_faults(edge.clone(), reporter))
+}
+
+async fn watch_faults(edge: Arc<Edge>, reporter: HealthReporter) {
+    reporter.set_serving::<EventStoreServer<Service>>().await;
+    let fault = edge.faulted().await;
+    tracing::error!(fault, "this node can acknowledge nothing any more");
+    reporter.set_not_serving::<EventStoreServer<Service>>().await;
+    reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    std::future::pending::<()>().await;
+}
+
+/// Everything served over gRPC.
+pub(crate) fn routes(edge: &Arc<Edge>, health: HealthServer<impl Health>) -> axum::Router {
+    let bytes_max = edge.limits.message_bytes_max;
+    let store = EventStoreServer::new(Service { edge: edge.clone() }).max_decoding_message_size(bytes_max);
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the descriptors were compiled with this program");
+    Routes::new(store).add_service(health).add_service(reflection).into_axum_router()
+}
+
+/// The service. Each method decodes, asks the edge or the app, and encodes.
+struct Service {
+    edge: Arc<Edge>,
+}
+
+#[tonic::async_trait]
+impl EventStore for Service {
+    type AppendStreamStream = session::Answers;
+    type ReadEntityStream = read::Pages;
+    type ReadPartitionStream = read::Pages;
+    type ReadAllStream = read::Pages;
+
+    async fn append(&self, request: Request<v1::AppendRequest>) -> Reply<v1::AppendResponse> {
+        reply(append::append(&self.edge, request).await)
+    }
+
+    async fn append_stream(
+        &self,
+        request: Request<Streaming<v1::AppendStreamRequest>>,
+    ) -> Reply<Self::AppendStreamStream> {
+        Ok(tonic::Response::new(session::open(self.edge.clone(), request.into_inner())))
+    }
+
+    async fn read_entity(&self, request: Request<v1::ReadEntityRequest>) -> Reply<read::Pages> {
+        reply(read::entity(&self.edge, request).await)
+    }
+
+    async fn read_partition(&self, request: Request<v1::ReadPartitionRequest>) -> Reply<read::Pages> {
+        reply(read::partition(&self.edge, request).await)
+    }
+
+    async fn read_all(&self, request: Request<v1::ReadAllRequest>) -> Reply<read::Pages> {
+        reply(read::all(&self.edge, request).await)
+    }
+
+    async fn get_event(&self, request: Request<v1::GetEventRequest>) -> Reply<v1::GetEventResponse> {
+        reply(read::event(&self.edge, &request.into_inner()).await)
+    }
+
+    async fn get_state(&self, request: Request<v1::GetStateRequest>) -> Reply<v1::GetStateResponse> {
+        reply(read::state(&self.edge, request).await)
+    }
+
+    async fn watermarks(&self, _: Request<v1::WatermarksRequest>) -> Reply<v1::WatermarksResponse> {
+        reply(info::watermarks(&self.edge))
+    }
+
+    async fn info(&self, _: Request<v1::InfoRequest>) -> Reply<v1::InfoResponse> {
+        Ok(tonic::Response::new(info::info(&self.edge)))
+    }
+}
+
+type Reply<T> = Result<tonic::Response<T>, Status>;
+
+fn reply<T>(outcome: Result<T, Error>) -> Reply<T> {
+    outcome.map(tonic::Response::new).map_err(failure::status)
+}

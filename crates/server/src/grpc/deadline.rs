@@ -1,0 +1,60 @@
+//! How long a gRPC caller is willing to wait, as it says in its `grpc-timeout` header.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+const HEADER: &str = "grpc-timeout";
+/// The protocol allows no more digits.
+const DIGITS_MAX: usize = 8;
+
+/// The caller's timeout. One that cannot be read counts as none, as the protocol asks.
+pub(crate) fn asked(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(HEADER)?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > DIGITS_MAX || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<Duration> {
+        asked(&HeaderMap::from_iter([(http::HeaderName::from_static(HEADER), text.parse().unwrap())]))
+    }
+
+    #[test]
+    fn every_unit_of_the_protocol_is_read() {
+        let expected = [
+            ("2H", 7_200_000_000_000),
+            ("3M", 180_000_000_000),
+            ("10S", 10_000_000_000),
+            ("250m", 250_000_000),
+            ("99999999u", 99_999_999_000),
+            ("7n", 7),
+        ];
+        for (text, nanos) in expected {
+            assert_eq!(read(text), Some(Duration::from_nanos(nanos)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_protocol_does_not_allow_counts_as_no_timeout() {
+        for text in ["", "S", "10", "10s", "-1S", "+1S", "1.5S", "123456789S", "1 S"] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
+        assert_eq!(asked(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! The composition root: a data directory, its log, its partitions, and what callers meet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_app::{App, Node as _};
+use chronos_cluster::Groups;
+use chronos_domain::PartitionId;
+use chronos_domain::limits::PARTITIONS;
+use chronos_env::Env;
+use chronos_store::{DataDir, Identity, Options};
+use chronos_wal::Wal;
+
+use crate::config::{Config, Invalid};
+use crate::edge::Edge;
+use crate::engine::Engine;
+
+/// The release this code belongs to.
+pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
+/// One running node. It serves nobody until [`crate::serve`] gives it a listener; in-process callers use
+/// [`Node::app`].
+pub struct Node {
+    edge: Arc<Edge>,
+    groups: Groups,
+    /// Holds the lock on the directory until everything else is closed.
+    data: DataDir,
+}
+
+/// Why a node does not start. Nothing was served; what is on disk is as it was, but for a torn tail that was cut.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] Invalid),
+    /// The directory is somebody else's, in use, of a newer format, or damaged.
+    #[error(transparent)]
+    Data(#[from] chronos_store::OpenError),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] chronos_wal::OpenError),
+}
+
+impl Node {
+    /// Recovers a node from its data directory, or founds one in an empty directory.
+    ///
+    /// Partitions whose data is damaged are refused, each with its reason; the others are ready when this returns.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(env: Env, config: &Config) -> Result<Self, StartError> {
+        config.check()?;
+        if config.data.as_os_str().is_empty() {
+            return Err(Invalid("data names no directory; give one".to_owned()).into());
+        }
+        // Opening reads the whole log, so it must not hold up the runtime.
+        let (tasks, world, config) = (env.tasks, env.clone(), config.clone());
+        tasks.blocking(move || Self::open(&world, &config)).await
+    }
+
+    fn open(env: &Env, config: &Config) -> Result<Self, StartError> {
+        let began = env.clock.monotonic();
+        let options = Options { cluster: config.cluster, release: RELEASE.to_owned() };
+        let mut data = DataDir::open(env, &config.data, &options)?;
+        let (wal, recovery) = Wal::open(env, wal_config(config, &data))?;
+        data.seal(env)?;
+        for damage in &recovery.damages {
+            tracing::error!(%damage, "damage found in the log");
+        }
+        let groups = Groups::start(env, &wal, &groups_config(config));
+        let engine = Engine::new(env.clone(), groups.clone());
+        let (identity, limits) = (data.identity.clone(), config.limits.clone());
+        let edge = Arc::new(Edge::new(env.clone(), engine, wal, identity, limits));
+        let node = Self { edge, groups, data };
+        let took_ms = env.clock.monotonic().saturating_sub(began).as_millis();
+        let (served, events) = node.served();
+        let (frames, bytes) = (recovery.frames, recovery.bytes);
+        tracing::info!(data = %node.data.path.display(), served, events, frames, bytes, took_ms, "node started");
+        Ok(node)
+    }
+
+    /// How many partitions are served, and how many events they hold.
+    fn served(&self) -> (usize, u64) {
+        let heads = PartitionId::all().filter_map(|id| self.app().node().marks(id).ok());
+        heads.fold((0, 0), |(served, events), marks| (served + 1, events + marks.applied.get()))
+    }
+
+    /// The use cases over this node.
+    #[must_use]
+    pub fn app(&self) -> &App<Engine> {
+        &self.edge.app
+    }
+
+    /// Whose node this is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.data.identity
+    }
+
+    /// Resolves when the node can no longer acknowledge anything, with the first reason: a failed write or sync. The
+    /// process should then end, saying why: what is on disk is recovered at the next start.
+    pub async fn faulted(&self) -> String {
+        self.edge.faulted().await
+    }
+
+    /// Finishes what is in flight, syncs, and closes. Everything acknowledged is durable with or without it.
+    pub async fn stop(self) {
+        self.edge.stop();
+        self.groups.stop().await;
+        if let Some(wal) = self.edge.take_wal() {
+            sole(&self.edge.env, wal).await.close().await;
+        }
+        tracing::info!(data = %self.data.path.display(), "node stopped");
+    }
+
+    pub(crate) fn edge(&self) -> &Arc<Edge> {
+        &self.edge
+    }
+}
+
+/// The log, once nobody else holds it: a request for metrics may, for a moment.
+async fn sole(env: &Env, mut wal: Arc<Wal>) -> Wal {
+    loop {
+        match Arc::try_unwrap(wal) {
+            Ok(wal) => return wal,
+            Err(shared) => wal = shared,
+        }
+        env.clock.sleep(RELEASE_POLL).await;
+    }
+}
+
+const RELEASE_POLL: Duration = Duration::from_millis(1);
+
+fn wal_config(config: &Config, data: &DataDir) -> chronos_wal::Config {
+    chronos_wal::Config {
+        dir: data.wal_dir.clone(),
+        cluster: data.identity.cluster,
+        logs: PARTITIONS + 1,
+        lanes: config.lanes,
+        segment_bytes: config.segment_bytes,
+        release: RELEASE.to_owned(),
+    }
+}
+
+fn groups_config(config: &Config) -> chronos_cluster::Config {
+    let each = config.cache_bytes / u64::from(PARTITIONS);
+    let store = chronos_store::Config { cache_bytes: usize::try_from(each).unwrap_or(usize::MAX) };
+    chronos_cluster::Config { store, ..chronos_cluster::Config::default() }
+}
