@@ -1,0 +1,13 @@
+//! A node over real TCP: every method of both surfaces, every refusal, restarts, damage, a full disk.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod append;
+mod bad_input;
+mod damage;
+mod deadlines;
+mod disk;
+mod limits;
+mod operations;
+mod reads;
+mod served;
+mod session;
