@@ -1,0 +1,103 @@
+//! A node in a process of its own, so that server and load share the machine as they would in earnest.
+//!
+//! The benchmark starts itself again with a hidden argument. That process runs a node as `chronos server` does, says
+//! where it listens, and ends when its standard input does: it cannot outlive the benchmark.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Stdio};
+
+use chronos_env::Env;
+use chronos_server::{Config, Node};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+use crate::Failure;
+use crate::options::Serve;
+use crate::process::Usage;
+use crate::suite::Bench;
+
+/// A running server process with an empty data directory. Both are gone when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    _data: TempDir,
+}
+
+impl Server {
+    /// Starts one and waits until it listens.
+    pub(crate) fn start(bench: &Bench<'_>) -> Result<Server, Failure> {
+        let data = bench.fresh_dir()?;
+        let mut child = std::process::Command::new(std::env::current_exe()?)
+            .arg("serve")
+            .arg("--data")
+            .arg(data.path().join("node"))
+            .args(["--lanes", &bench.lanes().to_string()])
+            .args(["--segment-bytes", &bench.segment_bytes().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().expect("it was just piped");
+        let mut line = String::new();
+        let read = BufReader::new(stdout).read_line(&mut line);
+        let address = read.map_err(Failure::from).and_then(|_| Ok(line.trim().parse()?));
+        match address {
+            Ok(address) => Ok(Server { child, address, _data: data }),
+            Err(_) => {
+                child.kill()?;
+                Err(format!("the server ended before it listened: {}", child.wait()?).into())
+            }
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        Usage::of(self.child.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Killed, not asked: what it acknowledged has been checked, and its data goes with it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a node is set up, here and in the other process.
+pub(crate) fn config(data: std::path::PathBuf, lanes: u8, segment_bytes: u64) -> Config {
+    Config {
+        data,
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        lanes,
+        segment_bytes,
+        ..Config::default()
+    }
+}
+
+/// The other process: runs a node until standard input ends.
+///
+/// # Errors
+/// When the node cannot start or serve.
+pub fn serve(options: &Serve) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let config = config(options.data.clone(), options.lanes, options.segment_bytes);
+        let node = Node::start(Env::real(), &config).await?;
+        let listener = TcpListener::bind(config.listen).await?;
+        println!("{}", listener.local_addr()?);
+        std::io::stdout().flush()?;
+        let abandoned = async {
+            let mut rest = Vec::new();
+            // An error is an end too.
+            let _ = tokio::io::stdin().read_to_end(&mut rest).await;
+        };
+        chronos_server::serve(&node, listener, abandoned).await?;
+        node.stop().await;
+        Ok(())
+    })
+}
