@@ -25,6 +25,7 @@ pub(crate) struct Edge {
     pub(crate) identity: Identity,
     /// Taken when the node stops.
     wal: RwLock<Option<Arc<Wal>>>,
+    principal: Principal,
     ids: Entropy,
     stopping: watch::Sender<bool>,
 }
@@ -34,7 +35,8 @@ impl Edge {
         let ids = env.entropy.child("event-ids");
         let (app, metrics) = (App::new(engine), Metrics::new());
         let wal = RwLock::new(Some(Arc::new(wal)));
-        Self { app, env, limits, metrics, identity, wal, ids, stopping: watch::Sender::new(false) }
+        let (principal, stopping) = (Principal::default(), watch::Sender::new(false));
+        Self { app, env, limits, metrics, identity, wal, principal, ids, stopping }
     }
 
     /// The log, while the node runs.
@@ -56,8 +58,8 @@ impl Edge {
     }
 
     /// Who asks. There are no credentials yet.
-    pub(crate) fn principal(&self) -> Principal {
-        Principal::default()
+    pub(crate) const fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// When a request must be done that arrives now and may take so long, on the node's clock.
@@ -76,14 +78,14 @@ impl Edge {
     pub(crate) async fn append(&self, block: Block, deadline: Duration) -> Result<Appended, Error> {
         let began = self.env.clock.monotonic();
         let bytes = block.bytes().len();
-        let outcome = self.app.append(&self.principal(), block, deadline).await;
+        let outcome = self.app.append(self.principal(), block, deadline).await;
         self.metrics.append(&outcome, bytes, self.env.clock.monotonic().saturating_sub(began));
         outcome
     }
 
     /// How far each partition has come, and what is applied in those that are served as a token.
     pub(crate) fn watermarks(&self) -> Result<(Watermarks, Token), Error> {
-        let all = self.app.watermarks(&self.principal())?;
+        let all = self.app.watermarks(self.principal())?;
         let mut token = Token::new();
         for (partition, marks) in &all {
             if let Ok(marks) = marks {

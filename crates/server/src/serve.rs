@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 use crate::edge::Edge;
 use crate::limits::Limits;
+use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::{grpc, http as rest};
 
@@ -127,16 +128,24 @@ async fn speaks(edge: &Edge, stream: &TcpStream) -> bool {
     matches!(edge.env.clock.timeout(patience, stream.peek(&mut [0])).await, Ok(Ok(1)))
 }
 
-/// Answers one request; a panic on the way is logged, counted and told.
+/// Answers one request.
 async fn answer(edge: Arc<Edge>, router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
     let grpc = grpc::is_grpc(request.headers());
-    match AssertUnwindSafe(router.oneshot(request)).catch_unwind().await {
-        Ok(response) => response,
+    Ok(guarded(&edge.metrics, grpc, router.oneshot(request)).await)
+}
+
+/// What `handling` gives; a panic on the way is logged, counted and told in the caller's own protocol.
+async fn guarded(
+    metrics: &Metrics,
+    grpc: bool,
+    handling: impl Future<Output = Result<Response, Infallible>>,
+) -> Response {
+    match AssertUnwindSafe(handling).catch_unwind().await {
+        Ok(Ok(response)) => response,
         Err(_) => {
-            edge.metrics.panics.inc();
+            metrics.panics.inc();
             tracing::error!("a request ended in a panic of the server");
-            let problem = rest::Problem::panicked();
-            Ok(if grpc { grpc::panicked() } else { problem.into_response() })
+            if grpc { grpc::panicked() } else { rest::Problem::panicked().into_response() }
         }
     }
 }
@@ -164,3 +173,21 @@ fn connection_settings(limits: &Limits) -> auto::Builder<TokioExecutor> {
 
 /// Bytes of one stream that wait to be sent; a reader that does not read holds no more than this and one page.
 const SEND_BUFFER_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_told_in_the_protocol_of_the_caller_and_counted() {
+        let metrics = Metrics::new();
+        let rest = guarded(&metrics, false, async { panic!("on purpose") }).await;
+        assert_eq!(rest.status(), http::StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(rest.headers()["content-type"], "application/problem+json");
+        let grpc = guarded(&metrics, true, async { panic!("on purpose") }).await;
+        let status = tonic::Status::from_header_map(grpc.headers()).expect("it is the end of a call");
+        assert_eq!(status.code(), tonic::Code::Internal);
+        assert_eq!(chronos_proto::Failure::from_status(&status).class, chronos_proto::Class::Unknown);
+        assert_eq!(metrics.panics.get(), 2);
+    }
+}

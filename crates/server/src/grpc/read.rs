@@ -38,7 +38,7 @@ pub(super) async fn entity(
         consistency: request::consistency(message.consistency, Consistency::Linearizable)?,
         deadline: edge.deadline(asked),
     };
-    let opened = edge.app.read_entity(&edge.principal(), wanted).await;
+    let opened = edge.app.read_entity(edge.principal(), wanted).await;
     edge.metrics.read(Read::Entity, &opened);
     Ok(stream(crate::pages::Pages::of_one(edge.clone(), opened?).within(asked)))
 }
@@ -59,7 +59,7 @@ pub(super) async fn partition(
         consistency: request::consistency(message.consistency, Consistency::Local)?,
         deadline: edge.deadline(asked),
     };
-    let opened = edge.app.read_partition(&edge.principal(), wanted).await;
+    let opened = edge.app.read_partition(edge.principal(), wanted).await;
     edge.metrics.read(Read::Partition, &opened);
     Ok(stream(crate::pages::Pages::of_one(edge.clone(), opened?).within(asked)))
 }
@@ -77,7 +77,7 @@ pub(super) async fn all(edge: &Arc<Edge>, request: Request<v1::ReadAllRequest>) 
         consistency: request::consistency(message.consistency, Consistency::Local)?,
         deadline: edge.deadline(asked),
     };
-    let opened = edge.app.read_all(&edge.principal(), wanted).await;
+    let opened = edge.app.read_all(edge.principal(), wanted).await;
     edge.metrics.read(Read::All, &opened);
     let pages = crate::pages::Pages::of_all(edge.clone(), opened?, &cursor.unwrap_or_default());
     Ok(stream(pages.within(asked)))
@@ -88,7 +88,7 @@ pub(super) async fn event(
     message: &v1::GetEventRequest,
 ) -> Result<v1::GetEventResponse, Error> {
     let id = EventId::parse(&message.event_id).map_err(Rejection::from)?;
-    let found = edge.app.event(&edge.principal(), id).await;
+    let found = edge.app.event(edge.principal(), id).await;
     edge.metrics.read(Read::Event, &found);
     Ok(v1::GetEventResponse { event: Some((&found?).into()) })
 }
@@ -107,7 +107,7 @@ pub(super) async fn state(
         consistency: request::consistency(message.consistency, Consistency::Linearizable)?,
         deadline: edge.deadline(asked),
     };
-    let state = edge.app.state(&edge.principal(), wanted).await;
+    let state = edge.app.state(edge.principal(), wanted).await;
     edge.metrics.read(Read::State, &state);
     let state = state?;
     Ok(v1::GetStateResponse {

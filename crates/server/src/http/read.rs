@@ -81,7 +81,7 @@ pub(super) async fn entity(
         deadline: edge.deadline(asked),
     };
     query.end()?;
-    let opened = edge.app.read_entity(&edge.principal(), wanted).await;
+    let opened = edge.app.read_entity(edge.principal(), wanted).await;
     edge.metrics.read(Read::Entity, &opened);
     let pages = Pages::of_one(edge, opened?).within(asked);
     answer(pages, form, move |last, _| json!(beyond(last.version.get(), direction))).await
@@ -107,7 +107,7 @@ pub(super) async fn partition(
         deadline: edge.deadline(asked),
     };
     query.end()?;
-    let opened = edge.app.read_partition(&edge.principal(), wanted).await;
+    let opened = edge.app.read_partition(edge.principal(), wanted).await;
     edge.metrics.read(Read::Partition, &opened);
     let pages = Pages::of_one(edge, opened?).within(asked);
     answer(pages, form, move |last, _| json!(beyond(last.position.get(), direction))).await
@@ -131,7 +131,7 @@ pub(super) async fn all(
         deadline: edge.deadline(asked),
     };
     query.end()?;
-    let opened = edge.app.read_all(&edge.principal(), wanted).await;
+    let opened = edge.app.read_all(edge.principal(), wanted).await;
     edge.metrics.read(Read::All, &opened);
     let pages = Pages::of_all(edge, opened?, &cursor.unwrap_or_default()).within(asked);
     answer(pages, form, |_, pages| json!(pages.cursor().map(|cursor| cursor.to_string()))).await
@@ -139,7 +139,7 @@ pub(super) async fn all(
 
 pub(super) async fn event(State(edge): State<Arc<Edge>>, named: Named) -> Result<Response, Problem> {
     let id = EventId::parse(&body::path(named)?)?;
-    let found = edge.app.event(&edge.principal(), id).await;
+    let found = edge.app.event(edge.principal(), id).await;
     edge.metrics.read(Read::Event, &found);
     let mut text = Vec::new();
     write(&mut text, &found?, Layout::Embedded);
@@ -163,7 +163,7 @@ pub(super) async fn state(
         deadline: edge.deadline(query.patience()?),
     };
     query.end()?;
-    let state = edge.app.state(&edge.principal(), wanted).await;
+    let state = edge.app.state(edge.principal(), wanted).await;
     edge.metrics.read(Read::State, &state);
     let state = state?;
     Ok(Json(json!({
@@ -256,6 +256,8 @@ impl Lines {
     /// came for the whole.
     async fn next(&mut self) -> Option<Result<Bytes, Error>> {
         if let Some(error) = self.failure.take() {
+            // The connection sends what it has when nothing is ready, and drops it when it must break off.
+            tokio::task::yield_now().await;
             return Some(Err(error));
         }
         let pages = self.pages.as_mut()?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 
 use chronos_domain::place;
+use chronos_domain::xxh64::xxh64;
 use chronos_env::Env;
 use chronos_server::{Node, StartError};
 use serde_json::json;
@@ -60,6 +61,46 @@ async fn a_damaged_partition_is_refused_by_name_and_the_others_serve() {
     served.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_under_a_running_node_is_told_and_never_served() {
+    let (_dir, mut config) = fresh();
+    // Next to nothing stays in memory, so that reads go back to the file.
+    config.cache_bytes = 1;
+    let served = Served::start(&config).await;
+    for n in 0..40 {
+        served.post(body("{k}-a", &format!("needle-{n}.{}", "x".repeat(20_000)))).await.ok();
+    }
+    let page = served.get("/v1/entities/%7Bk%7D-a/events").await.ok();
+    assert_eq!(
+        page["events"].as_array().map(Vec::len),
+        Some(40),
+        "what left the memory is read from the file"
+    );
+    damage(&config.data, "needle-30.");
+    served.get("/v1/entities/%7Bk%7D-a/events?from=31&limit=1").await.problem(500, "CORRUPT");
+    let whole = served.get("/v1/entities/%7Bk%7D-a/events?from=12&backward=true&limit=1").await.ok();
+    assert!(whole["events"][0]["payload"].as_str().unwrap().starts_with("needle-11."));
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_that_cannot_be_finished_say_so_and_break_off() {
+    let (_dir, mut config) = fresh();
+    config.cache_bytes = 1;
+    let served = Served::start(&config).await;
+    for n in 0..12 {
+        served.post(body("a", &format!("needle-{n}.{}", "x".repeat(900_000)))).await.ok();
+    }
+    damage(&config.data, "needle-8.");
+    let (lines, broken) = served.broken_lines("/v1/entities/a/events").await;
+    assert!(broken, "the transfer must not look complete");
+    let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(last["problem"]["reason"], "CORRUPT");
+    let events = lines.lines().filter(|line| line.contains("event_id")).count();
+    assert!((1..=8).contains(&events), "{events} events before the damage");
+    served.stop().await;
+}
+
 async fn refusal(config: &chronos_server::Config) -> StartError {
     match Node::start(Env::real(), config).await {
         Ok(_) => panic!("it must not start"),
@@ -85,6 +126,23 @@ async fn a_directory_of_another_cluster_is_refused() {
     config.cluster = Some(7);
     let error = refusal(&config).await;
     assert!(error.to_string().contains("cluster"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_of_a_newer_format_is_refused() {
+    let (_dir, config) = fresh();
+    Served::start(&config).await.stop().await;
+    let path = config.data.join("IDENTITY");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[8] += 1;
+    let (summed, _) = bytes.split_last_chunk::<8>().unwrap();
+    let checksum = xxh64(summed, 0).to_le_bytes();
+    let at = summed.len();
+    bytes[at..].copy_from_slice(&checksum);
+    fs::write(&path, &bytes).unwrap();
+    let error = refusal(&config).await;
+    assert!(error.to_string().contains("format"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), bytes, "it is left as it was");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

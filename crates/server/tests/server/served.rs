@@ -10,6 +10,7 @@ use chronos_proto::v1::event_store_client::EventStoreClient;
 use chronos_server::{Config, Node, serve};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -100,15 +101,33 @@ impl Served {
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let (parts, body) = self.begin(request).await.into_parts();
+        let body = body.collect().await.expect("the answer is whole").to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn begin(&self, request: Request<Full<Bytes>>) -> http::Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.expect("it listens");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP/1.1");
-        let driving = Env::real().tasks.spawn("connection", connection);
-        let (parts, body) = sender.send_request(request).await.expect("it answers").into_parts();
-        let body = body.collect().await.expect("the answer is whole").to_bytes();
-        drop(sender);
-        let _ = driving.await;
-        Answer { status: parts.status, headers: parts.headers, body }
+        // Ends by itself once the answer has been read.
+        drop(Env::real().tasks.spawn("connection", connection));
+        sender.send_request(request).await.expect("it answers")
+    }
+
+    /// The lines that arrived, and whether the transfer broke off.
+    pub(crate) async fn broken_lines(&self, path: &str) -> (String, bool) {
+        let mut request = request("GET", path, "");
+        request.headers_mut().insert("accept", "application/x-ndjson".parse().expect("a header"));
+        let mut body = self.begin(request).await.into_body();
+        let mut text = Vec::new();
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => text.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Err(_) => return (String::from_utf8(text).expect("lines are text"), true),
+            }
+        }
+        (String::from_utf8(text).expect("lines are text"), false)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
