@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use chronos_domain::{LogIndex, PartitionId};
-use chronos_wal::{Entry, LogId, LogReport, Place, Verdict, VerifyReport};
+use chronos_wal::{Corrupt, Entry, LogId, LogReport, Place, Verdict, VerifyReport};
 
 use super::numbers::Numbers;
 use super::partition_of;
@@ -70,11 +70,13 @@ impl Replicas {
     }
 
     fn finish_log(&mut self, log: &LogReport, report: &mut Report) {
-        let corrupt = matches!(log.verdict, Verdict::Corrupt(_));
         let Some(partition) = partition_of(log.log) else { return };
+        let lost: &[Corrupt] = if let Verdict::Corrupt(lost) = &log.verdict { lost } else { &[] };
+        let corrupt = !lost.is_empty();
         if log.entries == 0 && !corrupt {
             return;
         }
+        lost.iter().for_each(|corrupt| blame(corrupt, partition, report));
         let replica = self.by_log.remove(&log.log).unwrap_or_else(|| Replica::new(partition));
         let last = log.state.last.map_or(0, |mark| mark.index);
         let mut found = replica.report();
@@ -82,8 +84,27 @@ impl Replicas {
             let damage = Damage::of_file(Path::new(WAL), what);
             report.damages.push(Damage { partition: Some(partition), position: Some(found.head), ..damage });
         }
+        // The log knows bytes, replay knows how far it came: together they say where in the history the damage is.
+        let hurt = report.damages.iter_mut().filter(|damage| damage.partition == Some(partition));
+        hurt.for_each(|damage| damage.position = damage.position.or(Some(found.head)));
         found.whole = !corrupt && report.damages.iter().all(|damage| damage.partition != Some(partition));
         report.partitions.push(found);
+    }
+}
+
+/// Makes sure that a damage is reported as one of this partition: bytes that cannot be read do not say whose they
+/// were, the log's verdict does.
+fn blame(corrupt: &Corrupt, partition: PartitionId, report: &mut Report) {
+    let there = |damage: &&mut Damage| {
+        let same_place = damage.file == corrupt.file && damage.offset == corrupt.offset;
+        same_place && damage.partition.is_none_or(|known| known == partition)
+    };
+    match report.damages.iter_mut().find(there) {
+        Some(damage) => damage.partition = Some(partition),
+        None => {
+            let damage = Damage::from(corrupt.clone());
+            report.damages.push(Damage { partition: Some(partition), ..damage });
+        }
     }
 }
 
