@@ -202,3 +202,110 @@ impl<'a> Replay<'a> {
         named.or(behind).or_else(|| nameless().next()).map(|(_, loss)| loss)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::frame::{Header, Link};
+    use crate::numbers::{LaneSeq, SegmentNo, UnitNo};
+
+    const LOG: LogId = LogId(1);
+
+    /// Frame number `seq`, whose link is its number, behind the one before.
+    fn frame(seq: u64, kind: Kind, index: u64, control: Option<Bytes>) -> Placed {
+        let header = Header {
+            kind,
+            last_of_unit: true,
+            log: LOG,
+            cluster: 0,
+            unit: UnitNo(seq),
+            ordinal: 0,
+            lane_seq: LaneSeq(seq),
+            log_seq: LogSeq(seq),
+            index,
+            term: 1,
+            prev: Link(seq - 1),
+            payload_len: 0,
+            payload_crc: 0,
+        };
+        let offset = 4096 + seq * 80;
+        let at = Position { lane: LaneId(0), segment: SegmentNo(1), offset };
+        Placed { frame: FrameFound { header, link: Link(seq), offset, control }, at, segment: SegmentKey(0) }
+    }
+
+    fn entry(seq: u64, index: u64) -> Placed {
+        frame(seq, Kind::Entry, index, None)
+    }
+
+    fn purge(seq: u64, index: u64, floor: u64) -> Placed {
+        let checkpoint = Checkpoint { floor: LogSeq(floor), committed: 3, has_purged: index > 0, vote: None };
+        frame(seq, Kind::Purge, index, Some(Bytes::from(checkpoint.encode())))
+    }
+
+    fn judged(frames: &[Placed], top: u64) -> LogJudged {
+        let path = |_| PathBuf::from("/segment");
+        let scene = Scene { root: Path::new("/root"), lanes: &[], path: &path };
+        judge(LOG, frames, LogSeq(top), &scene)
+    }
+
+    fn held(judged: &LogJudged) -> Vec<u64> {
+        judged.index.iter().map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn a_chain_without_a_gap_is_whole() {
+        let judged = judged(&[entry(1, 1), entry(2, 2), frame(3, Kind::Truncate, 1, None), entry(4, 2)], 4);
+        assert_eq!((held(&judged), judged.corrupt.len()), (vec![1, 2], 0));
+        assert_eq!(judged.chain.seq, LogSeq(4));
+    }
+
+    #[test]
+    fn a_frame_missing_anywhere_up_to_the_top_is_lost() {
+        for missing in 1..=4 {
+            let all = [entry(1, 1), entry(2, 2), entry(3, 3), entry(4, 4)];
+            let left: Vec<_> =
+                all.into_iter().filter(|placed| placed.frame.header.log_seq.0 != missing).collect();
+            assert_eq!(judged(&left, 4).corrupt.len(), 1, "frame {missing} is missing");
+        }
+        assert!(
+            judged(&[entry(1, 1)], 1).corrupt.is_empty(),
+            "what was never known to be flushed is not missed"
+        );
+    }
+
+    #[test]
+    fn a_frame_of_another_history_is_not_taken_for_the_next() {
+        let mut stranger = entry(3, 3);
+        stranger.frame.header.prev = Link(77);
+        assert_eq!(judged(&[entry(1, 1), entry(2, 2), stranger], 3).corrupt.len(), 1);
+        assert_eq!(
+            judged(&[entry(1, 1), entry(2, 2), entry(2, 2)], 2).corrupt.len(),
+            1,
+            "one number, two frames"
+        );
+    }
+
+    #[test]
+    fn below_the_floor_nothing_is_needed() {
+        let judged = judged(&[entry(3, 3), entry(5, 5), purge(6, 4, 5), entry(7, 6)], 7);
+        assert_eq!((held(&judged), judged.corrupt.len()), (vec![5, 6], 0));
+        assert_eq!(judged.chain.committed, 3);
+        assert_eq!(judged.floor, LogSeq(5));
+    }
+
+    /// An older purge above the floor speaks of entries whose own frames lie below it.
+    #[test]
+    fn an_older_purge_above_the_floor_does_not_confuse_the_replay() {
+        let judged = judged(&[purge(5, 3, 4), entry(6, 5), purge(7, 5, 5), entry(8, 6)], 8);
+        assert_eq!((held(&judged), judged.corrupt.len()), (vec![6], 0));
+    }
+
+    #[test]
+    fn a_lost_checkpoint_is_noticed_by_the_number_it_had() {
+        let judged = judged(&[entry(1, 1), entry(3, 2)], 3);
+        assert_eq!(judged.corrupt.len(), 1);
+        assert_eq!(judged.floor, LogSeq(1));
+    }
+}

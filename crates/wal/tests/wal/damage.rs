@@ -239,17 +239,29 @@ async fn check_life_idle(world: &World, lanes: u8) -> Vec<Verdict> {
 /// Something unreadable at the very end, and nobody left to tell whether it was acknowledged.
 #[test]
 fn an_unreadable_end_is_not_called_torn_when_the_mark_is_gone() {
-    let (world, mut models) = scene(3, 1, Ending::Killed);
-    let newest = used_files(&world.disk()).into_iter().rfind(|(path, _)| path.extension().is_some()).unwrap();
-    world.disk().flip_bit(&newest.0, newest.1 - 100, 3).unwrap();
-    let with_mark = world.disk().snapshot();
-    let report = verified(&world);
-    assert_eq!(hurt(&report.logs.iter().map(|log| log.verdict.clone()).collect::<Vec<_>>()).len(), 1);
+    let world = world(3);
+    world.run(async {
+        let (wal, _) = open(&world.env(), 1);
+        for log in logs(&wal, LOGS) {
+            fill(&log, 3, 500).await;
+        }
+        std::mem::forget(wal);
+    });
+    let mut newest = None;
+    verify(world.env().disk.as_ref(), Path::new(ROOT), &mut |_, _, place| newest = Some(place.clone()))
+        .unwrap();
+    let newest = newest.unwrap();
+    let header = newest.offset + 40;
+    world.disk().flip_bit(&newest.file, header, 3).unwrap();
+    let verdicts =
+        |world: &World| verified(world).logs.into_iter().map(|log| log.verdict).collect::<Vec<_>>();
+    assert_eq!(hurt(&verdicts(&world)), [3], "the mark tells whose frame it was");
     world.disk().damage_remove(Path::new("/data/wal/lane-00/flushed")).unwrap();
-    let verdicts = world.run(check_life(&world, 1, &mut models));
-    assert!(!hurt(&verdicts).is_empty());
-    let after = world.disk().snapshot();
-    assert_eq!(after.get(&newest.0), with_mark.get(&newest.0), "evidence was changed");
+    assert_eq!(hurt(&verdicts(&world)), [0, 1, 2, 3], "without it nobody can");
+    let before = world.disk().snapshot();
+    let opened = world.run(check_life_idle(&world, 1));
+    assert_eq!(hurt(&opened), [0, 1, 2, 3]);
+    assert!(before == world.disk().snapshot(), "a lane in doubt was touched");
 }
 
 /// The same end without the harm: a mark file that is gone, and everything else whole.

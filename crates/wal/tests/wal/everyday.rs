@@ -176,6 +176,7 @@ fn purged_segments_are_used_again_and_idle_logs_do_not_hold_them() {
         let (wal, _) = open(&world.env(), 1);
         let (busy, idle) = (wal.log(LogId::new(0)), wal.log(LogId::new(1)));
         vote(&idle, "cast once, long ago").await.unwrap();
+        vote(&wal.log(LogId::new(2)), "and nothing else").await.unwrap();
         fill(&idle, 1, 10).await;
         for _ in 0..20 {
             fill(&busy, 12, 4000).await;
@@ -195,6 +196,7 @@ fn purged_segments_are_used_again_and_idle_logs_do_not_hold_them() {
         assert_eq!(recovery.damages, []);
         assert_eq!(wal.log(LogId::new(1)).state().vote, Some(Bytes::from("cast once, long ago")));
         assert_eq!(wal.log(LogId::new(1)).state().purged, Some(Mark { index: 1, term: 1 }));
+        assert_eq!(wal.log(LogId::new(2)).state().vote, Some(Bytes::from("and nothing else")));
         wal.close().await;
     });
 }
