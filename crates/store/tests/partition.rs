@@ -4,10 +4,14 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chronos_block::{Compression, Draft, Packer};
+use chronos_domain::{EventId, ForkId, LogIndex, Position, Space, TenantId, Timestamp};
 use chronos_env::sim::World;
-use chronos_store::Fault;
+use chronos_store::{Command, Fault, Filter, Partition, Range};
 use proptest::prelude::*;
-use support::commands::{Wish, sample, wish};
+use support::commands::{Wish, entity, kind, sample, wish};
 use support::node::{Node, USED};
 use support::run::Run;
 
@@ -121,7 +125,7 @@ fn an_entry_that_knew_more_than_replay_reaches_is_corruption() {
         let node = Node::open(&env, 0).unwrap();
         let mut run = Run::new();
         let commands = run.commands(0, &sample(3));
-        let payload = chronos_store::entry::encode(&commands, chronos_domain::Position::new(5));
+        let payload = chronos_store::entry::encode(&commands, Position::new(5));
         let (done, synced) = tokio::sync::oneshot::channel();
         let entry = chronos_wal::Entry { index: 1, term: 1, payload };
         let log = node.wal.log(chronos_wal::LogId::new(USED[0]));
@@ -133,5 +137,75 @@ fn an_entry_that_knew_more_than_replay_reaches_is_corruption() {
         let refused = node.partitions[0].as_ref().unwrap_err();
         assert!(matches!(refused, Fault::Corrupt(what) if what.contains("position 5")), "{refused}");
         assert!(node.partitions[1].is_ok());
+    });
+}
+
+/// A plain command for the `n`-th event of one entity.
+fn plain(n: u64) -> Command {
+    let mut packer = Packer::new();
+    let id = EventId::from_u128(u128::from(n));
+    packer.push(Draft::json(id, entity(0), kind(0), format!("{{\"n\":{n}}}"))).unwrap();
+    let block = packer.finish(Compression::None).unwrap();
+    let recorded_at = Timestamp::new(n as i64);
+    Command { tenant: TenantId::default_tenant(), fork: ForkId::MAIN, recorded_at, block }
+}
+
+/// Reads everything while it grows: always a gapless prefix, never less than before.
+fn follow(partition: &Partition, done: &AtomicBool) -> u64 {
+    let space = Space { tenant: "default", fork: ForkId::MAIN };
+    let mut seen = 0;
+    loop {
+        let last_round = done.load(Ordering::Acquire);
+        let limit = Range { events_max: 7, ..Range::forward() };
+        let (mut next, mut expected) = (Some(1), 1);
+        while let Some(from) = next {
+            let scan = partition.scan(space, limit.starting(from), &Filter::default()).unwrap();
+            let entity = partition.entity(space, entity(0).as_str(), limit.starting(from)).unwrap();
+            for (event, n) in scan.events.iter().zip(expected..) {
+                assert_eq!((event.position.get(), event.version.get()), (n, n));
+                assert_eq!(event.payload(), format!("{{\"n\":{n}}}"));
+            }
+            assert!(scan.events.iter().zip(&entity.events).all(|(a, b)| a.position == b.position));
+            expected += scan.events.len() as u64;
+            next = scan.next;
+        }
+        assert!(expected > seen, "{seen} events were there, now {}", expected - 1);
+        seen = expected - 1;
+        if last_round {
+            return seen;
+        }
+    }
+}
+
+#[test]
+fn readers_beside_the_applier_see_a_gapless_prefix() {
+    const EVENTS: u64 = 300;
+    let world = World::new(1);
+    world.run(async {
+        let node = Node::open(&world.env(), 2_000).unwrap();
+        let done = AtomicBool::new(false);
+        let partition = node.partition(0).clone();
+        let mut verdicts = Vec::new();
+        for n in 1..=EVENTS {
+            // Appended first: the log belongs to this thread alone.
+            let entry = chronos_store::entry::encode(&[plain(n)], Position::ZERO);
+            let (told, synced) = tokio::sync::oneshot::channel();
+            let entry = chronos_wal::Entry { index: n, term: 1, payload: entry };
+            let log = node.wal.log(chronos_wal::LogId::new(USED[0]));
+            log.append(vec![entry], Box::new(move |result| drop(told.send(result))));
+            synced.await.unwrap().unwrap();
+        }
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..3).map(|_| scope.spawn(|| follow(&partition, &done))).collect();
+            for n in 1..=EVENTS {
+                verdicts.extend(partition.apply(LogIndex::new(n), &[plain(n)]).unwrap());
+            }
+            done.store(true, Ordering::Release);
+            for reader in readers {
+                assert_eq!(reader.join().unwrap(), EVENTS);
+            }
+        });
+        assert_eq!(verdicts.len() as u64, EVENTS);
+        assert!(partition.stats().log_reads > 0, "nothing was evicted, so nothing was read back");
     });
 }
