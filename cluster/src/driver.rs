@@ -101,8 +101,9 @@ impl Driver {
         }
     }
 
-    /// Runs until the proposers are gone and everything in flight is answered, or the group fails for good.
-    pub(crate) async fn run(mut self) {
+    /// Runs until the proposers are gone and everything in flight is answered, or the group fails for good: then
+    /// the error is why.
+    pub(crate) async fn run(mut self) -> Result<(), String> {
         let mut open = true;
         while open || !self.in_flight.is_empty() {
             let may_append = open && !self.draining && self.in_flight.len() < IN_FLIGHT_MAX;
@@ -110,7 +111,8 @@ impl Driver {
                 biased; // finish what is in flight before taking more
                 Some(synced) = self.synced_rx.recv() => {
                     if let Err(reason) = self.finish(synced) {
-                        return self.fail(&reason);
+                        self.fail(&reason);
+                        return Err(reason);
                     }
                 }
                 proposal = self.proposals.recv(), if may_append => match proposal {
@@ -119,6 +121,7 @@ impl Driver {
                 },
             }
         }
+        Ok(())
     }
 
     /// Coalesces `first` with everything that waits and hands it to the log as one entry.

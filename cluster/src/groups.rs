@@ -7,7 +7,7 @@ use chronos_domain::{ForkId, PartitionId, TenantId, Timestamp, Verdict};
 use chronos_env::{Env, Task};
 use chronos_store::{Command, Partition};
 use chronos_wal::{LogId, Wal};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 
 use crate::driver::{Driver, Progress};
 use crate::proposal::{Proposal, ProposeError};
@@ -42,7 +42,11 @@ struct Inner {
     room: Arc<Semaphore>,
     room_max: u32,
     drivers: Mutex<Vec<Task<()>>>,
+    fault: Fault,
 }
+
+/// The first reason why a group stopped for good.
+type Fault = Arc<watch::Sender<Option<Arc<str>>>>;
 
 struct Group {
     queue: std::sync::RwLock<Option<mpsc::Sender<Proposal>>>,
@@ -58,6 +62,7 @@ impl Groups {
     #[must_use]
     pub fn start(env: &Env, wal: &Wal, config: &Config) -> Self {
         let mut drivers = Vec::new();
+        let fault = Fault::default();
         let groups = PartitionId::all()
             .map(|id| {
                 let log = wal.log(LogId::new(id.get()));
@@ -66,7 +71,7 @@ impl Groups {
                 let (queue, proposals) = mpsc::channel(QUEUE_COMMANDS_MAX);
                 let progress = Progress::new();
                 let driver = Driver::new(env.clone(), log, partition.clone(), proposals, progress.clone());
-                drivers.push(env.tasks.spawn("group", driver.run()));
+                drivers.push(env.tasks.spawn("group", supervise(id, driver, fault.clone())));
                 Ok(Group { queue: std::sync::RwLock::new(Some(queue)), partition, progress })
             })
             .collect();
@@ -77,6 +82,7 @@ impl Groups {
             room: Arc::new(Semaphore::new(room_max as usize)),
             room_max,
             drivers: Mutex::new(drivers),
+            fault,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -122,6 +128,17 @@ impl Groups {
         answer.await.unwrap_or_else(|_| Err(ProposeError::Unknown("the partition's driver stopped".into())))
     }
 
+    /// Resolves when a group has stopped for good, with the first reason. The node should then end: what is on disk
+    /// is recovered at the next start.
+    pub async fn faulted(&self) -> Arc<str> {
+        let mut fault = self.inner.fault.subscribe();
+        match fault.wait_for(Option::is_some).await.map(|fault| fault.clone()) {
+            Ok(Some(reason)) => reason,
+            // The sender lives in `self`, and the wait was for a reason.
+            _ => std::future::pending().await,
+        }
+    }
+
     /// Returns once every command that carries a time before the call is applied here or certainly dropped, so
     /// that what was recorded up to now no longer changes.
     ///
@@ -148,6 +165,37 @@ impl Groups {
         let slot = self.inner.groups.get(usize::from(id.get()));
         let group = slot.ok_or_else(|| Arc::from(format!("partition {id} holds no events")))?;
         group.as_ref().map_err(Arc::clone)
+    }
+}
+
+/// Runs a driver; however it ends, other than in order, is noted as a fault.
+async fn supervise(id: PartitionId, driver: Driver, fault: Fault) {
+    let mut sentinel = Sentinel { id, fault, armed: true };
+    if let Err(reason) = driver.run().await {
+        sentinel.note(&reason);
+    }
+    sentinel.armed = false;
+}
+
+/// Notices a driver that panics.
+struct Sentinel {
+    id: PartitionId,
+    fault: Fault,
+    armed: bool,
+}
+
+impl Sentinel {
+    fn note(&self, reason: &str) {
+        let reason = Arc::from(format!("partition {}: {reason}", self.id));
+        self.fault.send_if_modified(|first| first.is_none() && first.replace(reason).is_none());
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        if self.armed {
+            self.note("its driver died");
+        }
     }
 }
 

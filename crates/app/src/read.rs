@@ -121,7 +121,7 @@ impl<N: Node> Reader<N> {
 
     async fn page(&mut self) -> Result<Vec<Recorded>, Error> {
         let space = (&self.tenant, ForkId::MAIN);
-        let range = self.range;
+        let range = self.next_range();
         let page = match &self.scope {
             Scope::Entity { entity, first, last } => {
                 let versions = *first..=*last;
@@ -137,6 +137,24 @@ impl<N: Node> Reader<N> {
             None => self.done = true,
         }
         Ok(page.events)
+    }
+
+    /// What to fetch next: no more than is still wanted, so that a short read neither costs nor risks a long one.
+    fn next_range(&self) -> Range {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let events_max = match &self.scope {
+            // The filter is applied here, so how many must be looked at is not known.
+            Scope::Entity { .. } if self.filter != Filter::default() => self.range.events_max,
+            Scope::Entity { first, last, .. } => {
+                let wanted = match self.range.direction {
+                    Direction::Forward => last.get() + 1 - self.range.from,
+                    Direction::Backward => self.range.from + 1 - first.get(),
+                };
+                usize::try_from(wanted).unwrap_or(usize::MAX).min(left)
+            }
+            Scope::Partition => left,
+        };
+        Range { events_max: self.range.events_max.min(events_max), ..self.range }
     }
 
     /// The position up to which this read sees its partition.

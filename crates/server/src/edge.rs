@@ -49,11 +49,13 @@ impl Edge {
         self.wal.write().take()
     }
 
-    /// Resolves when the log can take nothing any more, with the first reason.
+    /// Resolves when the log can take nothing any more or a group has stopped, with the first reason.
     pub(crate) async fn faulted(&self) -> String {
-        match self.wal() {
-            Some(wal) => wal.faulted().await.to_string(),
-            None => std::future::pending().await,
+        let Some(wal) = self.wal() else { return std::future::pending().await };
+        tokio::select! {
+            biased; // a group that stops because the log did says so less directly
+            fault = wal.faulted() => fault.to_string(),
+            reason = self.app.node().faulted() => reason.to_string(),
         }
     }
 

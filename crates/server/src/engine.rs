@@ -37,6 +37,11 @@ impl Engine {
         self.partition(partition).map(Partition::stats)
     }
 
+    /// Resolves when a group has stopped for good, with the reason.
+    pub(crate) async fn faulted(&self) -> Arc<str> {
+        self.groups.faulted().await
+    }
+
     fn partition(&self, id: PartitionId) -> Result<&Partition, Error> {
         self.groups.partition(id).map_err(|why| refused(Class::Failed, id, &why))
     }

@@ -119,6 +119,7 @@ async fn bad_requests_over_grpc_are_refused_and_store_nothing() {
         ("a control character", one(|e| e.entity_id = "a\n".to_owned()), "INVALID"),
         ("a path", one(|e| e.entity_id = "../../etc".to_owned()), "INVALID"),
         ("a malformed payload", one(|e| e.payload = "{".into()), "INVALID"),
+        ("invalid UTF-8 in JSON", one(|e| e.payload = b"\"\xff\"".as_slice().into()), "INVALID"),
         ("malformed metadata", one(|e| e.metadata = "{".into()), "INVALID"),
         ("metadata that is no object", one(|e| e.metadata = "[]".into()), "INVALID"),
         ("a payload one byte too long", one(|e| e.payload = vec![b'1'; (1 << 20) + 1].into()), "TOO_LARGE"),
