@@ -55,7 +55,7 @@ pub(crate) struct Expect {
 /// comes after damage decides what the damage means.
 pub(crate) fn scan(bytes: &[u8], expect: Expect) -> Scan {
     let mut scanner = Scanner { bytes, expect, last_seq: LaneSeq(0), found: Scan::default() };
-    let dirty = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count();
+    let dirty = used_len(bytes);
     let mut at = SEGMENT_HEADER_BYTES;
     scanner.found.end = at as u64;
     while at < dirty {
@@ -64,6 +64,14 @@ pub(crate) fn scan(bytes: &[u8], expect: Expect) -> Scan {
     let mut found = scanner.found;
     found.dirty_end = found.end.max(dirty as u64);
     found
+}
+
+/// One past the last byte that is not zero. Compares block by block: most of a young segment is zeros.
+fn used_len(bytes: &[u8]) -> usize {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    let zero_blocks = bytes.rchunks(ZEROS.len()).take_while(|block| **block == ZEROS[..block.len()]);
+    let rest = &bytes[..bytes.len() - zero_blocks.map(<[u8]>::len).sum::<usize>()];
+    rest.len() - rest.iter().rev().take_while(|byte| **byte == 0).count()
 }
 
 struct Scanner<'a> {
@@ -168,6 +176,17 @@ mod tests {
             _ => None,
         });
         frames.collect()
+    }
+
+    #[test]
+    fn the_used_part_ends_at_the_last_byte_that_is_not_zero() {
+        for len in [0, 1, 4095, 4096, 4097, 10_000] {
+            for used in [0, 1, len / 2, len].into_iter().filter(|used| *used <= len) {
+                let mut bytes = vec![0; len];
+                bytes[..used].fill(1);
+                assert_eq!(used_len(&bytes), used, "{used} of {len}");
+            }
+        }
     }
 
     #[test]

@@ -8,4 +8,5 @@ mod damage;
 mod everyday;
 mod faults;
 mod harness;
+mod kill;
 mod model;
