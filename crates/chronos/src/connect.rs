@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use chronos_client::{
-    Append, AppendError, Appended, Client, Compression, Draft, EntityState, EventId, Events, Info, Packer,
-    Read, ReadError, Rejection, State, Watermarks,
+    Append, AppendError, Appended, Block, Client, EntityState, EventId, Events, Info, Read, ReadError,
+    Rejection, State, Watermarks,
 };
-use chronos_domain::PartitionId;
 use chronos_proto::Event;
 use futures::TryStreamExt;
 use tokio::net::TcpStream;
@@ -106,13 +105,8 @@ pub(crate) struct ClientSink {
 }
 
 impl Sink for ClientSink {
-    async fn append(&self, _: PartitionId, drafts: Vec<Draft>) -> Outcome<Ack> {
-        let mut packer = Packer::new();
-        for draft in drafts {
-            packer.push(draft).map_err(|e| Failure::from(&e))?;
-        }
-        let block = packer.finish(Compression::None).map_err(|e| Failure::from(&e))?;
-        let appended = self.client.append_block(&block).await.map_err(|e| Failure::from(&e))?;
+    async fn append(&self, block: &Block) -> Outcome<Ack> {
+        let appended = self.client.append_block(block).await.map_err(|e| Failure::from(&e))?;
         Ok(Ack {
             first: appended.first_position,
             versions: appended.versions,

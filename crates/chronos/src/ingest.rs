@@ -19,6 +19,7 @@ pub(crate) mod chunks;
 pub(crate) mod cloudevents;
 pub(crate) mod cut;
 pub(crate) mod derived;
+pub(crate) mod intake;
 pub(crate) mod lines;
 pub(crate) mod ndjson;
 pub(crate) mod parsed;

@@ -4,8 +4,8 @@
 //! several; groups spread over all partitions.
 
 use bytes::Bytes;
-use chronos_block::Draft;
-use chronos_domain::{EntityId, EventId, EventType, PartitionId, TenantId, place};
+use chronos_block::{Block, Compression, Draft, Packer};
+use chronos_domain::{EntityId, EventId, EventType, Rejection};
 
 use crate::demo::dice::Dice;
 
@@ -34,12 +34,10 @@ impl Population {
     }
 
     /// One request's worth of events, all of one partition.
-    pub(crate) fn batch(&self, dice: &mut Dice, now_ms: u64, events: usize) -> (PartitionId, Vec<Draft>) {
+    pub(crate) fn batch(&self, dice: &mut Dice, now_ms: u64, events: usize) -> Vec<Draft> {
         let group = &self.groups[dice.below(self.groups.len() as u64) as usize];
         let first = dice.below(group.len() as u64) as usize;
-        let drafts =
-            (0..events).map(|i| self.draft(dice, now_ms, &group[(first + i) % group.len()])).collect();
-        (partition(&group[0]), drafts)
+        (0..events).map(|i| self.draft(dice, now_ms, &group[(first + i) % group.len()])).collect()
     }
 
     /// Any entity.
@@ -59,9 +57,13 @@ impl Population {
     }
 }
 
-/// Where an entity lives.
-pub(crate) fn partition(entity: &EntityId) -> PartitionId {
-    place(TenantId::default_tenant().as_str(), entity.as_str())
+/// The events as one request.
+pub(crate) fn pack(drafts: Vec<Draft>) -> Result<Block, Rejection> {
+    let mut packer = Packer::new();
+    for draft in drafts {
+        packer.push(draft)?;
+    }
+    packer.finish(Compression::None)
 }
 
 /// A JSON string of exactly so many bytes (2 at least) that does not compress to nothing.
@@ -89,10 +91,10 @@ mod tests {
         assert_eq!(population.entities().count(), 1000);
         let mut dice = Dice::new(1);
         for _ in 0..50 {
-            let (wanted, drafts) = population.batch(&mut dice, 1, 100);
+            let drafts = population.batch(&mut dice, 1, 100);
             assert_eq!(drafts.len(), 100);
+            pack(drafts.clone()).unwrap().placement("default").unwrap();
             for draft in drafts {
-                assert_eq!(partition(&draft.entity_id), wanted);
                 assert_eq!(draft.payload.len(), 256);
                 serde_json::from_slice::<String>(&draft.payload).unwrap();
             }
@@ -102,7 +104,7 @@ mod tests {
     #[test]
     fn the_smallest_sizes_work() {
         let population = Population::new(7, 0, 0);
-        let (_, drafts) = population.batch(&mut Dice::new(1), 1, 3);
+        let drafts = population.batch(&mut Dice::new(1), 1, 3);
         assert_eq!(&drafts[0].payload[..], b"\"\"");
     }
 }

@@ -104,6 +104,10 @@ impl Append {
         if !metadata.is_empty() {
             check_json("metadata", &metadata)?;
         }
+        if self.id.is_some_and(EventId::is_nil) {
+            let text = "event_id is the nil UUID, which names nothing; give another or leave --id out";
+            return Err(Failure::new(Exit::Rejected, text));
+        }
         let tags: Result<_, _> = self.tags.iter().map(|tag| Tag::parse(tag)).collect();
         Ok(Draft {
             event_id: self.id.unwrap_or_else(new_id),

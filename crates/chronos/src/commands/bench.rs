@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::bench::load::{Act, Measured, run};
 use crate::bench::report::Report;
-use crate::bench::workload::{Population, partition};
+use crate::bench::workload::{Population, pack};
 use crate::cli::Context;
 use crate::connect::{ClientSink, Connection};
 use crate::demo::dice::Dice;
@@ -173,8 +173,9 @@ struct Appends {
 
 impl Act for Appends {
     async fn act(&self, dice: &mut Dice) -> Outcome<u64> {
-        let (partition, drafts) = self.population.batch(dice, now_ms(), self.batch);
-        let ack = self.sink.append(partition, drafts).await?;
+        let drafts = self.population.batch(dice, now_ms(), self.batch);
+        let block = pack(drafts).map_err(|e| Failure::from(&e))?;
+        let ack = self.sink.append(&block).await?;
         Ok(ack.versions.len() as u64)
     }
 }
@@ -218,7 +219,7 @@ async fn fill(population: &Population, sink: &ClientSink, seed: u64) -> Outcome<
         if ids.len() < IDS_MAX {
             ids.extend(drafts.iter().map(|draft| draft.event_id));
         }
-        sink.append(partition(entity), drafts).await?;
+        sink.append(&pack(drafts).map_err(|e| Failure::from(&e))?).await?;
     }
     Ok(ids)
 }

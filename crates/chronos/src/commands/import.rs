@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chronos_domain::TenantId;
 use clap::Args;
 use futures::{Stream, StreamExt, pin_mut};
 
@@ -11,10 +10,9 @@ use crate::cli::Context;
 use crate::connect::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::ingest::chunks::Source;
-use crate::ingest::cut::{Cutter, Size};
+use crate::ingest::intake::Intake;
 use crate::ingest::lines::{Format, Numbering, Read};
 use crate::ingest::progress::{Measure, Progress};
-use crate::ingest::pump::Pump;
 use crate::ingest::reading;
 use crate::ingest::tally::{OnError, Tally};
 
@@ -59,53 +57,33 @@ impl Import {
         let connection = Connection::open(context).await?;
         let progress = Progress::new(Measure::Bytes { taken: source.taken.clone(), length: source.length });
         let tally = Arc::new(Tally::new(self.file.clone(), self.on_error, progress));
-        let pump = Pump::start(&connection.sink(), &tally);
-        let fed = self.feed(reading::lines(source, self.format), &tally, &pump).await;
-        let pumped = pump.finish().await;
+        let mut intake = Intake::start(&connection.sink(), &tally);
+        let fed = self.feed(reading::lines(source, self.format), &tally, &mut intake).await;
+        // Everything before a bad line goes in, nothing after it.
+        let settled = intake.finish().await;
         let summary = tally.finish();
         // A lane's failure is what stopped the feeding, if both failed.
-        match pumped.and(fed) {
+        match settled.and(fed) {
             Ok(()) => summary.print(context.output),
             Err(why) => Err(summary.interrupted(&why)),
         }
     }
 
-    /// Everything before the first error goes in, nothing after it.
     async fn feed(
         &self,
         lines: impl Stream<Item = std::io::Result<Vec<Read>>>,
         tally: &Tally,
-        pump: &Pump,
+        intake: &mut Intake<Tally>,
     ) -> Outcome {
         let mut numbering = Numbering::default();
-        let mut cutter = Cutter::new(TenantId::default_tenant(), Size::DEFAULT);
-        let read = self.cut(lines, (&mut numbering, &mut cutter), tally, pump).await;
-        for batch in cutter.finish() {
-            pump.push(batch).await?;
-        }
-        read
-    }
-
-    async fn cut(
-        &self,
-        lines: impl Stream<Item = std::io::Result<Vec<Read>>>,
-        (numbering, cutter): (&mut Numbering, &mut Cutter),
-        tally: &Tally,
-        pump: &Pump,
-    ) -> Outcome {
         pin_mut!(lines);
         while let Some(chunk) = lines.next().await {
-            let chunk =
-                chunk.map_err(|e| Failure::failed(format!("cannot read {}: {e}", self.file.display())))?;
-            for read in chunk {
+            let cannot = |e| Failure::failed(format!("cannot read {}: {e}", self.file.display()));
+            for read in chunk.map_err(cannot)? {
                 tally.read();
                 match read {
+                    Ok((line, parsed)) => intake.take(numbering.item(line, parsed)).await?,
                     Err(bad) => tally.bad_line(bad.line, &bad.reason)?,
-                    Ok((line, parsed)) => {
-                        if let Some(batch) = cutter.push(numbering.item(line, parsed)) {
-                            pump.push(batch).await?;
-                        }
-                    }
                 }
             }
         }

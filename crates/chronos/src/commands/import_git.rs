@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chronos_domain::TenantId;
 use clap::Args;
 use tokio::sync::mpsc;
 
@@ -13,9 +12,8 @@ use crate::failure::{Failure, Outcome};
 use crate::git::events::History;
 use crate::git::log::{Log, repository_name};
 use crate::ingest::Item;
-use crate::ingest::cut::{Cutter, Size};
+use crate::ingest::intake::Intake;
 use crate::ingest::progress::{Measure, Progress};
-use crate::ingest::pump::Pump;
 use crate::ingest::tally::{OnError, Tally};
 
 const EXAMPLES: &str = "\
@@ -58,30 +56,24 @@ impl ImportGit {
         let connection = Connection::open(context).await?;
         let progress = Progress::new(Measure::Bytes { taken: Arc::default(), length: None });
         let tally = Arc::new(Tally::new(self.path.clone(), OnError::Skip, progress));
-        let pump = Pump::start(&connection.sink(), &tally);
-        let fed = feed(log, history, &tally, &pump).await;
-        let pumped = pump.finish().await;
+        let mut intake = Intake::start(&connection.sink(), &tally);
+        let fed = feed(log, history, &tally, &mut intake).await;
+        let settled = intake.finish().await;
         let summary = tally.finish();
-        match pumped.and(fed) {
+        match settled.and(fed) {
             Ok(()) => summary.print(context.output),
             Err(why) => Err(summary.interrupted(&why)),
         }
     }
 }
 
-async fn feed(log: Log, history: History, tally: &Tally, pump: &Pump) -> Outcome {
-    let mut cutter = Cutter::new(TenantId::default_tenant(), Size::DEFAULT);
+async fn feed(log: Log, history: History, tally: &Tally, intake: &mut Intake<Tally>) -> Outcome {
     let (mut items, walk) = walk(log, history);
     while let Some(item) = items.recv().await {
         tally.read();
-        if let Some(batch) = cutter.push(item) {
-            pump.push(batch).await?;
-        }
+        intake.take(item).await?;
     }
     let walked = walk.await.map_err(|e| Failure::failed(format!("lost the thread that reads git: {e}")))?;
-    for batch in cutter.finish() {
-        pump.push(batch).await?;
-    }
     tally.skip(walked?);
     Ok(())
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::Context;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Format, Out};
 use crate::table::{Align, Table};
 
@@ -32,7 +32,7 @@ impl Route {
         let mut table =
             Table::new(&[("ENTITY", Align::Left), ("ROUTING KEY", Align::Left), ("PARTITION", Align::Right)]);
         for text in self.entities {
-            let entity = EntityId::parse(&text).map_err(Failure::usage)?;
+            let entity = EntityId::parse(&text).map_err(|e| Failure::new(Exit::Rejected, e))?;
             let (key, partition) = (routing_key(entity.as_str()), place(tenant.as_str(), entity.as_str()));
             match context.output {
                 Format::Table => table.row([entity.to_string(), key.to_owned(), partition.to_string()]),

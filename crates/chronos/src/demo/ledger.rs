@@ -6,7 +6,7 @@ use chronos_domain::{EntityId, EventId, PartitionId, Position, Version};
 use tokio::sync::watch;
 
 use crate::failure::{Failure, Outcome};
-use crate::ingest::Item;
+use crate::ingest::cut::Batch;
 use crate::ingest::progress::Progress;
 use crate::ingest::settle::{Ack, Witness};
 
@@ -61,27 +61,29 @@ fn slot(ordinal: u64) -> usize {
 }
 
 impl Witness for Ledger {
-    fn acknowledged(&self, partition: PartitionId, items: &[Item], ack: &Ack) {
+    fn acknowledged(&self, batch: &Batch, ack: &Ack) {
         let mut promises = self.lock();
-        for ((item, version), n) in items.iter().zip(&ack.versions).zip(0..) {
-            let at = slot(item.line);
+        for (i, (line, version)) in batch.lines.iter().zip(&ack.versions).enumerate() {
+            let event = batch.block.event(i);
+            let at = slot(*line);
             if promises.len() <= at {
                 promises.resize(at + 1, None);
             }
             promises[at] = Some(Promise {
-                event_id: item.draft.event_id,
-                entity_id: item.draft.entity_id.clone(),
-                partition,
-                position: ack.first.plus(n),
+                event_id: event.event_id,
+                entity_id: EntityId::parse(event.entity_id).expect("names of a packed event are valid"),
+                partition: batch.partition,
+                position: ack.first.plus(i as u64),
                 version: *version,
             });
         }
         drop(promises);
-        self.progress.add(items.len() as u64);
-        self.acknowledged.send_modify(|acknowledged| *acknowledged += items.len() as u64);
+        let events = batch.lines.len() as u64;
+        self.progress.add(events);
+        self.acknowledged.send_modify(|acknowledged| *acknowledged += events);
     }
 
-    fn refused(&self, item: &Item, why: &Failure) -> Outcome {
-        Err(Failure::new(why.exit(), format!("event {} of the source was refused: {why}", item.line)))
+    fn refused(&self, line: u64, why: &Failure) -> Outcome {
+        Err(Failure::new(why.exit(), format!("event {line} of the source was refused: {why}")))
     }
 }

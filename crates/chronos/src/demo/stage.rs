@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_client::Read;
-use chronos_domain::{PartitionId, TenantId};
+use chronos_domain::PartitionId;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -15,8 +15,7 @@ use super::source::Source;
 use crate::connect::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::ingest::Item;
-use crate::ingest::cut::{Cutter, Size};
-use crate::ingest::pump::Pump;
+use crate::ingest::intake::Intake;
 use crate::own_server::OwnServer;
 
 /// Items that are read ahead, in handfuls.
@@ -121,19 +120,13 @@ impl Stage {
     pub(crate) async fn feed(&self, script: &Script, up_to: u64, ledger: &Arc<Ledger>) -> Outcome {
         let promised = ledger.clone();
         let mut items = script.items(up_to, move |ordinal| promised.has(ordinal));
-        let pump = Pump::start(&self.connection.sink(), ledger);
-        let mut cutter = Cutter::new(TenantId::default_tenant(), Size::DEFAULT);
+        let mut intake = Intake::start(&self.connection.sink(), ledger);
         while let Some(handful) = items.recv().await {
             for item in handful? {
-                if let Some(batch) = cutter.push(item) {
-                    pump.push(batch).await?;
-                }
+                intake.take(item).await?;
             }
         }
-        for batch in cutter.finish() {
-            pump.push(batch).await?;
-        }
-        pump.finish().await
+        intake.finish().await
     }
 
     /// Feeds the script and kills the server, without a warning, once `acknowledged` events are safe.

@@ -3,11 +3,12 @@
 //! Where a cut falls depends on the events of that partition before it and on nothing else: not on time, not on
 //! other partitions, not on threads. That is what lets a second run repeat the requests of the first.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 
-use chronos_block::Draft;
+use chronos_block::{Block, Compression, Draft, Packer};
 use chronos_domain::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
-use chronos_domain::{EventId, PartitionId, TenantId, place};
+use chronos_domain::{EventId, PartitionId, Rejection, TenantId, place};
 
 use super::Item;
 
@@ -28,20 +29,29 @@ const _: () = assert!(Size::DEFAULT.events <= BATCH_EVENTS_MAX, "a server would 
 const _: () = assert!(Size::DEFAULT.bytes <= BATCH_BYTES_MAX, "a server would refuse such a batch");
 
 /// Events of one partition, to be appended together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
     pub(crate) partition: PartitionId,
-    pub(crate) items: Vec<Item>,
+    pub(crate) block: Block,
+    /// Where each event came from.
+    pub(crate) lines: Vec<u64>,
 }
 
 #[derive(Default)]
 struct Open {
-    items: Vec<Item>,
-    ids: BTreeSet<EventId>,
-    bytes: usize,
+    packer: Packer,
+    lines: Vec<u64>,
+    ids: HashSet<EventId, BuildHasherDefault<IdHasher>>,
 }
 
-/// The batches that are being filled.
+impl Open {
+    fn close(self, partition: PartitionId) -> Batch {
+        let block = self.packer.finish(Compression::None).expect("only batches with an event are closed");
+        Batch { partition, block, lines: self.lines }
+    }
+}
+
+/// The batches that are being filled. Events are packed at once: what waits is bytes, not objects.
 pub(crate) struct Cutter {
     tenant: TenantId,
     size: Size,
@@ -54,27 +64,60 @@ impl Cutter {
         Self { tenant, size, open }
     }
 
-    /// Adds an event; gives the batch that it did not fit into any more.
-    pub(crate) fn push(&mut self, item: Item) -> Option<Batch> {
-        let partition = place(self.tenant.as_str(), item.draft.entity_id.as_str());
+    /// Closes the batch that the event does not fit into any more.
+    pub(crate) fn make_room(&mut self, item: &Item) -> Option<Batch> {
+        let partition = self.place(item);
         let open = &mut self.open[partition.index()];
-        let bytes = weight(&item.draft);
         // A repeated id may not stand twice in one request; in the next one it is a duplicate, or a conflict.
-        let full = open.items.len() == self.size.events
-            || (open.bytes + bytes > self.size.bytes && !open.items.is_empty())
+        let full = open.lines.len() == self.size.events
+            || (open.packer.bytes() + weight(&item.draft) > self.size.bytes && !open.lines.is_empty())
             || open.ids.contains(&item.draft.event_id);
-        let cut = full.then(|| std::mem::take(open));
-        open.ids.insert(item.draft.event_id);
-        open.bytes += bytes;
-        open.items.push(item);
-        cut.map(|cut| Batch { partition, items: cut.items })
+        full.then(|| std::mem::take(open).close(partition))
+    }
+
+    /// Adds an event, for which there is room.
+    ///
+    /// # Errors
+    /// The event breaks a rule by itself. It is left out.
+    pub(crate) fn add(&mut self, item: Item) -> Result<(), Rejection> {
+        let partition = self.place(&item);
+        let open = &mut self.open[partition.index()];
+        let event_id = item.draft.event_id;
+        open.packer.push(item.draft)?;
+        open.ids.insert(event_id);
+        open.lines.push(item.line);
+        Ok(())
+    }
+
+    fn place(&self, item: &Item) -> PartitionId {
+        place(self.tenant.as_str(), item.draft.entity_id.as_str())
     }
 
     /// What is left, in the order of partitions.
     pub(crate) fn finish(self) -> impl Iterator<Item = Batch> {
-        let batches =
-            PartitionId::all().zip(self.open).map(|(partition, open)| Batch { partition, items: open.items });
-        batches.filter(|batch| !batch.items.is_empty())
+        let open = PartitionId::all().zip(self.open).filter(|(_, open)| !open.lines.is_empty());
+        open.map(|(partition, open)| open.close(partition))
+    }
+}
+
+/// Event ids are spread well enough by whoever makes them: fold the halves and be done.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        // The multiplication carries every bit into the top ones, which the table looks at as well.
+        self.0 = ((id >> 64) as u64 ^ id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -90,7 +133,7 @@ fn weight(draft: &Draft) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use chronos_domain::{EntityId, EventType};
+    use chronos_domain::{EntityId, EventType, Tag};
 
     use super::*;
 
@@ -103,10 +146,13 @@ mod tests {
 
     fn cut(items: impl IntoIterator<Item = Item>, size: Size) -> Vec<(u8, Vec<u64>)> {
         let mut cutter = Cutter::new(TenantId::default_tenant(), size);
-        let mut batches: Vec<Batch> = items.into_iter().filter_map(|item| cutter.push(item)).collect();
+        let mut batches = Vec::new();
+        for item in items {
+            batches.extend(cutter.make_room(&item));
+            cutter.add(item).unwrap();
+        }
         batches.extend(cutter.finish());
-        let lines = |batch: &Batch| batch.items.iter().map(|item| item.line).collect();
-        batches.iter().map(|batch| (batch.partition.get(), lines(batch))).collect()
+        batches.into_iter().map(|batch| (batch.partition.get(), batch.lines)).collect()
     }
 
     const SMALL: Size = Size { events: 3, bytes: 100 };
@@ -141,5 +187,18 @@ mod tests {
         let batches = cut([item("a", 1, 1), item("a", 2, 1), item("a", 1, 1)], SMALL);
         let lines: Vec<_> = batches.into_iter().map(|(_, lines)| lines).collect();
         assert_eq!(lines, [vec![1, 2], vec![1]]);
+    }
+    #[test]
+    fn an_event_that_breaks_a_rule_is_left_out_and_the_others_go_on() {
+        let mut cutter = Cutter::new(TenantId::default_tenant(), SMALL);
+        cutter.add(item("a", 1, 1)).unwrap();
+        let mut wrong = item("a", 2, 1);
+        wrong.draft.tags = vec![Tag::parse("x").unwrap(), Tag::parse("x").unwrap()];
+        assert!(cutter.make_room(&wrong).is_none());
+        assert_eq!(cutter.add(wrong).unwrap_err().reason(), "INVALID");
+        cutter.add(item("a", 3, 1)).unwrap();
+        let batches: Vec<Batch> = cutter.finish().collect();
+        assert_eq!(batches[0].lines, [1, 3]);
+        assert_eq!(batches[0].block.event(1).event_id, EventId::from_u128(3));
     }
 }

@@ -102,7 +102,7 @@ async fn run<S: Sink, W: Witness>(
         if failed.check().is_err() {
             return;
         }
-        if let Err(failure) = settle(&sink, &*witness, &batch).await {
+        if let Err(failure) = settle(&sink, &*witness, batch).await {
             failed.note(failure);
             return;
         }
@@ -133,7 +133,7 @@ mod tests {
         #[derive(Clone)]
         struct Broken;
         impl Sink for Broken {
-            async fn append(&self, _: PartitionId, _: Vec<chronos_block::Draft>) -> Outcome<Ack> {
+            async fn append(&self, _: &chronos_block::Block) -> Outcome<Ack> {
                 Err(Failure::failed("no server"))
             }
         }

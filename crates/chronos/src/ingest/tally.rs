@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chronos_domain::PartitionId;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::Item;
+use super::cut::Batch;
 use super::progress::{Progress, per_second};
 use super::settle::{Ack, Witness};
 use crate::failure::{Exit, Failure, Outcome};
@@ -88,14 +87,15 @@ impl Tally {
 }
 
 impl Witness for Tally {
-    fn acknowledged(&self, _: PartitionId, items: &[Item], ack: &Ack) {
+    fn acknowledged(&self, batch: &Batch, ack: &Ack) {
+        let events = batch.lines.len() as u64;
         let count = if ack.deduplicated { &self.already } else { &self.stored };
-        count.fetch_add(items.len() as u64, Ordering::Relaxed);
-        self.progress.add(items.len() as u64);
+        count.fetch_add(events, Ordering::Relaxed);
+        self.progress.add(events);
     }
 
-    fn refused(&self, item: &Item, why: &Failure) -> Outcome {
-        self.bad_line(item.line, &why.to_string()).map_err(|failure| Failure::new(why.exit(), failure))
+    fn refused(&self, line: u64, why: &Failure) -> Outcome {
+        self.bad_line(line, &why.to_string()).map_err(|failure| Failure::new(why.exit(), failure))
     }
 }
 
