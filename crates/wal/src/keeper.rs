@@ -33,6 +33,13 @@ pub(crate) enum NotMade {
     Failed(String),
 }
 
+/// How much of the active segment is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Used {
+    Little,
+    Half,
+}
+
 enum Order {
     Make(oneshot::Sender<Result<Spare, NotMade>>),
     Retire(Vec<Retired>),
@@ -45,6 +52,8 @@ pub(crate) struct Spares {
     ready: Vec<Spare>,
     coming: Option<oneshot::Receiver<Result<Spare, NotMade>>>,
     refused_at: Option<Duration>,
+    /// The lane had to wait for the last one.
+    late: bool,
     task: Task<()>,
 }
 
@@ -61,12 +70,22 @@ impl Spares {
         let keeper =
             Keeper { env: env.clone(), lane, dir, segment_bytes, queue, reusable: Vec::new(), next_name: 1 };
         let task = env.tasks.dedicated(format!("wal-keeper-{:02}", lane.0), keeper.run(inbox));
-        Spares { env: env.clone(), orders, ready: Vec::new(), coming: None, refused_at: None, task }
+        Spares {
+            env: env.clone(),
+            orders,
+            ready: Vec::new(),
+            coming: None,
+            refused_at: None,
+            late: false,
+            task,
+        }
     }
 
-    /// Has one made unless one is ready or on its way.
-    pub(crate) fn foresee(&mut self) {
-        if self.ready.is_empty() && self.coming.is_none() && !self.is_refused() {
+    /// Has one made unless one is ready or on its way: when half of the active segment is `used`, or at once if
+    /// the lane fills segments faster than that leaves time for.
+    pub(crate) fn foresee(&mut self, used: Used) {
+        let in_time = used == Used::Half || self.late;
+        if in_time && self.ready.is_empty() && self.coming.is_none() && !self.is_refused() {
             self.order();
         }
     }
@@ -91,8 +110,9 @@ impl Spares {
                 }
                 self.order();
             }
-            let reply = self.coming.take().expect("one was ordered just now or before");
-            match reply.await {
+            let mut reply = self.coming.take().expect("one was ordered just now or before");
+            self.late = reply.is_empty();
+            match (&mut reply).await {
                 Ok(Ok(spare)) => self.ready.push(spare),
                 // An old refusal says nothing about now: the loop asks again.
                 Ok(Err(NotMade::NoSpace { at })) => self.refused_at = Some(at),

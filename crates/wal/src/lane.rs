@@ -24,7 +24,7 @@ use crate::crash;
 use crate::format::{self, PerLog, SEGMENT_HEADER_BYTES, UNIT_BYTES};
 use crate::frame::Position;
 use crate::index::SegmentKey;
-use crate::keeper::{NotMade, Spares};
+use crate::keeper::{NotMade, Spares, Used};
 use crate::log::LogCell;
 use crate::mark::{FlushedMark, MarkFile};
 use crate::numbers::{LaneId, LaneSeq, LogId, LogSeq, SegmentNo, UnitNo};
@@ -106,7 +106,7 @@ impl Lane {
         let mut spares =
             Spares::start(&common.env, id, dir.clone(), common.segment_bytes, Arc::clone(&queue));
         if at.active.is_none() {
-            spares.foresee();
+            spares.foresee(Used::Half);
         }
         Lane {
             id,
@@ -367,9 +367,8 @@ impl Lane {
         for (log, top) in unit.tops() {
             mark.tops[log.slot()] = top;
         }
-        if active.offset * 2 >= active.bytes {
-            self.spares.foresee();
-        }
+        let is_half = active.offset * 2 >= active.bytes;
+        self.spares.foresee(if is_half { Used::Half } else { Used::Little });
         self.common.shelf.note(self.id, unit.tops());
         self.mark_is_dirty = true;
         self.at
