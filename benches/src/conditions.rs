@@ -22,9 +22,14 @@ pub struct Conditions {
     commit: String,
     lanes: u8,
     segment_bytes: u64,
+    /// Threads of a node's runtime.
+    workers: usize,
     /// `separate`: of its own, on the same machine; `same`: the one that measures.
     server_process: &'static str,
 }
+
+/// A load from which on somebody else has part of the machine.
+const BUSY_LOAD: f64 = 0.7;
 
 impl Conditions {
     /// Looks around.
@@ -41,6 +46,7 @@ impl Conditions {
             commit: said("git", &["rev-parse", "HEAD"]),
             lanes: measure.lanes,
             segment_bytes: measure.segment_bytes,
+            workers: measure.workers,
             server_process: "same",
         }
     }
@@ -51,20 +57,31 @@ impl Conditions {
         Conditions { server_process: "separate", ..self.clone() }
     }
 
-    /// Why durable works mean nothing here, if so.
+    /// Why numbers measured here mean less than they seem to, if so.
     #[must_use]
-    pub fn warning(&self) -> Option<String> {
-        let free = self.filesystem.starts_with("tmpfs") || self.filesystem.starts_with("ramfs");
-        free.then(|| {
-            format!("the directory is on {}, where a sync is free; give --dir on a disk", self.filesystem)
-        })
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.filesystem.starts_with("tmpfs") || self.filesystem.starts_with("ramfs") {
+            let filesystem = &self.filesystem;
+            warnings.push(format!(
+                "the directory is on {filesystem}, where a sync is free; give --dir on a disk"
+            ));
+        }
+        if self.load_before.parse().is_ok_and(|load: f64| load > BUSY_LOAD) {
+            let load = &self.load_before;
+            warnings.push(format!("somebody else uses this machine (load {load}); wait for a quiet one"));
+        }
+        if self.profile != "release" {
+            warnings.push("this is no release build; use `cargo bench-all`".to_owned());
+        }
+        warnings
     }
 
     /// One line for people.
     #[must_use]
     pub fn sentence(&self) -> String {
         format!(
-            "{} ({} cores), Linux {}, {}, {}, {} profile, commit {}, {} lane(s) of {} MiB segments, load before {}",
+            "{} ({} cores), Linux {}, {}, {}, {} profile, commit {}, {} lane(s) of {} MiB segments, {} worker(s), load before {}",
             self.cpu,
             self.cores,
             self.kernel,
@@ -74,6 +91,7 @@ impl Conditions {
             self.commit,
             self.lanes,
             self.segment_bytes >> 20,
+            self.workers,
             self.load_before,
         )
     }

@@ -41,6 +41,9 @@ pub struct Serve {
     /// Bytes of one log file.
     #[arg(long)]
     pub segment_bytes: u64,
+    /// Threads of its runtime.
+    #[arg(long)]
+    pub workers: usize,
 }
 
 /// How to measure.
@@ -68,12 +71,33 @@ pub struct Measure {
     /// Print a Markdown table to standard error at the end.
     #[arg(long)]
     pub table: bool,
+    /// How many clients append at once in the work `append`, one after the other.
+    #[arg(long, value_delimiter = ',', default_value = "1,8,32,256", value_parser = count)]
+    pub clients: Vec<usize>,
+    /// How many events they send in one request, each in turn.
+    #[arg(long, value_delimiter = ',', default_value = "1,10,100,1000", value_parser = count)]
+    pub events: Vec<usize>,
     /// Rows of log files.
     #[arg(long, default_value_t = 1)]
     pub lanes: u8,
+    /// Threads of a server's runtime; beside them each row of log files has one of its own. One for each core unless
+    /// given, as `chronos server` has it.
+    #[arg(long, default_value_t = cores(), value_parser = count)]
+    pub workers: usize,
     /// Bytes of one log file.
     #[arg(long, default_value_t = 64 << 20)]
     pub segment_bytes: u64,
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn count(text: &str) -> Result<usize, Failure> {
+    match text.parse() {
+        Ok(count @ 1..=4096) => Ok(count),
+        _ => Err(format!("{text}; give 1 to 4096").into()),
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, Failure> {
@@ -99,6 +123,10 @@ mod tests {
         let options = Options::parse_from(["bench-all", "--only", "append,store.point", "--seconds", "0.5"]);
         assert_eq!(options.measure.only, ["append", "store.point"]);
         assert_eq!(options.measure.seconds, Duration::from_millis(500));
+        assert_eq!(
+            (options.measure.clients, options.measure.events),
+            (vec![1, 8, 32, 256], vec![1, 10, 100, 1000])
+        );
         assert!(Options::try_parse_from(["bench-all", "--seconds", "0"]).is_err());
     }
 }

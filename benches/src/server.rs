@@ -12,6 +12,7 @@ use chronos_server::{Config, Node};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 use crate::Failure;
 use crate::options::Serve;
@@ -35,6 +36,7 @@ impl Server {
             .arg(data.path().join("node"))
             .args(["--lanes", &bench.lanes().to_string()])
             .args(["--segment-bytes", &bench.segment_bytes().to_string()])
+            .args(["--workers", &bench.workers().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -79,13 +81,17 @@ pub(crate) fn config(data: std::path::PathBuf, lanes: u8, segment_bytes: u64) ->
     }
 }
 
+/// The runtime of a node.
+pub(crate) fn runtime(workers: usize) -> Result<Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?)
+}
+
 /// The other process: runs a node until standard input ends.
 ///
 /// # Errors
 /// When the node cannot start or serve.
 pub fn serve(options: &Serve) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    runtime(options.workers)?.block_on(async {
         let config = config(options.data.clone(), options.lanes, options.segment_bytes);
         let node = Node::start(Env::real(), &config).await?;
         let listener = TcpListener::bind(config.listen).await?;

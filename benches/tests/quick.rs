@@ -45,7 +45,7 @@ fn check(line: &Value) {
             "{name} is missing in {line}"
         );
     }
-    for name in ["cores", "lanes", "segment_bytes"] {
+    for name in ["cores", "lanes", "segment_bytes", "workers"] {
         assert!(conditions[name].as_u64().is_some_and(|n| n > 0), "{name} is missing in {line}");
     }
 }
@@ -70,11 +70,11 @@ works! {
     the_codec_runs: "block", 9;
     apply_runs: "store.apply", 3;
     point_reads_run: "store.point_read", 4;
-    the_entity_read_runs: "store.entity_read", 2;
+    the_entity_read_runs: "store.entity_read", 4;
     the_log_alone_runs: "wal.append", 3;
     recovery_runs: "recovery", 2;
     every_layer_of_an_append_runs: "append_over_floor", 4;
-    appends_run: "append", 32;
+    appends_run: "append", 8;
     ingest_runs: "ingest", 3;
     reads_over_the_wire_run: "remote", 2;
 }

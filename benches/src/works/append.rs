@@ -13,15 +13,12 @@ use crate::server::Server;
 use crate::suite::Bench;
 use crate::works::caller::{self, Caller, Door};
 
-const CLIENTS: [usize; 4] = [1, 8, 32, 256];
-const EVENTS: [usize; 4] = [1, 10, 100, 1000];
-
 pub(crate) fn measure(bench: &Bench<'_>) -> Result<Vec<Line>, Failure> {
     let stock = Stock::new();
     let mut loads = Vec::new();
     for door in Door::ALL {
-        for clients in CLIENTS {
-            loads.extend(EVENTS.map(|events| Load { door, clients, events }));
+        for &clients in bench.clients() {
+            loads.extend(bench.events().iter().map(|&events| Load { door, clients, events }));
         }
     }
     let mut all: Vec<Vec<Measured>> = loads.iter().map(|_| Vec::new()).collect();

@@ -34,46 +34,91 @@ pub(crate) fn measure(bench: &Bench<'_>) -> Result<Vec<Line>, Failure> {
     for door in Door::ALL {
         layers.push(Box::new(OverGrpc::start(bench, door)?));
     }
-    let slice = bench.time() / SLICES;
-    let mut floors = Series::default();
-    let mut all: Vec<Series> = layers.iter().map(|_| Series::default()).collect();
-    let mut sleeps: Vec<(u64, u64)> = vec![(0, 0); layers.len()];
-    // The first one warms up and is forgotten.
-    for round in 0..=bench.runs() {
-        let mut floor_run = Run::new();
-        let mut runs: Vec<Run> = layers.iter().map(|_| Run::new()).collect();
-        for _ in 0..SLICES {
-            floor.write_and_sync(&mut floor_run, Instant::now() + slice)?;
-            for ((layer, run), sleeps) in layers.iter_mut().zip(&mut runs).zip(&mut sleeps) {
-                let before = (run.events, layer.sleeps());
-                layer.append(run, slice)?;
-                *sleeps = (sleeps.0 + run.events - before.0, sleeps.1 + layer.sleeps() - before.1);
-            }
-        }
-        if round > 0 {
-            floors.0.push(floor_run);
-            all.iter_mut().zip(runs).for_each(|(series, run)| series.0.push(run));
-        }
+    let mut turns = Turns::new(layers.len());
+    // The first run warms up and is forgotten.
+    for run in 0..=bench.runs() {
+        turns.take(&mut floor, &mut layers, bench.time() / SLICES, run == 0)?;
     }
     for layer in &mut layers {
         layer.check()?;
     }
-    let floor_p50 = floors.spread(Run::p50_micros);
-    let lines = layers.iter().zip(&all).zip(sleeps);
-    Ok(lines
-        .map(|((layer, series), sleeps)| line(bench, layer.as_ref(), series, &floors, sleeps))
-        .map(|line| line.figure("floor_p50_us", floor_p50.median))
+    Ok(layers
+        .iter()
+        .zip(&turns.layers)
+        .map(|(layer, measured)| turns.line(bench, layer.as_ref(), measured))
         .collect())
 }
 
-fn line(bench: &Bench<'_>, layer: &dyn Layer, series: &Series, floors: &Series, sleeps: (u64, u64)) -> Line {
-    let ratios = series.0.iter().zip(&floors.0).map(|(run, floor)| run.p50_micros() / floor.p50_micros());
-    let conditions =
-        if layer.is_remote() { bench.conditions.with_server() } else { bench.conditions.clone() };
-    Line::new("append_over_floor", Spread::of(ratios), "x floor", series, &conditions)
-        .variant(layer.name())
-        .durable()
-        .figure("sleeps_per_append", sleeps.1 as f64 / sleeps.0.max(1) as f64)
+/// One thing over all runs.
+#[derive(Default)]
+struct Measured {
+    series: Series,
+    sleeps: u64,
+}
+
+impl Measured {
+    fn sleeps_per_append(&self) -> f64 {
+        self.sleeps as f64 / self.series.events() as f64
+    }
+}
+
+/// The floor and the layers, measured in turns.
+struct Turns {
+    floor: Measured,
+    layers: Vec<Measured>,
+}
+
+impl Turns {
+    fn new(layers: usize) -> Turns {
+        Turns { floor: Measured::default(), layers: (0..layers).map(|_| Measured::default()).collect() }
+    }
+
+    /// One run: slice after slice, the floor and every layer in each.
+    fn take(
+        &mut self,
+        floor: &mut Floor,
+        layers: &mut [Box<dyn Layer>],
+        slice: Duration,
+        forget: bool,
+    ) -> Result<(), Failure> {
+        let mut floor_run = (Run::new(), 0);
+        let mut runs: Vec<(Run, u64)> = layers.iter().map(|_| (Run::new(), 0)).collect();
+        for _ in 0..SLICES {
+            let before = own_sleeps();
+            floor.write_and_sync(&mut floor_run.0, Instant::now() + slice)?;
+            floor_run.1 += own_sleeps() - before;
+            for (layer, (run, sleeps)) in layers.iter_mut().zip(&mut runs) {
+                let before = layer.sleeps();
+                layer.append(run, slice)?;
+                *sleeps += layer.sleeps() - before;
+            }
+        }
+        if !forget {
+            let all = std::iter::once(&mut self.floor).chain(&mut self.layers);
+            for (measured, (run, sleeps)) in all.zip(std::iter::once(floor_run).chain(runs)) {
+                measured.series.0.push(run);
+                measured.sleeps += sleeps;
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&self, bench: &Bench<'_>, layer: &dyn Layer, measured: &Measured) -> Line {
+        let pairs = measured.series.0.iter().zip(&self.floor.series.0);
+        let ratios = Spread::of(pairs.map(|(run, floor)| run.p50_micros() / floor.p50_micros()));
+        let conditions =
+            if layer.is_remote() { bench.conditions.with_server() } else { bench.conditions.clone() };
+        Line::new("append_over_floor", ratios, "x floor", &measured.series, &conditions)
+            .variant(layer.name())
+            .durable()
+            .figure("floor_p50_us", self.floor.series.spread(Run::p50_micros).median)
+            .figure("floor_sleeps", self.floor.sleeps_per_append())
+            .figure("sleeps_per_append", measured.sleeps_per_append())
+    }
+}
+
+fn own_sleeps() -> u64 {
+    Usage::of(std::process::id()).sleeps
 }
 
 /// A part of the append path that can be asked to append by itself.
@@ -89,7 +134,7 @@ trait Layer {
 
     /// How often any thread of all processes that take part has gone to sleep so far.
     fn sleeps(&self) -> u64 {
-        Usage::of(std::process::id()).sleeps
+        own_sleeps()
     }
 
     /// Fails unless everything that was acknowledged is there.
@@ -164,7 +209,7 @@ struct InProcess {
 impl InProcess {
     fn start(bench: &Bench<'_>) -> Result<InProcess, Failure> {
         let dir = bench.fresh_dir()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = server::runtime(bench.workers())?;
         let config = server::config(dir.path().join("node"), bench.lanes(), bench.segment_bytes());
         let node = runtime.block_on(Node::start(Env::real(), &config))?;
         let app = node.app().clone();
@@ -259,7 +304,7 @@ impl Layer for OverGrpc {
     }
 
     fn sleeps(&self) -> u64 {
-        Usage::of(std::process::id()).sleeps + self.server.usage().sleeps
+        own_sleeps() + self.server.usage().sleeps
     }
 
     fn check(&mut self) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use chronos_domain::{EntityId, EventId, PartitionId, Version};
-use chronos_store::{Range, Recorded};
+use chronos_store::{Fault, Page, Range, Recorded};
 
 use crate::Failure;
 use crate::clock::{Run, Series};
@@ -29,7 +29,24 @@ struct Known {
     version: Version,
 }
 
-type Known1<'a> = (&'a Filled, &'a Known);
+type Question<'a> = (&'a Filled, &'a Known);
+
+/// What a read gives back.
+trait Answer {
+    fn events(&self) -> &[Recorded];
+}
+
+impl Answer for Option<Recorded> {
+    fn events(&self) -> &[Recorded] {
+        self.as_slice()
+    }
+}
+
+impl Answer for Page {
+    fn events(&self) -> &[Recorded] {
+        &self.events
+    }
+}
 
 /// One event by its id, and by its entity and version.
 pub(crate) fn point(bench: &Bench<'_>) -> Result<Vec<Line>, Failure> {
@@ -58,17 +75,25 @@ pub(crate) fn entity(bench: &Bench<'_>) -> Result<Vec<Line>, Failure> {
     let (filled, known, mut orders) = histories(bench, bench.size(1000, 20))?;
     let mut lines = Vec::new();
     let mut copy = Vec::new();
-    let handles = read(bench, &mut orders, &known, &filled, history)?;
-    lines.push(entity_line(bench, &handles).variant("shared handles"));
-    let copies = read(bench, &mut orders, &known, &filled, |(filled, known)| {
-        let events = history((filled, known))?;
+    let mut copied = |question: Question<'_>| {
+        let page = history(question)?;
         copy.clear();
-        events.iter().for_each(|event| copy.extend_from_slice(event.event().payload));
+        page.events.iter().for_each(|event| copy.extend_from_slice(event.event().payload));
         black_box(&copy);
-        Ok(events)
-    })?;
-    lines.push(entity_line(bench, &copies).variant("payloads copied"));
-    Ok(lines)
+        Ok(page)
+    };
+    let (one, all) = (&known[..1], &known[..]);
+    let variants = [("one entity, shared handles", one), ("all entities, shared handles", all)];
+    for (variant, known) in variants {
+        let series = read(bench, &mut orders, known, &filled, history)?;
+        lines.push(entity_line(bench, &series).variant(variant));
+    }
+    let variants = [("one entity, payloads copied", one), ("all entities, payloads copied", all)];
+    for (variant, known) in variants {
+        let series = read(bench, &mut orders, known, &filled, &mut copied)?;
+        lines.push(entity_line(bench, &series).variant(variant));
+    }
+    Ok(lines.into_iter().map(|line| line.figure("entities", known.len() as f64)).collect())
 }
 
 fn entity_line(bench: &Bench<'_>, series: &Series) -> Line {
@@ -78,12 +103,12 @@ fn entity_line(bench: &Bench<'_>, series: &Series) -> Line {
 }
 
 /// Reads random events of `known` until the time is over, and checks each.
-fn read(
+fn read<A: Answer>(
     bench: &Bench<'_>,
     orders: &mut Orders,
     known: &[Known],
     filled: &Filled,
-    mut find: impl FnMut(Known1<'_>) -> Result<Vec<Recorded>, Failure>,
+    mut find: impl FnMut(Question<'_>) -> Result<A, Fault>,
 ) -> Result<Series, Failure> {
     let mut series = Series::default();
     for _ in 0..bench.runs() {
@@ -93,8 +118,8 @@ fn read(
             for _ in 0..100 {
                 let wanted = &known[orders.below(known.len())];
                 let found = run.time(0, || find((filled, wanted)))?;
-                run.events += found.len() as u64;
-                check(&found, wanted)?;
+                run.events += found.events().len() as u64;
+                check(found.events(), wanted)?;
             }
         }
         series.0.push(run);
@@ -124,17 +149,17 @@ fn check(found: &[Recorded], wanted: &Known) -> Result<(), Failure> {
     .into())
 }
 
-fn by_id((filled, known): Known1<'_>) -> Result<Vec<Recorded>, Failure> {
-    Ok(filled.partition.by_id(filled.space(), known.id)?.into_iter().collect())
+fn by_id((filled, known): Question<'_>) -> Result<Option<Recorded>, Fault> {
+    filled.partition.by_id(filled.space(), known.id)
 }
 
-fn by_version((filled, known): Known1<'_>) -> Result<Vec<Recorded>, Failure> {
+fn by_version((filled, known): Question<'_>) -> Result<Page, Fault> {
     let range = Range { events_max: 1, ..Range::forward() }.starting(known.version.get());
-    Ok(filled.partition.entity(filled.space(), known.entity.as_str(), range)?.events)
+    filled.partition.entity(filled.space(), known.entity.as_str(), range)
 }
 
-fn history((filled, known): Known1<'_>) -> Result<Vec<Recorded>, Failure> {
-    Ok(filled.partition.entity(filled.space(), known.entity.as_str(), Range::forward())?.events)
+fn history((filled, known): Question<'_>) -> Result<Page, Fault> {
+    filled.partition.entity(filled.space(), known.entity.as_str(), Range::forward())
 }
 
 /// What reading the clock twice costs; part of every latency.

@@ -26,7 +26,7 @@ const IN_FLIGHT: usize = 8;
 pub(crate) fn measure(bench: &Bench<'_>) -> Result<Vec<Line>, Failure> {
     let dir = bench.fresh_dir()?;
     let config = server::config(dir.path().join("node"), bench.lanes(), bench.segment_bytes());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = server::runtime(bench.workers())?;
     let per_request = bench.size(EVENTS, QUICK_EVENTS);
     let written = runtime.block_on(write(&config, bench.size(LOG_BYTES, QUICK_BYTES), per_request))?;
     let [mut warm, mut cold] = [Series::default(), Series::default()];
