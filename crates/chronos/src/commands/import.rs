@@ -10,6 +10,7 @@ use crate::cli::Context;
 use crate::connect::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::ingest::chunks::Source;
+use crate::ingest::cut::Size;
 use crate::ingest::intake::Intake;
 use crate::ingest::lines::{Format, Numbering, Read};
 use crate::ingest::progress::{Measure, Progress};
@@ -57,7 +58,7 @@ impl Import {
         let connection = Connection::open(context).await?;
         let progress = Progress::new(Measure::Bytes { taken: source.taken.clone(), length: source.length });
         let tally = Arc::new(Tally::new(self.file.clone(), self.on_error, progress));
-        let mut intake = Intake::start(&connection.sink(), &tally);
+        let mut intake = Intake::start(&connection.sink(), &tally, Size::DEFAULT);
         let fed = self.feed(reading::lines(source, self.format), &tally, &mut intake).await;
         // Everything before a bad line goes in, nothing after it.
         let settled = intake.finish().await;

@@ -12,6 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::git::events::History;
 use crate::git::log::{Log, repository_name};
 use crate::ingest::Item;
+use crate::ingest::cut::Size;
 use crate::ingest::intake::Intake;
 use crate::ingest::progress::{Measure, Progress};
 use crate::ingest::tally::{OnError, Tally};
@@ -56,7 +57,7 @@ impl ImportGit {
         let connection = Connection::open(context).await?;
         let progress = Progress::new(Measure::Bytes { taken: Arc::default(), length: None });
         let tally = Arc::new(Tally::new(self.path.clone(), OnError::Skip, progress));
-        let mut intake = Intake::start(&connection.sink(), &tally);
+        let mut intake = Intake::start(&connection.sink(), &tally, Size::DEFAULT);
         let fed = feed(log, history, &tally, &mut intake).await;
         let settled = intake.finish().await;
         let summary = tally.finish();

@@ -15,8 +15,15 @@ use super::source::Source;
 use crate::connect::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::ingest::Item;
+use crate::ingest::cut::Size;
 use crate::ingest::intake::Intake;
 use crate::own_server::OwnServer;
+
+/// How long a request may take; a demo's disk may be a slow one.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many batches a partition's share of the events makes, at least.
+const BATCHES_PER_PARTITION: u64 = 10;
 
 /// Items that are read ahead, in handfuls.
 const AHEAD: usize = 8;
@@ -42,6 +49,13 @@ impl Script {
             return Err(Failure::usage("the source has no events to show"));
         }
         Ok(Self { source, seed, events })
+    }
+
+    /// A short show needs small batches: whoever is to be killed in mid-write must be writing by then.
+    fn batch_size(&self) -> Size {
+        let share = self.events / (PartitionId::all().len() as u64 * BATCHES_PER_PARTITION);
+        let events = usize::try_from(share).unwrap_or(usize::MAX).clamp(1, Size::DEFAULT.events);
+        Size { events, ..Size::DEFAULT }
     }
 
     /// The items on a thread of its own, from the first one, without those that `leave_out` names.
@@ -100,7 +114,7 @@ impl Stage {
             .tempdir()
             .map_err(|e| Failure::failed(format!("cannot make a temporary directory: {e}")))?;
         let server = OwnServer::start(home.path()).await?;
-        let connection = Connection::to(&[server.address().to_owned()]).await?;
+        let connection = Connection::to(&[server.address().to_owned()], PATIENCE).await?;
         Ok(Self { home, server, connection })
     }
 
@@ -120,7 +134,7 @@ impl Stage {
     pub(crate) async fn feed(&self, script: &Script, up_to: u64, ledger: &Arc<Ledger>) -> Outcome {
         let promised = ledger.clone();
         let mut items = script.items(up_to, move |ordinal| promised.has(ordinal));
-        let mut intake = Intake::start(&self.connection.sink(), ledger);
+        let mut intake = Intake::start(&self.connection.sink(), ledger, script.batch_size());
         while let Some(handful) = items.recv().await {
             for item in handful? {
                 intake.take(item).await?;
@@ -149,7 +163,7 @@ impl Stage {
     /// Starts another server on what the last one left behind.
     pub(crate) async fn reset(home: TempDir) -> Outcome<Self> {
         let server = OwnServer::start(home.path()).await?;
-        let connection = Connection::to(&[server.address().to_owned()]).await?;
+        let connection = Connection::to(&[server.address().to_owned()], PATIENCE).await?;
         Ok(Self { home, server, connection })
     }
 

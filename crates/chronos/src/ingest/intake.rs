@@ -19,8 +19,8 @@ pub(crate) struct Intake<W> {
 
 impl<W: Witness> Intake<W> {
     /// Everything goes to `sink`, every event's end to `witness`.
-    pub(crate) fn start<S: Sink>(sink: &S, witness: &Arc<W>) -> Self {
-        let cutter = Cutter::new(TenantId::default_tenant(), Size::DEFAULT);
+    pub(crate) fn start<S: Sink>(sink: &S, witness: &Arc<W>, size: Size) -> Self {
+        let cutter = Cutter::new(TenantId::default_tenant(), size);
         Self { cutter, pump: Pump::start(sink, witness), witness: witness.clone() }
     }
 
