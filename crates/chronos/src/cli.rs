@@ -10,6 +10,7 @@ use crate::commands::{
     state, stats, verify, watermarks,
 };
 use crate::failure::{Failure, Outcome};
+use crate::moment;
 use crate::output::Format;
 
 const ABOUT: &str = "An event store: gapless, durable, and every moment of the past at hand";
@@ -45,6 +46,16 @@ pub(crate) struct Context {
     /// Servers to talk to: host:port, several separated by commas [default: 127.0.0.1:7400]
     #[arg(long, global = true, env = "CHRONOS_ADDR", value_delimiter = ',', value_name = "HOST:PORT")]
     pub(crate) addr: Vec<String>,
+    /// How long a request may take in all, retries included, such as 10s or 500ms
+    #[arg(
+        long,
+        global = true,
+        env = "CHRONOS_TIMEOUT",
+        default_value = "10s",
+        value_name = "TIME",
+        value_parser = moment::parse_duration
+    )]
+    pub(crate) timeout: Duration,
     /// How data is printed; json is one object a line
     #[arg(long, short, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Format,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chronos_client::{
-    Append, AppendError, Appended, Block, Client, EntityState, EventId, Events, Info, Read, ReadError,
-    Rejection, State, Watermarks,
+    Append, AppendError, Appended, Block, Client, EntityState, EventId, Events, Info, Options, Read,
+    ReadError, Rejection, State, Watermarks,
 };
 use chronos_proto::Event;
 use futures::TryStreamExt;
@@ -29,16 +29,17 @@ pub(crate) struct Connection {
 impl Connection {
     /// To the servers that the command line names.
     pub(crate) async fn open(context: &Context) -> Outcome<Self> {
-        if context.addr.is_empty() {
-            return Self::to(&[DEFAULT_ADDRESS.to_owned()]).await;
+        match context.addr.as_slice() {
+            [] => Self::to(&[DEFAULT_ADDRESS.to_owned()], context.timeout).await,
+            given => Self::to(given, context.timeout).await,
         }
-        Self::to(&context.addr).await
     }
 
     /// To the first of these that answers. Nobody answering is told at once: the SDK would wait for a server that
     /// restarts, which is right in the middle of the work but not before it.
-    pub(crate) async fn to(addresses: &[String]) -> Outcome<Self> {
-        let client = Client::connect(&addresses.join(",")).map_err(Failure::usage)?;
+    pub(crate) async fn to(addresses: &[String], patience: Duration) -> Outcome<Self> {
+        let options = Options { deadline: patience, ..Options::default() };
+        let client = Client::connect_with(&addresses.join(","), options).map_err(Failure::usage)?;
         for address in addresses {
             if let Ok(Ok(_)) = timeout(DIAL_MAX, TcpStream::connect(address.trim())).await {
                 return Ok(Self { client });
@@ -92,6 +93,11 @@ impl Connection {
 pub(crate) struct Reading(Events);
 
 impl Reading {
+    /// Where a read of all partitions stands after its last event.
+    pub(crate) fn cursor(&self) -> &str {
+        self.0.cursor()
+    }
+
     /// The next event, `None` at the end.
     pub(crate) async fn next(&mut self) -> Outcome<Option<Event>> {
         self.0.try_next().await.map_err(|e| Failure::from(&e))

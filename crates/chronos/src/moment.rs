@@ -3,6 +3,8 @@
 //! A time is RFC 3339 (`2024-05-01T12:00:00Z`, any offset, up to microseconds), a day (`2024-05-01`, its first
 //! moment in UTC) or what events carry: whole microseconds since the Unix epoch.
 
+use std::time::Duration;
+
 use chronos_client::{Moment, Timestamp, Token, Version};
 use chronos_proto::text;
 
@@ -40,6 +42,18 @@ pub(crate) fn parse_time(text: &str) -> Result<Timestamp, String> {
 /// RFC 3339 with microseconds, in UTC; the bare number for years nobody can write.
 pub(crate) fn show(time: Timestamp) -> String {
     text::show_time(time)
+}
+
+/// Reads a length of time.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number = digits.parse::<u64>().ok().filter(|n| *n > 0);
+    match (number, unit) {
+        (Some(n), "" | "s") => Ok(Duration::from_secs(n)),
+        (Some(n), "ms") => Ok(Duration::from_millis(n)),
+        (Some(n), "m") => Ok(Duration::from_secs(n * 60)),
+        _ => Err("give a time such as 10s, 500ms or 2m".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -85,5 +99,16 @@ mod tests {
     fn a_token_is_told_from_a_time() {
         let token = Token::new();
         assert_eq!(parse_as_of(&token.to_string()).unwrap(), Moment::Token(token));
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(parse_duration("10"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        for text in ["", "s", "0s", "1h", "-1s", "1.5s"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
     }
 }

@@ -8,6 +8,8 @@
 
 #[path = "cli/server.rs"]
 mod server;
+#[path = "cli/silent.rs"]
+mod silent;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -151,6 +153,15 @@ fn exit_codes_tell_what_happened() {
 }
 
 #[test]
+fn a_server_that_never_answers_leaves_the_outcome_unknown_and_says_how_to_find_out() {
+    let address = silent::start();
+    let run = chronos(&["append", "a", "t", "{}", "--id", MISSING, "--addr", &address, "--timeout", "300ms"]);
+    assert_eq!(run.code, 5, "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("--id {MISSING}")), "{}", run.stderr);
+    assert_eq!(chronos(&["get", MISSING, "--addr", &address, "--timeout", "300ms"]).code, 1);
+}
+
+#[test]
 fn bad_input_is_refused_with_a_reason_and_nothing_is_stored() {
     let server = Server::start();
     let long = "x".repeat(257);
@@ -260,6 +271,11 @@ fn an_import_goes_on_where_another_stopped_however_the_batches_fall() {
     let third = server.json(&["import", &files[2]]);
     assert_eq!((&third["stored"], &third["already_there"]), (&0.into(), &4000.into()));
     gapless(&server, 4000);
+    let first = server.run(&["read", "--all", "--limit", "1500", "--output", "json"]);
+    let cursor = first.stderr.trim().rsplit(' ').next().unwrap().to_owned();
+    let rest = server.run(&["read", "--all", "--cursor", &cursor, "--output", "json"]);
+    let whole = server.run(&["read", "--all", "--output", "json"]);
+    assert_eq!(first.stdout + &rest.stdout, whole.stdout);
 }
 
 #[test]
@@ -452,6 +468,8 @@ fn the_demo_proves_what_it_shows() {
     {
         assert_eq!(last[name], wanted, "{name} of {last}");
     }
+    let before = last["acknowledged_before_kill"].as_u64().unwrap();
+    assert!((4200..6000).contains(&before), "killed in mid-write, not after {before}");
     assert!(last["events_per_second"].as_u64().unwrap() > 0);
     assert!(last["seconds"].as_f64().unwrap() > 0.0);
     assert_eq!(last["durability"], "quorum-fsync");

@@ -18,6 +18,7 @@ use crate::demo::dice::Dice;
 use crate::failure::{Failure, Outcome};
 use crate::ingest::progress::per_second;
 use crate::ingest::settle::Sink;
+use crate::moment;
 use crate::own_server::OwnServer;
 
 const EXAMPLES: &str = "\
@@ -58,7 +59,7 @@ pub(crate) struct Bench {
     #[arg(long, default_value_t = 256, value_name = "BYTES", value_parser = payload)]
     payload: usize,
     /// For how long, such as 10s or 500ms
-    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = moment::parse_duration)]
     duration: Duration,
     /// Entities the events are about
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = at_least_one)]
@@ -161,7 +162,7 @@ async fn target(context: &Context) -> Outcome<(Option<(OwnServer, TempDir)>, Con
         .tempdir()
         .map_err(|e| Failure::failed(format!("cannot make a temporary directory: {e}")))?;
     let server = OwnServer::start(home.path()).await?;
-    let connection = Connection::to(&[server.address().to_owned()]).await?;
+    let connection = Connection::to(&[server.address().to_owned()], context.timeout).await?;
     Ok((Some((server, home)), connection, "own, same machine".to_owned()))
 }
 
@@ -245,31 +246,4 @@ fn payload(text: &str) -> Result<usize, String> {
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n >= 1).ok_or_else(|| "give a number from 1".to_owned())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number = digits.parse::<u64>().ok().filter(|n| *n > 0);
-    match (number, unit) {
-        (Some(n), "" | "s") => Ok(Duration::from_secs(n)),
-        (Some(n), "ms") => Ok(Duration::from_millis(n)),
-        (Some(n), "m") => Ok(Duration::from_secs(n * 60)),
-        _ => Err("give a time such as 10s, 500ms or 2m".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(duration("10"), Ok(Duration::from_secs(10)));
-        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for text in ["", "s", "0s", "1h", "-1s", "1.5s"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 }

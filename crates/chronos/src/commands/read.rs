@@ -43,6 +43,9 @@ pub(crate) struct Read {
     /// Begin at this version (of an entity) or position (of a partition)
     #[arg(long, value_name = "N", conflicts_with = "all")]
     from: Option<u64>,
+    /// With --all: go on where a limited read ended (it says so on standard error)
+    #[arg(long, value_name = "CURSOR", requires = "all")]
+    cursor: Option<String>,
     /// Newest first
     #[arg(long)]
     backward: bool,
@@ -79,6 +82,9 @@ impl Read {
             printer.print(&event)?;
         }
         printer.finish()?;
+        if self.all && self.limit.is_some() && !empty {
+            eprintln!("to go on: --cursor {}", events.cursor());
+        }
         match &self.entity {
             Some(entity) if empty => found(&connection, entity).await,
             _ => Ok(()),
@@ -99,6 +105,9 @@ impl Read {
         });
         if let Some(from) = self.from {
             request = request.from(from);
+        }
+        if let Some(cursor) = &self.cursor {
+            request = request.cursor(cursor);
         }
         if self.backward {
             request = request.backward();
