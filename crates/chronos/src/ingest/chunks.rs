@@ -17,6 +17,8 @@ const LINE_BYTES_MAX: usize = 16 << 20;
 pub(crate) struct Chunk {
     /// Number of its first line, from 1.
     pub(crate) first_line: u64,
+    /// Line feeds in it.
+    pub(crate) lines: u64,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -86,8 +88,9 @@ impl Chunks {
             return None;
         }
         let first_line = self.next_line;
-        self.next_line += count_lines(&bytes);
-        Some(Ok(Chunk { first_line, bytes }))
+        let lines = count_lines(&bytes);
+        self.next_line += lines;
+        Some(Ok(Chunk { first_line, lines, bytes }))
     }
 
     fn too_long(&mut self) -> io::Error {
@@ -103,7 +106,8 @@ impl Iterator for Chunks {
     type Item = io::Result<Chunk>;
 
     fn next(&mut self) -> Option<io::Result<Chunk>> {
-        let mut bytes = std::mem::take(&mut self.rest);
+        let mut bytes = Vec::with_capacity(self.rest.len() + self.chunk_bytes);
+        bytes.append(&mut self.rest);
         while !self.ended {
             let before = bytes.len();
             let wanted = self.chunk_bytes as u64;

@@ -31,10 +31,10 @@ pub(crate) type Read = Result<(u64, Parsed), BadLine>;
 /// Reads every line of a chunk that is not blank.
 pub(crate) fn parse(chunk: &Chunk, format: Format) -> Vec<Read> {
     let lines = chunk.bytes.split(|byte| *byte == b'\n').zip(chunk.first_line..);
-    lines
-        .filter(|(text, _)| !text.trim_ascii().is_empty())
-        .map(|(text, line)| read(text, line, format))
-        .collect()
+    let filled = lines.filter(|(text, _)| !text.trim_ascii().is_empty());
+    let mut read_lines = Vec::with_capacity(usize::try_from(chunk.lines).unwrap_or_default() + 1);
+    read_lines.extend(filled.map(|(text, line)| read(text, line, format)));
+    read_lines
 }
 
 fn read(text: &[u8], line: u64, format: Format) -> Read {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn chunk(bytes: &[u8]) -> Chunk {
-        Chunk { first_line: 10, bytes: bytes.to_vec() }
+        Chunk { first_line: 10, lines: 0, bytes: bytes.to_vec() }
     }
 
     const LINE: &str = r#"{"entity_id":"a","event_type":"t","payload":1}"#;
