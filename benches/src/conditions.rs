@@ -19,6 +19,7 @@ pub struct Conditions {
     load_before: String,
     rustc: String,
     profile: &'static str,
+    /// Ends in `-dirty` when files differed from it.
     commit: String,
     lanes: u8,
     segment_bytes: u64,
@@ -43,7 +44,7 @@ impl Conditions {
             load_before: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
             rustc: said("rustc", &["--version"]),
             profile: if cfg!(debug_assertions) { "dev" } else { "release" },
-            commit: said("git", &["rev-parse", "HEAD"]),
+            commit: said("git", &["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]),
             lanes: measure.lanes,
             segment_bytes: measure.segment_bytes,
             workers: measure.workers,
