@@ -7,6 +7,7 @@ use chronos_domain::{ForkId, PartitionId, TenantId, Timestamp, Verdict};
 use chronos_env::{Env, Task};
 use chronos_store::{Command, Partition};
 use chronos_wal::{LogId, Wal};
+use futures::future::join_all;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 
 use crate::driver::{Driver, Progress};
@@ -55,19 +56,22 @@ struct Group {
 }
 
 impl Groups {
-    /// Recovers every partition from `wal` and starts its driver.
+    /// Recovers every partition from `wal`, side by side, and starts its driver.
     ///
     /// A partition that cannot be recovered is refused, with the reason, while the others serve.
-    /// Blocks while it replays the logs.
-    #[must_use]
-    pub fn start(env: &Env, wal: &Wal, config: &Config) -> Self {
+    pub async fn start(env: &Env, wal: &Wal, config: &Config) -> Self {
+        let opening = PartitionId::all().map(|id| {
+            let (log, crash, config) =
+                (wal.log(LogId::new(id.get())), env.crash.clone(), config.store.clone());
+            env.tasks.blocking(move || (log.clone(), Partition::open(id, log, crash, config)))
+        });
+        let opened = join_all(opening).await;
         let mut drivers = Vec::new();
         let fault = Fault::default();
         let groups = PartitionId::all()
-            .map(|id| {
-                let log = wal.log(LogId::new(id.get()));
-                let partition = Partition::open(id, log.clone(), env.crash.clone(), config.store.clone())
-                    .map_err(|fault| refusal(id, &fault))?;
+            .zip(opened)
+            .map(|(id, (log, partition))| {
+                let partition = partition.map_err(|fault| refusal(id, &fault))?;
                 let (queue, proposals) = mpsc::channel(QUEUE_COMMANDS_MAX);
                 let progress = Progress::new();
                 let driver = Driver::new(env.clone(), log, partition.clone(), proposals, progress.clone());

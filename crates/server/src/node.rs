@@ -9,7 +9,7 @@ use chronos_domain::PartitionId;
 use chronos_domain::limits::PARTITIONS;
 use chronos_env::Env;
 use chronos_store::{DataDir, Identity, Options};
-use chronos_wal::Wal;
+use chronos_wal::{Recovery, Wal};
 
 use crate::config::{Config, Invalid};
 use crate::edge::Edge;
@@ -53,21 +53,14 @@ impl Node {
         if config.data.as_os_str().is_empty() {
             return Err(Invalid("data names no directory; give one".to_owned()).into());
         }
-        // Opening reads the whole log, so it must not hold up the runtime.
-        let (tasks, world, config) = (env.tasks, env.clone(), config.clone());
-        tasks.blocking(move || Self::open(&world, &config)).await
-    }
-
-    fn open(env: &Env, config: &Config) -> Result<Self, StartError> {
         let began = env.clock.monotonic();
-        let options = Options { cluster: config.cluster, release: RELEASE.to_owned() };
-        let mut data = DataDir::open(env, &config.data, &options)?;
-        let (wal, recovery) = Wal::open(env, wal_config(config, &data))?;
-        data.seal(env)?;
+        let (world, wanted) = (env.clone(), config.clone());
+        // Opening reads the whole log, so it must not hold up the runtime.
+        let (data, wal, recovery) = env.tasks.blocking(move || open(&world, &wanted)).await?;
         for damage in &recovery.damages {
             tracing::error!(%damage, "damage found in the log");
         }
-        let groups = Groups::start(env, &wal, &groups_config(config));
+        let groups = Groups::start(&env, &wal, &groups_config(config)).await;
         let engine = Engine::new(env.clone(), groups.clone());
         let (identity, limits) = (data.identity.clone(), config.limits.clone());
         let edge = Arc::new(Edge::new(env.clone(), engine, wal, identity, limits));
@@ -116,6 +109,15 @@ impl Node {
     pub(crate) fn edge(&self) -> &Arc<Edge> {
         &self.edge
     }
+}
+
+/// The directory, locked, and the log in it.
+fn open(env: &Env, config: &Config) -> Result<(DataDir, Wal, Recovery), StartError> {
+    let options = Options { cluster: config.cluster, release: RELEASE.to_owned() };
+    let mut data = DataDir::open(env, &config.data, &options)?;
+    let (wal, recovery) = Wal::open(env, wal_config(config, &data))?;
+    data.seal(env)?;
+    Ok((data, wal, recovery))
 }
 
 /// The log, once nobody else holds it: a request for metrics may, for a moment.
