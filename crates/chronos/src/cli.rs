@@ -84,7 +84,11 @@ enum Command {
 /// Parses the command line, runs the command, says what went wrong.
 pub(crate) fn run() -> ExitCode {
     let Cli { context, command } = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Command::Server(server) = &command {
+        builder.worker_threads(server.workers());
+    }
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::failed(format!("cannot start the async runtime: {error}")).report(),
     };

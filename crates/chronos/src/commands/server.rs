@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,9 +68,21 @@ pub(crate) struct Server {
     /// Memory for event bodies that are read again [default: 1 GiB]
     #[arg(long, env = "CHRONOS_CACHE_BYTES", value_name = "BYTES")]
     cache_bytes: Option<u64>,
+    /// Threads that serve requests, beside those of the log lanes [default: one for each core but one, at least 1]
+    #[arg(long, env = "CHRONOS_WORKERS", value_name = "N")]
+    workers: Option<NonZeroUsize>,
     /// Refuse a data directory of another cluster than this
     #[arg(long, env = "CHRONOS_CLUSTER_ID", value_name = "UUID", value_parser = EventId::parse)]
     cluster_id: Option<EventId>,
+}
+
+impl Server {
+    /// Threads of the runtime. One core is left to the log's writer: on a small machine a second worker that wakes to
+    /// look for work delays the very append it woke for.
+    pub(crate) fn workers(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.workers.map_or_else(|| (cores - 1).max(1), NonZeroUsize::get)
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
