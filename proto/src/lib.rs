@@ -29,7 +29,7 @@ pub mod text;
 pub use append::Appended;
 pub use error::{Class, Failure};
 pub use event::Event;
-pub use node::{Info, PartitionMarks};
+pub use node::{Info, LogStats, PartitionMarks, PartitionStats, Stats};
 pub use read::{Consistency, Moment, Reducer};
 
 /// Version 1 of the protocol, as generated.

@@ -1,9 +1,13 @@
 //! What a node says about itself.
 
+mod stats;
+
 use chronos_domain::{Invalid, Marks, PartitionId, Position};
 
 use crate::error::Failure;
 use crate::v1;
+
+pub use stats::{LogStats, PartitionStats, Stats};
 
 /// One partition as the answering node sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +58,7 @@ impl TryFrom<v1::Watermark> for PartitionMarks {
     }
 }
 
-/// Who answers, and what it accepts.
+/// Who answers, what it accepts, and how much it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
     /// UUID of the cluster.
@@ -71,6 +75,8 @@ pub struct Info {
     pub durability: String,
     /// What one request may carry.
     pub limits: v1::Limits,
+    /// How much it holds, if it says so: to callers that may observe it.
+    pub stats: Option<Stats>,
 }
 
 impl From<Info> for v1::InfoResponse {
@@ -83,6 +89,7 @@ impl From<Info> for v1::InfoResponse {
             limits: Some(info.limits),
             durability: info.durability,
             nodes: info.nodes,
+            stats: info.stats.map(Into::into),
         }
     }
 }
@@ -101,6 +108,7 @@ impl TryFrom<v1::InfoResponse> for Info {
             nodes: message.nodes,
             durability: message.durability,
             limits,
+            stats: message.stats.map(Stats::try_from).transpose()?,
         })
     }
 }

@@ -4,7 +4,7 @@
 
 use chronos_domain::{EventId, Invalid, Rejection};
 use chronos_proto::json::EventJson;
-use chronos_proto::{Class, Consistency, Event, Failure, Moment, Reducer, append, error, v1};
+use chronos_proto::{Class, Consistency, Event, Failure, Info, Moment, Reducer, append, error, v1};
 use tonic::{Code, Status};
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -101,6 +101,17 @@ fn a_stored_event_without_numbers_is_refused() {
     assert_eq!(field(v1::Event { version: 0, ..message.clone() }), "version");
     assert_eq!(field(v1::Event { position: 0, ..message.clone() }), "position");
     assert_eq!(field(v1::Event { partition: 32, ..message }), "partition");
+}
+
+#[test]
+fn a_node_without_limits_or_with_a_partition_too_many_is_refused_and_one_that_does_not_count_is_not() {
+    let silent = v1::InfoResponse { limits: Some(v1::Limits::default()), ..v1::InfoResponse::default() };
+    assert_eq!(Info::try_from(silent.clone()).unwrap().stats, None);
+    let field = |message: v1::InfoResponse| Info::try_from(message).unwrap_err().field;
+    assert_eq!(field(v1::InfoResponse { limits: None, ..silent.clone() }), "limits");
+    let beyond = v1::PartitionStats { partition: 32, ..v1::PartitionStats::default() };
+    let stats = v1::Stats { partitions: vec![beyond], ..v1::Stats::default() };
+    assert_eq!(field(v1::InfoResponse { stats: Some(stats), ..silent }), "partition");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod any;
 use chronos_block::{Compression, Packer, Recorded};
 use chronos_domain::{EventId, PartitionId, Position, TenantId, Timestamp, Version};
 use chronos_proto::json::{self, EventJson, Layout};
-use chronos_proto::{Appended, Consistency, Event, Failure, Moment, Reducer, append, read, v1};
+use chronos_proto::{Appended, Consistency, Event, Failure, Info, Moment, Reducer, append, read, v1};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
@@ -131,6 +131,11 @@ proptest! {
     fn a_failure_comes_back_from_a_stream_and_from_a_status(failure in any::failure()) {
         prop_assert_eq!(&Failure::try_from(wire(&v1::Failure::from(failure.clone()))).unwrap(), &failure);
         prop_assert_eq!(Failure::from_status(&failure.clone().into_status()), failure);
+    }
+
+    #[test]
+    fn what_a_node_says_of_itself_comes_back(info in any::info()) {
+        prop_assert_eq!(Info::try_from(wire(&v1::InfoResponse::from(info.clone()))).unwrap(), info);
     }
 
     #[test]

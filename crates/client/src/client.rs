@@ -223,7 +223,7 @@ impl Client {
         read().map_err(|invalid| ReadError::protocol(&invalid))
     }
 
-    /// Who answers, and what it accepts.
+    /// Who answers, what it accepts, and how much it holds.
     ///
     /// # Errors
     /// See [`ReadError`].

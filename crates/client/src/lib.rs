@@ -73,4 +73,7 @@ pub use chronos_domain::{
     Condition, EntityId, EventId, EventType, Expectation, PartitionId, Position, QueryItem, Rejection, Tag,
     Timestamp, Token, Version,
 };
-pub use chronos_proto::{Class, Consistency, Event, Failure, Info, Moment, PartitionMarks, Reducer};
+pub use chronos_proto::{
+    Class, Consistency, Event, Failure, Info, LogStats, Moment, PartitionMarks, PartitionStats, Reducer,
+    Stats,
+};

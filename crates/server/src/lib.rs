@@ -28,6 +28,7 @@ mod metrics;
 mod node;
 mod pages;
 mod serve;
+mod stats;
 pub mod telemetry;
 
 pub use config::{Config, DEFAULT_PORT, Invalid, Partitions};

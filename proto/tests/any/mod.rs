@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chronos_block::{Draft, Filter};
 use chronos_domain::*;
-use chronos_proto::{Class, Consistency, Event, Failure, Moment};
+use chronos_proto::{Class, Consistency, Event, Failure, Info, LogStats, Moment, PartitionStats, Stats, v1};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -180,4 +180,37 @@ pub(crate) fn failure() -> impl Strategy<Value = Failure> {
             retry_after_ms,
         },
     )
+}
+
+fn partition_stats() -> impl Strategy<Value = PartitionStats> {
+    (0u8..32, any::<u64>(), any::<u64>()).prop_map(|(number, events, entities)| PartitionStats {
+        partition: PartitionId::new(number).unwrap(),
+        events,
+        entities,
+    })
+}
+
+fn log_stats() -> impl Strategy<Value = LogStats> {
+    any::<[u64; 4]>().prop_map(|[bytes, units, syncs, segments]| LogStats { bytes, units, syncs, segments })
+}
+
+prop_compose! {
+    fn stats()(
+        sums in any::<[u64; 5]>(), partitions_refused in any::<u32>(), partitions in vec(partition_stats(), 0..4),
+        log in option::of(log_stats()),
+    ) -> Stats {
+        let [entities, events, blocks, cached_blocks, cached_bytes] = sums;
+        Stats { entities, events, blocks, cached_blocks, cached_bytes, partitions_refused, partitions, log }
+    }
+}
+
+prop_compose! {
+    pub(crate) fn info()(
+        names in any::<[String; 4]>(), partitions in any::<u32>(), nodes in any::<u32>(), payload_bytes_max in any::<u64>(),
+        stats in option::of(stats()),
+    ) -> Info {
+        let [cluster_id, node_id, release, durability] = names;
+        let limits = v1::Limits { payload_bytes_max, ..v1::Limits::default() };
+        Info { cluster_id, node_id, release, partitions, nodes, durability, limits, stats }
+    }
 }

@@ -7,6 +7,7 @@ use chronos_proto::{Info, PartitionMarks, v1};
 use super::failure;
 use crate::edge::Edge;
 use crate::node::RELEASE;
+use crate::stats;
 
 pub(super) fn watermarks(edge: &Edge) -> Result<v1::WatermarksResponse, Error> {
     let (all, token) = edge.watermarks()?;
@@ -36,6 +37,8 @@ pub(super) fn info(edge: &Edge) -> v1::InfoResponse {
             message_bytes_max: edge.limits.message_bytes_max as u64,
             stream_in_flight_max: edge.limits.session_appends_max as u64,
         },
+        // Who may not observe the node still learns who it is.
+        stats: stats::read(edge).ok(),
     }
     .into()
 }

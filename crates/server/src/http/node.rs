@@ -9,12 +9,14 @@ use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
 use chronos_app::{Error, Node as _};
 use chronos_domain::{EntityId, Marks, PartitionId, limits, place, routing_key};
+use chronos_proto::{LogStats, PartitionStats, Stats};
 use http::header;
 use serde_json::{Value, json};
 
 use super::Problem;
 use crate::edge::Edge;
 use crate::node::RELEASE;
+use crate::stats;
 
 /// The description of this interface, written by hand.
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
@@ -63,7 +65,7 @@ fn mark(partition: PartitionId, marks: Result<Marks, Error>) -> Value {
     }
 }
 
-/// Who answers, and what it accepts.
+/// Who answers, what it accepts, and how much it holds.
 pub(super) async fn info(State(edge): State<Arc<Edge>>) -> Json<Value> {
     Json(json!({
         "name": "chronos",
@@ -84,7 +86,30 @@ pub(super) async fn info(State(edge): State<Arc<Edge>>) -> Json<Value> {
             "http_body_bytes_max": edge.limits.http_body_bytes_max,
             "stream_in_flight_max": edge.limits.session_appends_max,
         },
+        // Who may not observe the node still learns who it is.
+        "stats": stats::read(&edge).ok().map(held),
     }))
+}
+
+fn held(stats: Stats) -> Value {
+    json!({
+        "entities": stats.entities,
+        "events": stats.events,
+        "blocks": stats.blocks,
+        "cached_blocks": stats.cached_blocks,
+        "cached_bytes": stats.cached_bytes,
+        "partitions_refused": stats.partitions_refused,
+        "partitions": stats.partitions.into_iter().map(held_by_one).collect::<Vec<_>>(),
+        "log": stats.log.map(written),
+    })
+}
+
+fn held_by_one(of: PartitionStats) -> Value {
+    json!({"partition": of.partition.get(), "events": of.events, "entities": of.entities})
+}
+
+fn written(log: LogStats) -> Value {
+    json!({"bytes": log.bytes, "units": log.units, "syncs": log.syncs, "segments": log.segments})
 }
 
 fn uuid(bits: u128) -> String {

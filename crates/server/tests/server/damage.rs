@@ -53,6 +53,10 @@ async fn a_damaged_partition_is_refused_by_name_and_the_others_serve() {
     assert_eq!((&ready["served"], &ready["refused"][0]["partition"]), (&json!(31), &json!(partition)));
     let marks = served.get("/v1/watermarks").await.ok();
     assert_eq!(marks["partitions"][usize::from(partition)]["problem"]["reason"], "CORRUPT");
+    let stats = served.get("/v1/info").await.ok()["stats"].clone();
+    assert_eq!((&stats["partitions_refused"], &stats["entities"]), (&json!(1), &json!(31)));
+    let counted = stats["partitions"].as_array().unwrap();
+    assert!(counted.len() == 31 && counted.iter().all(|of| of["partition"] != partition), "{stats}");
     let metrics = String::from_utf8(served.get("/metrics").await.body.to_vec()).unwrap();
     assert!(
         metrics.contains(&format!("chronos_partition_refused{{partition=\"{partition}\"}} 1")),

@@ -1,5 +1,6 @@
 //! What operators and tools ask: health, readiness, metrics, reflection, information, the interface's description.
 
+use chronos_domain::place;
 use chronos_proto::v1;
 use serde_json::{Value, json};
 use tokio_stream::StreamExt;
@@ -61,6 +62,48 @@ async fn both_surfaces_say_the_same_of_the_node() {
     assert_eq!(json["partitions"], grpc.partitions);
     assert_eq!(json["durability"], grpc.durability);
     assert_eq!(json["limits"]["batch_events_max"], grpc.limits.unwrap().batch_events_max);
+    served.stop().await;
+}
+
+/// Bytes written to the log, as the metrics tell it.
+async fn written(served: &Served) -> u64 {
+    let text = String::from_utf8(served.get("/metrics").await.body.to_vec()).unwrap();
+    let number = text.lines().find_map(|line| line.strip_prefix("chronos_wal_written_bytes_total "));
+    number.expect("it is counted").parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_surfaces_count_what_the_node_holds() {
+    let (_dir, config) = fresh();
+    let served = Served::start(&config).await;
+    let stats = served.get("/v1/info").await.ok()["stats"].clone();
+    assert_eq!((&stats["entities"], &stats["events"], &stats["blocks"]), (&json!(0), &json!(0), &json!(0)));
+    for entity in ["{k}-a", "{k}-b", "{k}-a"] {
+        served.post(json!({"entity_id": entity, "event_type": "t", "payload": 1}).to_string()).await.ok();
+    }
+    let stats = served.get("/v1/info").await.ok()["stats"].clone();
+    for (name, wanted) in
+        [("entities", 2), ("events", 3), ("blocks", 3), ("cached_blocks", 3), ("partitions_refused", 0)]
+    {
+        assert_eq!(stats[name], wanted, "{name} of {stats}");
+    }
+    let at = usize::from(place("default", "{k}-a").get());
+    assert_eq!(stats["partitions"].as_array().map(Vec::len), Some(32));
+    assert_eq!(stats["partitions"][at], json!({"partition": at, "events": 3, "entities": 2}));
+
+    let before = written(&served).await;
+    let grpc = served.grpc().await.info(v1::InfoRequest {}).await.unwrap().into_inner().stats.unwrap();
+    assert_eq!((grpc.entities, grpc.events, grpc.blocks, grpc.cached_blocks), (2, 3, 3, 3));
+    assert_eq!(stats["cached_bytes"], grpc.cached_bytes);
+    let wanted = u32::try_from(at).unwrap();
+    assert_eq!(grpc.partitions[at], v1::PartitionStats { partition: wanted, events: 3, entities: 2 });
+    let log = grpc.log.unwrap();
+    // A unit is counted after its appends are answered, its sync before.
+    assert!(log.units >= 2 && log.syncs >= 3 && log.segments >= 1, "each append waited for a sync: {log:?}");
+    assert!(
+        before > 0 && (before..=written(&served).await).contains(&log.bytes),
+        "as in the metrics: {log:?}"
+    );
     served.stop().await;
 }
 
