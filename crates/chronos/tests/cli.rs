@@ -228,6 +228,7 @@ fn an_import_is_complete_idempotent_and_exported_byte_for_byte() {
     };
     assert_eq!(bodies(&exported), bodies(&lines(count)));
     gapless(&server, count);
+    holds(&server, count, 97);
 
     let other = Server::start();
     let export = write(other.dir(), "export.ndjson", &exported);
@@ -255,6 +256,13 @@ fn gapless(server: &Server, events: u64) {
         let positions: Vec<u64> = read.iter().map(|event| event["position"].as_u64().unwrap()).collect();
         assert_eq!(positions, (1..=partition["head"].as_u64().unwrap()).collect::<Vec<u64>>());
     }
+}
+
+fn holds(server: &Server, events: u64, entities: u64) {
+    let stats = server.json(&["stats"]);
+    assert_eq!((&stats["events"], &stats["entities"]), (&events.into(), &entities.into()), "{stats}");
+    let partitions = objects(&server.run(&["partitions", "--output", "json"]));
+    assert_eq!(partitions.iter().map(|p| p["entities"].as_u64().unwrap()).sum::<u64>(), entities);
 }
 
 #[test]
@@ -373,6 +381,7 @@ fn a_killed_server_keeps_what_it_acknowledged_and_an_import_goes_on() {
     server.restart();
     assert_eq!(server.json(&["import", &file])["already_there"], 3000);
     gapless(&server, 3000);
+    holds(&server, 3000, 97);
 }
 
 #[test]
@@ -411,8 +420,10 @@ fn looking_at_a_node_needs_no_events() {
         (&stats["partitions_served"], &stats["events"], &stats["nodes"]),
         (&32.into(), &0.into(), &1.into())
     );
+    assert_eq!((&stats["entities"], &stats["blocks"]), (&0.into(), &0.into()));
     assert_eq!(objects(&server.run(&["watermarks", "--output", "json"])).len(), 32);
     server.json(&["append", "a", "t", "1"]);
+    what_stats_shows(&server);
     let token = server.run(&["watermarks", "--token"]).stdout.trim().to_owned();
     server.json(&["append", "a", "t", "2"]);
     let past = objects(&server.run(&["export", "--as-of", &token]));
@@ -420,6 +431,27 @@ fn looking_at_a_node_needs_no_events() {
     assert_eq!(objects(&server.run(&["export", "--order", "time"])).len(), 2);
     assert_eq!(objects(&server.run(&["export", "--entity", "a"])).len(), 2);
     assert_eq!(server.run(&["export", "--entity", "b"]).code, 3);
+}
+
+/// Of a server with one event.
+fn what_stats_shows(server: &Server) {
+    let stats = server.json(&["stats"]);
+    for (name, wanted) in
+        [("events", 1), ("entities", 1), ("blocks", 1), ("cached_blocks", 1), ("partitions_refused", 0)]
+    {
+        assert_eq!(stats[name], wanted, "{name} of {stats}");
+    }
+    for name in ["cached_bytes", "log_syncs", "log_segments"] {
+        assert!(stats[name].as_u64().unwrap() > 0, "{name} of {stats}");
+    }
+    // These count a group commit only after its appends are answered.
+    assert!(stats["log_bytes"].is_u64() && stats["log_units"].is_u64(), "{stats}");
+    let table = server.run(&["stats"]).stdout;
+    for name in ["entities", "events", "blocks in memory", "log written", "log syncs", "log files"] {
+        assert!(table.lines().any(|line| line.starts_with(name)), "{name} is missing of:\n{table}");
+    }
+    let table = server.run(&["partitions"]).stdout;
+    assert!(table.lines().any(|line| line.ends_with("1..1       1         1  served")), "{table}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `chronos stats`
 
+use chronos_client::{Info, LogStats, Watermarks};
 use clap::Args;
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ use crate::table::{Align, Table, grouped};
 const EXAMPLES: &str = "\
 Examples:
   chronos stats
-  chronos stats --output json | jq .events
+  chronos stats --output json | jq .entities
   chronos stats --addr db1:7400
 
 More numbers, for a monitoring system: GET /metrics on the same port.";
@@ -33,29 +34,37 @@ struct Numbers {
     partitions_served: usize,
     events: u64,
     token: String,
+    #[serde(flatten)]
+    held: Option<Held>,
+    #[serde(flatten)]
+    log: Option<Log>,
+}
+
+/// What the server holds, if it says so.
+#[derive(Serialize)]
+struct Held {
+    partitions_refused: u32,
+    entities: u64,
+    blocks: u64,
+    cached_blocks: u64,
+    cached_bytes: u64,
+}
+
+/// What its log has done since it started, if it says so.
+#[derive(Serialize)]
+struct Log {
+    log_bytes: u64,
+    log_units: u64,
+    log_syncs: u64,
+    log_segments: u64,
 }
 
 impl Stats {
     pub(crate) async fn run(self, context: &Context) -> Outcome {
         let connection = Connection::open(context).await?;
-        let (info, marks) = (connection.info().await?, connection.watermarks().await?);
-        let served: Vec<u64> = marks
-            .partitions
-            .iter()
-            .filter_map(|one| one.marks.as_ref().ok())
-            .map(|m| m.applied.get())
-            .collect();
-        let numbers = Numbers {
-            cluster_id: info.cluster_id,
-            node_id: info.node_id,
-            release: info.release,
-            durability: info.durability,
-            nodes: info.nodes,
-            partitions: info.partitions,
-            partitions_served: served.len(),
-            events: served.iter().sum(),
-            token: marks.token.to_string(),
-        };
+        // In this order, so that no entity is counted whose events are not.
+        let info = connection.info().await?;
+        let numbers = Numbers::new(info, &connection.watermarks().await?);
         let mut out = Out::new(context.output);
         match context.output {
             Format::Json => out.object(&numbers)?,
@@ -66,6 +75,28 @@ impl Stats {
 }
 
 impl Numbers {
+    fn new(info: Info, marks: &Watermarks) -> Self {
+        let served: Vec<u64> = marks
+            .partitions
+            .iter()
+            .filter_map(|one| one.marks.as_ref().ok())
+            .map(|m| m.applied.get())
+            .collect();
+        Self {
+            log: info.stats.as_ref().and_then(|stats| stats.log).map(Log::from),
+            held: info.stats.map(Held::from),
+            cluster_id: info.cluster_id,
+            node_id: info.node_id,
+            release: info.release,
+            durability: info.durability,
+            nodes: info.nodes,
+            partitions: info.partitions,
+            partitions_served: served.len(),
+            events: served.iter().sum(),
+            token: marks.token.to_string(),
+        }
+    }
+
     fn table(&self) -> Table {
         let mut table = Table::new(&[("WHAT", Align::Left), ("VALUE", Align::Left)]);
         let rows = [
@@ -76,11 +107,54 @@ impl Numbers {
             ("nodes", self.nodes.to_string()),
             ("partitions served", format!("{} of {}", self.partitions_served, self.partitions)),
             ("events", grouped(self.events)),
-            ("token", self.token.clone()),
         ];
-        for (name, value) in rows {
+        let held = self.held.iter().flat_map(Held::rows);
+        let log = self.log.iter().flat_map(Log::rows);
+        let token = [("token", self.token.clone())];
+        for (name, value) in rows.into_iter().chain(held).chain(log).chain(token) {
             table.row([name.to_owned(), value]);
         }
         table
+    }
+}
+
+impl From<chronos_client::Stats> for Held {
+    fn from(stats: chronos_client::Stats) -> Self {
+        Self {
+            partitions_refused: stats.partitions_refused,
+            entities: stats.entities,
+            blocks: stats.blocks,
+            cached_blocks: stats.cached_blocks,
+            cached_bytes: stats.cached_bytes,
+        }
+    }
+}
+
+impl Held {
+    fn rows(&self) -> [(&'static str, String); 4] {
+        let (cached, bytes) = (grouped(self.cached_blocks), grouped(self.cached_bytes));
+        [
+            ("entities", grouped(self.entities)),
+            ("blocks", grouped(self.blocks)),
+            ("blocks in memory", format!("{cached}, {bytes} bytes")),
+            ("partitions refused", self.partitions_refused.to_string()),
+        ]
+    }
+}
+
+impl From<LogStats> for Log {
+    fn from(log: LogStats) -> Self {
+        Self { log_bytes: log.bytes, log_units: log.units, log_syncs: log.syncs, log_segments: log.segments }
+    }
+}
+
+impl Log {
+    fn rows(&self) -> [(&'static str, String); 3] {
+        let (syncs, units) = (grouped(self.log_syncs), grouped(self.log_units));
+        [
+            ("log written", format!("{} bytes since start", grouped(self.log_bytes))),
+            ("log syncs", format!("{syncs} for {units} group commits since start")),
+            ("log files", grouped(self.log_segments)),
+        ]
     }
 }
