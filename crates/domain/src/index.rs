@@ -4,6 +4,7 @@ use crate::batch::Space;
 use crate::condition::QueryItem;
 use crate::id::EventId;
 use crate::number::{ContentHash, Position, Version};
+use crate::time::Timestamp;
 
 /// A stored event, as far as the duplicate check needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,12 @@ pub trait Index {
     /// # Errors
     /// A fault of storage.
     fn version_at(&self, position: Position) -> Result<Version, Self::Error>;
+
+    /// When the event at a position that [`find`](Self::find) has named was recorded.
+    ///
+    /// # Errors
+    /// A fault of storage.
+    fn recorded_at(&self, position: Position) -> Result<Timestamp, Self::Error>;
 
     /// The earliest event of this space with a position greater than `after` that matches the item.
     ///

@@ -187,6 +187,10 @@ impl Index for Model {
         Ok(self.at(position).map_or(Version::ZERO, |event| event.version))
     }
 
+    fn recorded_at(&self, position: Position) -> Result<Timestamp, Infallible> {
+        Ok(self.at(position).map_or(Timestamp::MIN, |event| event.recorded_at))
+    }
+
     fn first_match(
         &self,
         space: Space<'_>,

@@ -49,7 +49,7 @@ pub struct Receipt {
     /// Position of the first event; zero when the request only checked.
     pub first: Position,
     /// When the events were recorded: the command's moment, or the partition's last one if that is later. For a
-    /// duplicate it is the repeated command's and says nothing about the stored events.
+    /// duplicate, when the first of its events was.
     pub recorded_at: Timestamp,
     /// For each entity of the batch the version of its first event in this batch; zero when it was only checked.
     pub first_versions: Vec<Version>,
@@ -122,9 +122,7 @@ impl PartitionState {
     ) -> Result<Verdict, I::Error> {
         match self.decide(index, command)? {
             Decision::Accept { versions } => Ok(Verdict::Stored(self.number(command, &versions))),
-            Decision::Repeat { first } => {
-                Ok(Verdict::Duplicate(original(index, command.batch, first, command.recorded_at)?))
-            }
+            Decision::Repeat { first } => Ok(Verdict::Duplicate(original(index, command.batch, first)?)),
             Decision::Reject(rejection) => Ok(Verdict::Rejected(rejection)),
         }
     }
@@ -282,12 +280,7 @@ fn check_expectations<B: Batch, I: Index>(
 }
 
 /// The numbers that a repeated request got when it was stored from position `first` on.
-fn original<B: Batch, I: Index>(
-    index: &I,
-    batch: &B,
-    first: Position,
-    recorded_at: Timestamp,
-) -> Result<Receipt, I::Error> {
+fn original<B: Batch, I: Index>(index: &I, batch: &B, first: Position) -> Result<Receipt, I::Error> {
     let mut first_versions = vec![Version::ZERO; batch.entities()];
     for i in 0..batch.events() {
         let version = &mut first_versions[batch.event_entity(i)];
@@ -300,7 +293,7 @@ fn original<B: Batch, I: Index>(
             );
         }
     }
-    Ok(Receipt { first, recorded_at, first_versions })
+    Ok(Receipt { first, recorded_at: index.recorded_at(first)?, first_versions })
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 
 use chronos_domain::{
-    Batch, ContentHash, EventId, Found, Index, Position, QueryItem, Receipt, Space, Version, invariants,
+    Batch, ContentHash, EventId, Found, Index, Position, QueryItem, Receipt, Space, Timestamp, Version,
+    invariants,
 };
 
 use crate::entry::Command;
@@ -164,6 +165,12 @@ impl Index for Lookup<'_> {
 
     fn version_at(&self, position: Position) -> Result<Version, Infallible> {
         Ok(self.tables.stored(position).version)
+    }
+
+    fn recorded_at(&self, position: Position) -> Result<Timestamp, Infallible> {
+        let tail = &self.tables.tail;
+        let place = tail.place(position).expect("a table names only positions that have a chunk");
+        Ok(tail.chunk(place.chunk()).recorded_at)
     }
 
     fn first_match(

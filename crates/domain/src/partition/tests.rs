@@ -297,6 +297,10 @@ impl Index for Faulty<'_> {
         self.call(self.model.version_at(position))
     }
 
+    fn recorded_at(&self, position: Position) -> Result<Timestamp, LogIndex> {
+        self.call(self.model.recorded_at(position))
+    }
+
     fn first_match(
         &self,
         space: Space<'_>,
@@ -313,8 +317,8 @@ fn a_fault_of_the_index_is_passed_on_and_changes_nothing() {
     let mut fresh = request(&[("a", ANY), ("c", ANY)], &[(0, 8), (1, 9)]);
     fresh.condition = tagged("absent", 0);
     let repeated = request(&[("a", ANY), ("b", ANY)], &[(0, 1), (0, 2), (1, 3)]);
-    // Lookups: an id each, then either every entity and every item, or the first event of each entity.
-    for (batch, lookups) in [(&fresh, 2 + 2 + 1), (&repeated, 3 + 2)] {
+    // Lookups: an id each, then either every entity and every item, or the first event of each entity and the run's moment.
+    for (batch, lookups) in [(&fresh, 2 + 2 + 1), (&repeated, 3 + 2 + 1)] {
         let state = shop.state.clone();
         let command = Append { space: MAIN, recorded_at: Timestamp::new(9000), batch };
         for calls in 0..lookups {

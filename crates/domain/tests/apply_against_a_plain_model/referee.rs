@@ -41,7 +41,7 @@ impl Referee {
         let space = (logged.tenant, logged.fork);
         let request = &logged.request;
         if let Some(start) = self.run_of(space, request) {
-            return Verdict::Duplicate(self.receipt(space, request, start, logged.recorded_at));
+            return Verdict::Duplicate(self.receipt(space, request, start, self.0[start].recorded_at));
         }
         if let Some(event_id) = self.conflict(space, request) {
             return Verdict::Rejected(Rejection::IdempotencyConflict { event_id });
