@@ -44,7 +44,7 @@ impl Event {
     /// Whether the payload is JSON, by its content type.
     #[must_use]
     pub fn is_json(&self) -> bool {
-        self.content_type.as_str() == crate::json::CONTENT_TYPE
+        self.content_type.is_json()
     }
 }
 

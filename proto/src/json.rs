@@ -1,8 +1,8 @@
 //! A stored event as a JSON object: what HTTP answers, what commands print, what import and export exchange.
 //!
 //! The members are the fields of an event, by name and in order. A JSON payload is embedded byte for byte, so that
-//! numbers keep their digits and objects their order; any other payload is a base64 string (RFC 4648, padded), and
-//! then `content_type` says what it is. `metadata` is an object, `tags` an array, times are microseconds since the
+//! numbers keep their digits and objects their order; any other payload is a base64 string (RFC 4648, padded).
+//! `content_type` stands there unless it is exactly `application/json`. `metadata` is an object, `tags` an array, times are microseconds since the
 //! Unix epoch, and `occurred_at` is `null` when the writer did not say.
 //!
 //! ```text
@@ -16,5 +16,5 @@ mod write;
 pub use read::EventJson;
 pub use write::{EventView, Layout, ViewTags, write};
 
-/// The content type whose payloads are embedded. A server checks such a payload to be JSON before it stores it.
+/// The content type that goes without saying.
 pub const CONTENT_TYPE: &str = "application/json";

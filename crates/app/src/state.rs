@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use chronos_block::{Direction, Filter, Recorded};
-use chronos_domain::{EntityId, Timestamp, Token, Version};
+use chronos_domain::{EntityId, Timestamp, Token, Version, is_json};
 use serde_json::{Map, Value};
 
 use crate::App;
 use crate::as_of::{AsOf, Consistency};
 use crate::authority::Principal;
 use crate::error::Error;
-use crate::json::JSON;
 use crate::port::Node;
 use crate::read::EntityRequest;
 
@@ -71,7 +70,7 @@ pub struct State {
     pub version: Version,
     /// How many events were folded.
     pub events: u64,
-    /// The result; `null` for a merge or a last of nothing.
+    /// The result; `null` for a merge or a last of nothing. Numbers keep the digits they were written with.
     pub value: Value,
     /// The past that was folded.
     pub token: Token,
@@ -141,9 +140,9 @@ impl Fold {
 
 fn payload(event: &Recorded) -> Result<Value, Error> {
     let view = event.event();
-    if view.content_type != JSON {
+    if !is_json(view.content_type) {
         let text = format!(
-            "version {} of {} is {}; a state is folded from {JSON} only: count it, or read the events",
+            "version {} of {} is {}; a state is folded from JSON only: count it, or read the events",
             event.version, view.entity_id, view.content_type
         );
         return Err(Error::invalid(text));
@@ -176,6 +175,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn numbers_keep_the_digits_they_were_written_with() {
+        let mut state: Value = serde_json::from_str(r#"{"a":1.10,"b":1}"#).expect("JSON");
+        let patch = r#"{"b":18446744073709551616,"c":1e400,"d":-0}"#;
+        merge(&mut state, serde_json::from_str(patch).expect("JSON"));
+        assert_eq!(state.to_string(), r#"{"a":1.10,"b":18446744073709551616,"c":1e400,"d":-0}"#);
+    }
 
     /// The examples of RFC 7396, appendix A: original, patch, result.
     #[test]

@@ -136,6 +136,11 @@ impl TenantId {
 }
 
 impl ContentType {
+    /// Whether a payload of this type is JSON: see [`is_json`].
+    pub fn is_json(&self) -> bool {
+        is_json(&self.0)
+    }
+
     /// `application/json`, what a payload is unless its writer says otherwise.
     pub fn json() -> ContentType {
         ContentType(Arc::from("application/json"))
@@ -203,6 +208,15 @@ pub fn check_tag(text: &str) -> Result<(), Invalid> {
     const FIELD: &str = "tag";
     check_length(FIELD, text, TAG_BYTES_MAX)?;
     check_no_control(FIELD, text)
+}
+
+/// Whether a content type says JSON: `application/json` or any type with the suffix `+json` (RFC 6839), whatever
+/// parameters follow.
+pub fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim_end();
+    let suffix = essence.len().checked_sub("+json".len()).and_then(|at| essence.get(at..));
+    essence.eq_ignore_ascii_case("application/json")
+        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
 }
 
 /// Whether the text is a valid [`ContentType`].

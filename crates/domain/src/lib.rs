@@ -48,7 +48,7 @@ pub use condition::{Condition, QueryItem};
 pub use expect::Expectation;
 pub use id::{
     ContentType, EntityId, EventId, EventType, Invalid, Tag, TenantId, check_content_type, check_entity_id,
-    check_event_type, check_tag, check_tenant_id,
+    check_event_type, check_tag, check_tenant_id, is_json,
 };
 pub use index::{Found, Index};
 pub use marks::Marks;

@@ -12,7 +12,6 @@ use chronos_domain::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::CONTENT_TYPE;
 use crate::append;
 use crate::event::{self, Event};
 
@@ -110,7 +109,7 @@ impl<'a> EventJson<'a> {
     /// JSON as it stands, anything else from base64.
     fn payload(&self, content_type: &ContentType) -> Result<Bytes, Invalid> {
         let json = self.payload.get();
-        if content_type.as_str() == CONTENT_TYPE {
+        if content_type.is_json() {
             return Ok(Bytes::copy_from_slice(json.as_bytes()));
         }
         let invalid = |what: &str| {

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chronos_block::{Recorded, Tags};
-use chronos_domain::{EventId, PartitionId, Position, Tag, Timestamp, Version};
+use chronos_domain::{EventId, PartitionId, Position, Tag, Timestamp, Version, is_json};
 
 use super::CONTENT_TYPE;
 use crate::event::Event;
@@ -115,12 +115,14 @@ pub fn write<'a>(out: &mut Vec<u8>, event: impl Into<EventView<'a>>, layout: Lay
 }
 
 fn payload(out: &mut Vec<u8>, event: &EventView<'_>, layout: Layout) {
-    if event.content_type == CONTENT_TYPE {
+    if event.content_type != CONTENT_TYPE {
+        out.extend_from_slice(b",\"content_type\":");
+        string(out, event.content_type);
+    }
+    if is_json(event.content_type) {
         out.extend_from_slice(b",\"payload\":");
         embed(out, event.payload, layout);
     } else {
-        out.extend_from_slice(b",\"content_type\":");
-        string(out, event.content_type);
         out.extend_from_slice(b",\"payload\":\"");
         out.extend_from_slice(STANDARD.encode(event.payload).as_bytes());
         out.push(b'"');

@@ -163,3 +163,18 @@ fn version_7_ids_carry_their_fields_and_sort_by_time() {
         assert!(matches!(text.as_bytes()[19], b'8' | b'b'));
     }
 }
+
+#[test]
+fn a_content_type_says_json_by_its_name_or_its_suffix() {
+    for json in [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        "application/vnd.api+json",
+    ] {
+        assert!(is_json(json), "{json}");
+    }
+    for other in ["text/plain", "application/jsonp", "application/json-seq", "+json2/x", ""] {
+        assert!(!is_json(other), "{other}");
+    }
+}
