@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chronos_client::{
     Append, AppendError, Appended, Block, Client, EntityState, EventId, Events, Info, Options, Read,
-    ReadError, Rejection, State, Watermarks,
+    ReadError, Rejection, Rule, State, Watermarks,
 };
+use chronos_domain::Batch as _;
 use chronos_proto::Event;
 use futures::TryStreamExt;
 use tokio::net::TcpStream;
@@ -13,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::cli::Context;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::ingest::same;
 use crate::ingest::settle::{Ack, Sink};
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7400";
@@ -112,12 +114,31 @@ pub(crate) struct ClientSink {
 
 impl Sink for ClientSink {
     async fn append(&self, block: &Block) -> Outcome<Ack> {
-        let appended = self.client.append_block(block).await.map_err(|e| Failure::from(&e))?;
-        Ok(Ack {
-            first: appended.first_position,
-            versions: appended.versions,
-            deduplicated: appended.deduplicated,
-        })
+        match self.client.append_block(block).await {
+            Ok(appended) => Ok(Ack {
+                first: appended.first_position,
+                versions: appended.versions,
+                deduplicated: appended.deduplicated,
+            }),
+            Err(error) => match self.stored_as_exported(block, &error).await? {
+                Some(ack) => Ok(ack),
+                None => Err(Failure::from(&error)),
+            },
+        }
+    }
+}
+
+impl ClientSink {
+    /// Whether a single event conflicts only because a line cannot say how its JSON was laid out.
+    async fn stored_as_exported(&self, block: &Block, error: &AppendError) -> Outcome<Option<Ack>> {
+        let AppendError::Rejected(rejected) = error else { return Ok(None) };
+        let Rule::IdempotencyConflict { event_id } = rejected.rule else { return Ok(None) };
+        if block.events() != 1 {
+            return Ok(None);
+        }
+        let stored = self.client.get(event_id).await.map_err(|e| Failure::from(&e))?;
+        let same = stored.filter(|stored| same::is_exported_as(stored, block));
+        Ok(same.map(|event| Ack { first: event.position, versions: vec![event.version], deduplicated: true }))
     }
 }
 

@@ -13,7 +13,8 @@
 //! * **Idempotency.** Every event has an id that follows from the source alone, so a second run finds them all.
 //! * **Resumption.** Batches are cut by the source alone, never by timing, so a second run repeats the requests of
 //!   the first and each is wholly new or wholly a duplicate. Where that fails (the source grew, another tool wrote
-//!   part of it), the conflicting batch is halved until what is stored and what is new lie apart.
+//!   part of it), the conflicting batch is halved until what is stored and what is new lie apart. A single event that
+//!   still conflicts is there already if an export of the stored one would bring the same.
 
 pub(crate) mod chunks;
 pub(crate) mod cloudevents;
@@ -26,6 +27,7 @@ pub(crate) mod parsed;
 pub(crate) mod progress;
 pub(crate) mod pump;
 pub(crate) mod reading;
+pub(crate) mod same;
 pub(crate) mod settle;
 pub(crate) mod tally;
 

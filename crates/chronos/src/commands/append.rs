@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::cli::Context;
 use crate::connect::Connection;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::ingest::same::trim;
 use crate::moment;
 use crate::output::{Format, Out};
 use crate::table::{Align, Table};
@@ -31,6 +32,12 @@ Examples:
   chronos append order-7 order.paid '{\"paid\":true}' --expect 1 --tag vip --tag region:eu
   chronos append order-7 note.added - < note.json
   chronos append logo-1 image.uploaded - --content-type image/png < logo.png
+
+White space around the JSON is not stored. JSON is nested 127 levels deep at most.
+
+An event id is looked up in the partition of the event's entity: the same id under an entity of another partition is
+not noticed. The token names that partition alone: with --as-of it shows the others empty; for a moment of all of them
+there is `chronos watermarks --token`.
 
 Acknowledged means written and synced to disk. Exit code 4: a rule said no, nothing was written. Exit code 5: unknown;
 repeat the command with the --id that is printed: if it was stored, it is not stored again.";
@@ -96,7 +103,10 @@ impl Append {
     fn draft(self) -> Outcome<Draft> {
         let rejected = |invalid: Invalid| Failure::new(Exit::Rejected, invalid);
         let content_type = ContentType::parse(&self.content_type).map_err(rejected)?;
-        let payload = read_payload(self.payload)?;
+        let mut payload = read_payload(self.payload)?;
+        if content_type.is_json() {
+            payload = trim(&payload);
+        }
         if content_type == ContentType::json() {
             check_json("payload", &payload)?;
         }
@@ -104,6 +114,7 @@ impl Append {
         if !metadata.is_empty() {
             check_json("metadata", &metadata)?;
         }
+        let metadata = trim(&metadata);
         if self.id.is_some_and(EventId::is_nil) {
             let text = "event_id is the nil UUID, which names nothing; give another or leave --id out";
             return Err(Failure::new(Exit::Rejected, text));

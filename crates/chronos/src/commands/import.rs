@@ -21,11 +21,12 @@ const EXAMPLES: &str = r#"A line is one event; entity_id, event_type and payload
   {"entity_id":"order-7","event_type":"order.placed","payload":{"total":42},"occurred_at":1714521600000000}
 
 What `chronos export` writes is read back: fields that a server sets are ignored, any other unknown field is an error.
-Payload and metadata are stored byte for byte as they stand in the line.
+Payload and metadata are stored byte for byte as they stand in the line; JSON is nested 127 levels deep at most.
 
 Resumable and idempotent: events without event_id get one that follows from their line (and from how often the same
 line came before), so importing a file again stores nothing new, and an import that was interrupted goes on where it
-was. Within a partition, so also within an entity, events are stored in the order of the file.
+was. An exported line whose event is stored already counts as there, also where the export had to leave out white space.
+Within a partition, so also within an entity, events are stored in the order of the file.
 
 Examples:
   chronos import events.ndjson

@@ -66,6 +66,10 @@ impl Server {
         Self { home, child, address }
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// A place for files.
     pub(crate) fn dir(&self) -> &Path {
         self.home.path()
