@@ -80,9 +80,9 @@ pub struct Measure {
     /// Rows of log files.
     #[arg(long, default_value_t = 1)]
     pub lanes: u8,
-    /// Threads of a server's runtime; beside them each row of log files has one of its own. One for each core unless
-    /// given, as `chronos server` has it.
-    #[arg(long, default_value_t = cores(), value_parser = count)]
+    /// Threads of a server's runtime; beside them each row of log files has one of its own. One for each core but
+    /// one (at least 1) unless given, as `chronos server` has it.
+    #[arg(long, default_value_t = cores().saturating_sub(1).max(1), value_parser = count)]
     pub workers: usize,
     /// Bytes of one log file.
     #[arg(long, default_value_t = 64 << 20)]
