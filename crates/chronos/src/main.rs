@@ -28,6 +28,7 @@ mod ingest;
 mod moment;
 mod output;
 mod own_server;
+mod stop_request;
 mod table;
 
 use std::process::ExitCode;

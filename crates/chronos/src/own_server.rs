@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::failure::{Failure, Outcome};
@@ -17,13 +18,22 @@ const START_MAX: Duration = Duration::from_secs(120);
 /// How long an orderly stop may take.
 const STOP_MAX: Duration = Duration::from_secs(30);
 
-/// A running server process. Dropping it kills it.
+/// How long a process that was killed may take to be gone.
+const DEATH_MAX: Duration = Duration::from_secs(5);
+
+/// How often a death is looked for.
+const DEATH_STEP: Duration = Duration::from_millis(1);
+
+/// A running server process. Dropping it kills it and waits until it is gone, so that its directory can be removed
+/// after that. It stops in order when this process dies without dropping anything.
 pub(crate) struct OwnServer {
     child: Child,
     address: String,
     log: PathBuf,
     // Held so that the server can write to its standard output as long as it lives.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
+    // Held so that it ends when this process does, in whatever way: the server stops then.
+    _stdin: ChildStdin,
 }
 
 impl OwnServer {
@@ -34,13 +44,22 @@ impl OwnServer {
             .spawn()
             .map_err(|e| Failure::failed(format!("cannot start a server process: {e}")))?;
         let stdout = child.stdout.take().expect("standard output was just piped");
-        let mut stdout = BufReader::new(stdout);
+        let stdin = child.stdin.take().expect("standard input was just piped");
+        let (address, stdout) = (String::new(), BufReader::new(stdout));
+        // From here on whoever gives up waiting drops a server, not just a process.
+        let mut server = Self { child, address, log, stdout, _stdin: stdin };
+        server.address = server.announcement().await?;
+        Ok(server)
+    }
+
+    /// Where it says that it listens.
+    async fn announcement(&mut self) -> Outcome<String> {
         let mut line = String::new();
-        let said = timeout(START_MAX, stdout.read_line(&mut line)).await;
+        let said = timeout(START_MAX, self.stdout.read_line(&mut line)).await;
         match line.trim_end().strip_prefix("listening on ") {
-            Some(address) => Ok(Self { address: address.to_owned(), child, log, _stdout: stdout }),
-            None if said.is_err() => Err(mute("the server did not get ready", &log)),
-            None => Err(mute("the server ended before it was ready", &log)),
+            Some(address) => Ok(address.to_owned()),
+            None if said.is_err() => Err(mute("the server did not get ready", &self.log)),
+            None => Err(mute("the server ended before it was ready", &self.log)),
         }
     }
 
@@ -69,6 +88,17 @@ impl OwnServer {
     }
 }
 
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        // One that is gone already cannot be killed, and need not be.
+        let _ = self.child.start_kill();
+        let since = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && since.elapsed() < DEATH_MAX {
+            thread::sleep(DEATH_STEP);
+        }
+    }
+}
+
 fn command(home: &Path, log: &Path) -> Outcome<Command> {
     let failed = |what: &str, error: std::io::Error| Failure::failed(format!("cannot {what}: {error}"));
     let program = std::env::current_exe().map_err(|e| failed("find this program's own file", e))?;
@@ -82,12 +112,11 @@ fn command(home: &Path, log: &Path) -> Outcome<Command> {
         }
     }
     command
-        .args(["server", "--listen", "127.0.0.1:0", "--log-filter", "info", "--data"])
+        .args(["server", "--until-stdin-ends", "--listen", "127.0.0.1:0", "--log-filter", "info", "--data"])
         .arg(home.join("data"))
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(log)
-        .kill_on_drop(true);
+        .stderr(log);
     Ok(command)
 }
 

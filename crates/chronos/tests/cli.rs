@@ -6,6 +6,8 @@
     reason = "a test drives real processes from outside, and ends where something is not as it should be"
 )]
 
+#[path = "cli/ending.rs"]
+mod ending;
 #[path = "cli/layout.rs"]
 mod layout;
 #[path = "cli/server.rs"]

@@ -20,6 +20,7 @@ use crate::ingest::progress::per_second;
 use crate::ingest::settle::Sink;
 use crate::moment;
 use crate::own_server::OwnServer;
+use crate::stop_request;
 
 const EXAMPLES: &str = "\
   append   requests of --batch events for one partition, each awaited until it is durable
@@ -78,12 +79,18 @@ enum Workload {
 
 impl Bench {
     pub(crate) async fn run(self, context: &Context) -> Outcome {
-        let (own, connection, server) = target(context).await?;
-        let measured = tokio::select! {
-            biased; // an interrupted measurement is none; dropping it stops the server
-            _ = tokio::signal::ctrl_c() => return Err(Failure::failed("interrupted")),
-            measured = Box::pin(self.measure(&connection)) => measured?,
+        let stopped = stop_request::signalled()?;
+        let report = tokio::select! {
+            biased; // an interrupted measurement is none; dropping it stops the server and removes its directory
+            () = stopped => return Err(Failure::failed("interrupted; everything was cleaned up")),
+            report = Box::pin(self.report(context)) => report?,
         };
+        report.print(context.output)
+    }
+
+    async fn report(&self, context: &Context) -> Outcome<Report> {
+        let (own, connection, server) = target(context).await?;
+        let measured = self.measure(&connection).await?;
         let info = connection.info().await?;
         let latencies = &measured.latencies;
         let report = Report {
@@ -108,7 +115,7 @@ impl Bench {
             home.close()
                 .map_err(|e| Failure::failed(format!("cannot remove the temporary directory: {e}")))?;
         }
-        report.print(context.output)
+        Ok(report)
     }
 
     fn events_per_request(&self) -> usize {

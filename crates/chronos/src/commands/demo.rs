@@ -9,6 +9,7 @@ use crate::demo::stage::Script;
 use crate::demo::voice::Audience;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Format, Out};
+use crate::stop_request;
 
 const EXAMPLES: &str = "\
 Starts a node in a temporary directory, brings events in, looks into an entity's past, kills the node (SIGKILL) while
@@ -51,9 +52,10 @@ impl Demo {
         let script = tokio::task::spawn_blocking(move || Script::new(source, seed, events))
             .await
             .map_err(|e| Failure::failed(format!("lost the thread that counts events: {e}")))??;
+        let stopped = stop_request::signalled()?;
         let (finale, home) = tokio::select! {
             biased; // whoever interrupts does not want to see the end; dropping the show cleans up
-            _ = tokio::signal::ctrl_c() => return Err(Failure::failed("interrupted; everything was cleaned up")),
+            () = stopped => return Err(Failure::failed("interrupted; everything was cleaned up")),
             played = Box::pin(Show::new(script, audience).play()) => played?,
         };
         if audience == Audience::Machines {

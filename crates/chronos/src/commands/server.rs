@@ -12,10 +12,10 @@ use chronos_server::telemetry::{self, Format as LogFormat};
 use chronos_server::{Config, Node, serve};
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::data_dir;
 use crate::failure::{Failure, Outcome};
+use crate::stop_request;
 
 const EXAMPLES: &str = "\
 Serves gRPC and HTTP on one port. Prints `listening on HOST:PORT` on standard output once it does; logs go to standard
@@ -74,6 +74,9 @@ pub(crate) struct Server {
     /// Refuse a data directory of another cluster than this
     #[arg(long, env = "CHRONOS_CLUSTER_ID", value_name = "UUID", value_parser = EventId::parse)]
     cluster_id: Option<EventId>,
+    /// Stop in order when standard input ends, so that nobody who started a server for himself leaves it behind
+    #[arg(long, hide = true)]
+    until_stdin_ends: bool,
 }
 
 impl Server {
@@ -95,6 +98,7 @@ enum LogArg {
 
 impl Server {
     pub(crate) async fn run(self) -> Outcome {
+        let attached = self.until_stdin_ends;
         let config = self.settings()?;
         telemetry::init(&config.log).map_err(Failure::usage)?;
         let node = Node::start(Env::real(), &config).await.map_err(Failure::failed)?;
@@ -106,7 +110,7 @@ impl Server {
             }
         };
         announce(&listener)?;
-        run(node, listener).await
+        run(node, listener, attached).await
     }
 
     /// Flags over environment (both by clap) over file over defaults.
@@ -163,8 +167,15 @@ fn announce(listener: &TcpListener) -> Outcome {
     Ok(())
 }
 
-async fn run(node: Node, listener: TcpListener) -> Outcome {
-    let stopped = stop_signal()?;
+async fn run(node: Node, listener: TcpListener, attached: bool) -> Outcome {
+    let signalled = stop_request::signalled()?;
+    let stopped = async {
+        tokio::select! {
+            biased; // both mean the same
+            () = signalled => {}
+            () = stop_request::stdin_ended(), if attached => {}
+        }
+    };
     let shutdown = async {
         tokio::select! {
             biased; // a fault is the graver reason
@@ -185,17 +196,4 @@ async fn run(node: Node, listener: TcpListener) -> Outcome {
     }
     node.stop().await;
     served.map_err(|e| Failure::failed(format!("cannot serve: {e}")))
-}
-
-/// Resolves when somebody asks the process to stop.
-fn stop_signal() -> Outcome<impl Future<Output = ()>> {
-    let watch = |kind| signal(kind).map_err(|e| Failure::failed(format!("cannot watch for signals: {e}")));
-    let (mut terminate, mut interrupt) = (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            biased; // both mean the same
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -101,8 +101,9 @@ fn count(source: &Source, seed: u64, limit: u64) -> Outcome<u64> {
 
 /// The stage.
 pub(crate) struct Stage {
-    home: TempDir,
+    // Before its directory: dropped in this order, no server writes into what is being removed.
     server: OwnServer,
+    home: TempDir,
     connection: Connection,
 }
 

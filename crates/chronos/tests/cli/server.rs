@@ -22,7 +22,7 @@ pub(crate) fn chronos(args: &[&str]) -> Run {
     finish(command(args), "")
 }
 
-fn command(args: &[&str]) -> Command {
+pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CHRONOS_") {
