@@ -10,6 +10,8 @@
 mod ending;
 #[path = "cli/layout.rs"]
 mod layout;
+#[path = "cli/odd_history.rs"]
+mod odd_history;
 #[path = "cli/server.rs"]
 mod server;
 #[path = "cli/silent.rs"]

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::cli::Context;
 use crate::connect::Connection;
 use crate::failure::{Failure, Outcome};
-use crate::git::events::History;
+use crate::git::events::{History, Skipped};
 use crate::git::log::{Log, repository_name};
 use crate::ingest::Item;
 use crate::ingest::cut::Size;
@@ -22,7 +22,9 @@ Every commit becomes `commit.authored` on the entity repo-{NAME}, and every file
 `file.modified` or `file.deleted` on file-NAME/PATH; they occurred when the commit was authored. Run it again when the
 history has grown: only what is new is stored.
 
-Needs git. Files whose paths cannot name an entity (not UTF-8, control characters, too long) are counted as skipped.
+Needs git. Files whose paths cannot name an entity (not UTF-8, control characters, too long) are skipped: the first five
+are named on standard error, all are counted. An author's time may be before 1970; one that is no time, or too far away
+for microseconds, is left out.
 
 Examples:
   chronos import-git .
@@ -75,12 +77,23 @@ async fn feed(log: Log, history: History, tally: &Tally, intake: &mut Intake<Tal
         intake.take(item).await?;
     }
     let walked = walk.await.map_err(|e| Failure::failed(format!("lost the thread that reads git: {e}")))?;
-    tally.skip(walked?);
+    let skipped = walked?;
+    for sentence in &skipped.first {
+        tally.say(sentence);
+    }
+    let unnamed = skipped.count - skipped.first.len() as u64;
+    if unnamed > 0 {
+        tally.say(&format!("… and {unnamed} more"));
+    }
+    tally.skip(skipped.count);
     Ok(())
 }
 
-/// Reads git on a thread of its own; gives the number of files that could not become entities.
-fn walk(mut log: Log, mut history: History) -> (mpsc::Receiver<Item>, tokio::task::JoinHandle<Outcome<u64>>) {
+/// What the thread that reads git ends with.
+type Walk = tokio::task::JoinHandle<Outcome<Skipped>>;
+
+/// Reads git on a thread of its own.
+fn walk(mut log: Log, mut history: History) -> (mpsc::Receiver<Item>, Walk) {
     let (sender, receiver) = mpsc::channel(AHEAD);
     let walk = tokio::task::spawn_blocking(move || {
         let mut line = 0;
@@ -88,11 +101,11 @@ fn walk(mut log: Log, mut history: History) -> (mpsc::Receiver<Item>, tokio::tas
             for draft in history.events(&commit) {
                 line += 1;
                 if sender.blocking_send(Item { draft, line }).is_err() {
-                    return Ok(history.skipped());
+                    return Ok(history.into_skipped());
                 }
             }
         }
-        Ok(history.skipped())
+        Ok(history.into_skipped())
     });
     (receiver, walk)
 }

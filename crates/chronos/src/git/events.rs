@@ -29,7 +29,28 @@ pub(crate) struct History {
     added: EventType,
     modified: EventType,
     deleted: EventType,
-    skipped: u64,
+    skipped: Skipped,
+}
+
+/// Files that could not become entities.
+#[derive(Debug, Default)]
+pub(crate) struct Skipped {
+    pub(crate) count: u64,
+    /// Of the first few: which, where and why.
+    pub(crate) first: Vec<String>,
+}
+
+/// Skipped files that are named; the others are counted.
+const NAMED: usize = 5;
+
+impl Skipped {
+    fn add(&mut self, commit: &Commit, path: &[u8], reason: &str) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            let path = String::from_utf8_lossy(path);
+            self.first.push(format!("skipped {path:?} of commit {}: {reason}", commit.sha));
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -58,6 +79,7 @@ impl History {
     pub(crate) fn new(name: &str) -> Outcome<Self> {
         let usage =
             |e: chronos_domain::Invalid| Failure::usage(format!("{name:?} cannot name a repository: {e}"));
+        check_name(name)?;
         let event_type = |text| EventType::parse(text).expect("the names above are valid event types");
         Ok(Self {
             name: name.to_owned(),
@@ -67,12 +89,12 @@ impl History {
             added: event_type("file.added"),
             modified: event_type("file.modified"),
             deleted: event_type("file.deleted"),
-            skipped: 0,
+            skipped: Skipped::default(),
         })
     }
 
     /// Files whose paths cannot name an entity (not UTF-8, control characters, too long) so far.
-    pub(crate) fn skipped(&self) -> u64 {
+    pub(crate) fn into_skipped(self) -> Skipped {
         self.skipped
     }
 
@@ -82,8 +104,8 @@ impl History {
         let mut drafts = vec![self.commit(commit, short)];
         for (change, path) in &commit.changes {
             match self.file(commit, short, *change, path) {
-                Some(draft) => drafts.push(draft),
-                None => self.skipped += 1,
+                Ok(draft) => drafts.push(draft),
+                Err(reason) => self.skipped.add(commit, path, &reason),
             }
         }
         drafts
@@ -99,16 +121,16 @@ impl History {
         self.draft(commit, short, (self.repository.clone(), self.authored.clone()), &payload)
     }
 
-    fn file(&self, commit: &Commit, short: &str, change: Change, path: &[u8]) -> Option<Draft> {
-        let path = std::str::from_utf8(path).ok()?;
-        let entity = EntityId::parse(&format!("file-{}/{path}", self.name)).ok()?;
+    fn file(&self, commit: &Commit, short: &str, change: Change, path: &[u8]) -> Result<Draft, String> {
+        let path = std::str::from_utf8(path).map_err(|_| "the path is not UTF-8".to_owned())?;
+        let entity = EntityId::parse(&format!("file-{}/{path}", self.name)).map_err(|e| e.to_string())?;
         let event_type = match change {
             Change::Added => &self.added,
             Change::Modified => &self.modified,
             Change::Deleted => &self.deleted,
         };
         let payload = Touched { sha: short, author: &commit.author, path, subject: &commit.subject };
-        Some(self.draft(commit, short, (entity, event_type.clone()), &payload))
+        Ok(self.draft(commit, short, (entity, event_type.clone()), &payload))
     }
 
     fn draft(
@@ -128,9 +150,26 @@ impl History {
             payload: json(payload),
             metadata: json(&Metadata { correlation_id: short, actor: &commit.author }),
             tags: vec![self.tag.clone()],
-            occurred_at: Some(Timestamp::new(commit.authored_at.saturating_mul(1_000_000))),
+            occurred_at: commit.authored_at.and_then(micros),
         }
     }
+}
+
+/// `None` for a time so far away that microseconds cannot say it: a wrong time would be worse than none.
+fn micros(seconds: i64) -> Option<Timestamp> {
+    seconds.checked_mul(1_000_000).map(Timestamp::new)
+}
+
+/// A name is one part of the entities' ids, and what stands in braces in one of them.
+fn check_name(name: &str) -> Outcome {
+    let reason = match name {
+        "" => "it is empty",
+        "." | ".." => "it means another directory",
+        _ if name.contains(['{', '}', '/', '\\']) => "it has a brace or a slash",
+        _ if name.contains("..") => "it has `..`",
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(format!("{name:?} cannot name a repository: {reason}; give another with --name")))
 }
 
 fn json(value: &impl Serialize) -> Bytes {
@@ -145,7 +184,7 @@ mod tests {
         Commit {
             sha: "0123456789abcdef0123456789abcdef01234567".into(),
             author: "Ann \"A\" Ö".into(),
-            authored_at: 7,
+            authored_at: Some(7),
             subject: "add it".into(),
             changes: vec![
                 (Change::Added, b"src/a b.rs".to_vec()),
@@ -161,7 +200,13 @@ mod tests {
         let mut history = History::new("shop").unwrap();
         let drafts = history.events(&commit());
         assert_eq!(drafts.len(), 2);
-        assert_eq!(history.skipped(), 3);
+        let skipped = history.into_skipped();
+        assert_eq!(skipped.count, 3);
+        assert_eq!(
+            skipped.first[0],
+            "skipped \"bad\u{fffd}\" of commit 0123456789abcdef0123456789abcdef01234567: the path is not UTF-8"
+        );
+        assert!(skipped.first[2].contains("control"), "{}", skipped.first[2]);
         assert_eq!(drafts[0].entity_id.as_str(), "repo-{shop}");
         assert_eq!(drafts[0].event_type.as_str(), "commit.authored");
         assert_eq!(
@@ -175,6 +220,26 @@ mod tests {
             std::str::from_utf8(&drafts[1].metadata).unwrap(),
             r#"{"correlation_id":"0123456789abcdef","actor":"Ann \"A\" Ö"}"#
         );
+    }
+
+    #[test]
+    fn only_the_first_skipped_files_are_named() {
+        let mut history = History::new("shop").unwrap();
+        let changes = vec![(Change::Added, b"\xff".to_vec()); 12];
+        history.events(&Commit { changes, ..commit() });
+        let skipped = history.into_skipped();
+        assert_eq!((skipped.count, skipped.first.len()), (12, NAMED));
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_said_is_left_out() {
+        let occurred = |authored_at| {
+            let drafts = History::new("shop").unwrap().events(&Commit { authored_at, ..commit() });
+            drafts[0].occurred_at
+        };
+        assert_eq!(occurred(Some(-1)), Some(Timestamp::new(-1_000_000)));
+        assert_eq!(occurred(Some(i64::MAX / 1000)), None);
+        assert_eq!(occurred(None), None);
     }
 
     #[test]
@@ -193,5 +258,9 @@ mod tests {
     fn a_name_that_cannot_be_an_entity_is_a_usage_error() {
         assert!(History::new(&"x".repeat(300)).is_err());
         assert!(History::new("a\nb").is_err());
+        for name in ["", ".", "..", "a/b", "a{b", "a}b", "a\\b", "a..b"] {
+            assert!(History::new(name).is_err(), "{name:?}");
+        }
+        assert!(History::new("next.js").is_ok());
     }
 }

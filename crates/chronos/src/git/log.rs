@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::failure::{Failure, Outcome};
@@ -27,14 +27,15 @@ pub(crate) enum Change {
 pub(crate) struct Commit {
     pub(crate) sha: String,
     pub(crate) author: String,
-    /// Seconds since the Unix epoch.
-    pub(crate) authored_at: i64,
+    /// Seconds since the Unix epoch; `None` when the commit does not say it in a form that is a time.
+    pub(crate) authored_at: Option<i64>,
     pub(crate) subject: String,
     pub(crate) changes: Vec<(Change, Vec<u8>)>,
 }
 
 /// A running `git log`.
 pub(crate) struct Log {
+    path: PathBuf,
     child: Child,
     commits: Commits<BufReader<ChildStdout>>,
 }
@@ -50,16 +51,34 @@ impl Log {
             .spawn()
             .map_err(|e| Failure::failed(format!("cannot run git: {e}; import-git needs it on the PATH")))?;
         let stdout = child.stdout.take().expect("standard output was just piped");
-        Ok(Self { child, commits: Commits::new(BufReader::with_capacity(1 << 16, stdout)) })
+        let commits = Commits::new(BufReader::with_capacity(1 << 16, stdout));
+        Ok(Self { path: path.to_owned(), child, commits })
     }
 
     /// The next commit, `None` when git is done and was content.
     pub(crate) fn next(&mut self) -> Outcome<Option<Commit>> {
         match self.commits.next() {
-            Some(Ok(commit)) => Ok(Some(commit)),
-            Some(Err(e)) => Err(Failure::failed(format!("cannot read git's output: {e}"))),
+            Some(Ok(commit)) => Ok(Some(self.dated(commit))),
+            Some(Err(e)) => {
+                let place = match self.commits.last.as_str() {
+                    "" => "at its beginning".to_owned(),
+                    sha => format!("at or after commit {sha}"),
+                };
+                Err(Failure::failed(format!("cannot read git's output {place}: {e}")))
+            }
             None => self.ended().map(|()| None),
         }
+    }
+
+    /// `git log` shows no time that is before 1970; the commit itself has it.
+    fn dated(&self, commit: Commit) -> Commit {
+        let authored_at = commit.authored_at.or_else(|| self.written_time(&commit.sha));
+        Commit { authored_at, ..commit }
+    }
+
+    fn written_time(&self, sha: &str) -> Option<i64> {
+        let output = git(&self.path).args(["cat-file", "commit", sha]).output().ok()?;
+        author_time(&output.stdout)
     }
 
     fn ended(&mut self) -> Outcome {
@@ -88,6 +107,14 @@ fn git(path: &Path) -> Command {
     let mut command = Command::new("git");
     command.args([OsStr::new("-C"), path.as_os_str()]);
     command
+}
+
+/// The seconds in `author NAME <MAIL> SECONDS ZONE` of a commit object.
+fn author_time(object: &[u8]) -> Option<i64> {
+    let headers = object.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
+    let author = headers.into_iter().find_map(|line| line.strip_prefix(b"author "))?;
+    let after_mail = author.rsplit(|byte| *byte == b'>').next()?;
+    std::str::from_utf8(after_mail).ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// The repository's name: that of its top directory (a bare one's without `.git`).
@@ -124,11 +151,13 @@ struct Commits<R> {
     input: R,
     /// A commit's first field, read when the one before ended.
     pending: Option<Vec<u8>>,
+    /// The hash of the last commit that began; empty before the first.
+    last: String,
 }
 
 impl<R: BufRead> Commits<R> {
     fn new(input: R) -> Self {
-        Self { input, pending: None }
+        Self { input, pending: None, last: String::new() }
     }
 
     fn field(&mut self) -> io::Result<Option<Vec<u8>>> {
@@ -149,9 +178,9 @@ impl<R: BufRead> Commits<R> {
         let Some(first) = self.header()? else { return Ok(None) };
         let sha = first.strip_prefix(b"\x01").ok_or_else(|| unexpected("a commit", &first))?;
         let sha = text(sha);
+        self.last.clone_from(&sha);
         let author = text(&self.required()?);
-        let authored_at = text(&self.required()?);
-        let authored_at = authored_at.parse().map_err(|_| unexpected("a time", authored_at.as_bytes()))?;
+        let authored_at = text(&self.required()?).parse().ok();
         let subject = text(&self.required()?);
         Ok(Some(Commit { sha, author, authored_at, subject, changes: self.changes()? }))
     }
@@ -224,12 +253,34 @@ mod tests {
         let commits = commits(stream);
         assert_eq!(commits.len(), 3);
         assert_eq!(commits[0].author, "Ann Ö");
-        assert_eq!(commits[0].authored_at, 5);
+        assert_eq!(commits[0].authored_at, Some(5));
         assert_eq!(commits[0].changes[0], (Change::Added, b"a.txt".to_vec()));
         assert_eq!(commits[0].changes[1], (Change::Added, b"\x01odd\npath".to_vec()));
         assert_eq!(commits[1].changes, []);
         assert_eq!(commits[2].subject, "last");
         assert_eq!(commits[2].changes[1], (Change::Modified, b"b\xff".to_vec()));
+    }
+
+    #[test]
+    fn a_time_that_is_none_costs_only_the_time() {
+        for time in ["", "noon", "99999999999999999999999"] {
+            let stream = format!("\x01aa\0Ann\0{time}\0first\0\0\x01bb\0Bo\x006\0next\0");
+            let times: Vec<_> = commits(stream.as_bytes()).iter().map(|commit| commit.authored_at).collect();
+            assert_eq!(times, [None, Some(6)], "{time:?}");
+        }
+    }
+
+    #[test]
+    fn a_commit_object_has_the_time_that_git_log_does_not_show() {
+        let object = |author: &str| {
+            format!("tree 12\nauthor {author}\ncommitter C <c@d> 5 +0000\n\nauthor X <x> 9 +0000")
+        };
+        assert_eq!(author_time(object("A <a@b> -86400 +0100").as_bytes()), Some(-86_400));
+        assert_eq!(author_time(object("A > B <a@b> 7 +0000").as_bytes()), Some(7));
+        for none in ["A <a@b> noon +0000", "A <a@b> 99999999999999999999 +0000", "A <a@b>", ""] {
+            assert_eq!(author_time(object(none).as_bytes()), None, "{none:?}");
+        }
+        assert_eq!(author_time(b"tree 12\n\nauthor X <x> 9 +0000"), None, "a message is no header");
     }
 
     #[test]
