@@ -28,6 +28,10 @@ line came before), so importing a file again stores nothing new, and an import t
 was. An exported line whose event is stored already counts as there, also where the export had to leave out white space.
 Within a partition, so also within an entity, events are stored in the order of the file.
 
+With --on-error skip a line that is no event, and an event that a rule refuses (such as other content under an id that
+is stored), is named on standard error and counted as skipped; the exit code is 0 all the same: look at `skipped` of
+--output json.
+
 Examples:
   chronos import events.ndjson
   chronos import events.ndjson.zst --on-error skip

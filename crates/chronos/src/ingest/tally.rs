@@ -70,6 +70,11 @@ impl Tally {
         }
     }
 
+    /// Tells something on standard error.
+    pub(crate) fn say(&self, sentence: &str) {
+        self.progress.say(sentence);
+    }
+
     /// Counts what the source itself could not turn into events.
     pub(crate) fn skip(&self, events: u64) {
         self.skipped.fetch_add(events, Ordering::Relaxed);
@@ -117,12 +122,25 @@ impl Summary {
                     table.row([name.to_owned(), grouped(count)]);
                 }
                 out.table(&table)?;
-                if self.stored == 0 && self.already_there > 0 {
-                    out.line("nothing new: every event was there already")?;
+                if let Some(sentence) = self.sentence() {
+                    out.line(sentence)?;
                 }
             }
         }
         out.finish()
+    }
+
+    /// What the counts mean, where that is easily overlooked.
+    fn sentence(&self) -> Option<String> {
+        let nothing_new = self.stored == 0 && self.already_there > 0;
+        match (nothing_new, self.skipped) {
+            (false, 0) => None,
+            (true, 0) => Some("nothing new: every event was there already".to_owned()),
+            (nothing_new, skipped) => {
+                let begin = if nothing_new { "nothing new, and " } else { "" };
+                Some(format!("{begin}{} skipped, which is told of on standard error", grouped(skipped)))
+            }
+        }
     }
 
     /// The failure that ended it, with what is safe nevertheless.
@@ -133,5 +151,27 @@ impl Summary {
              run the same import again to go on"
         );
         Failure::new(why.exit(), text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skipped_events_are_never_said_to_be_there() {
+        let sentence = |stored, already_there, skipped| {
+            let read = stored + already_there + skipped;
+            let (seconds, events_per_second) = (1.0, read);
+            Summary { read, stored, already_there, skipped, seconds, events_per_second }.sentence()
+        };
+        assert_eq!(sentence(5, 0, 0), None);
+        assert_eq!(sentence(0, 0, 0), None);
+        assert_eq!(sentence(0, 5, 0).unwrap(), "nothing new: every event was there already");
+        assert_eq!(
+            sentence(0, 5, 1).unwrap(),
+            "nothing new, and 1 skipped, which is told of on standard error"
+        );
+        assert_eq!(sentence(3, 5, 2000).unwrap(), "2,000 skipped, which is told of on standard error");
     }
 }
