@@ -38,14 +38,15 @@ Examples:
   zcat old.gz | chronos import -
   chronos import cloud.ndjson --format cloudevents
 
-CloudEvents (JSON, 1.0): subject (or source) becomes the entity, id the event id when it is a UUID, else one derived from
-source and id; time becomes occurred_at, data or data_base64 the payload, every other attribute metadata."#;
+CloudEvents (JSON, 1.0): subject (or source) without leading slashes becomes the entity, id the event id when it is a UUID,
+else one derived from source and id; time becomes occurred_at, data or data_base64 the payload, datacontenttype its
+content type (application/json without one), every other attribute metadata."#;
 
 /// Store the events of a file
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Import {
-    /// One event a line; decompressed when its name ends in .zst; - reads standard input
+    /// One event a line, or that compressed with zstd; - reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// What a line is

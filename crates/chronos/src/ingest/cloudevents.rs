@@ -3,9 +3,9 @@
 //! | attribute | becomes |
 //! |---|---|
 //! | `id` | the event id when it is a UUID; else the id derives from `source` and `id`, and `id` stays in the metadata |
-//! | `subject`, or `source` without one | the entity |
+//! | `subject`, or `source` without one | the entity, without leading slashes; a `subject` that had some stays in the metadata |
 //! | `type`, `time` | event type, `occurred_at` |
-//! | `data`, `data_base64`, `datacontenttype` | payload and content type |
+//! | `data`, `data_base64`, `datacontenttype` | payload and content type, as it stands; without one it is JSON |
 //! | `source` and every extension | metadata |
 //! | `specversion` | checked to be 1.x, not kept |
 
@@ -29,6 +29,7 @@ type Attributes<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 /// Reads one line.
 pub(crate) fn parse(line: &str) -> Result<Parsed, String> {
     let mut attributes: Attributes<'_> = serde_json::from_str(line).map_err(|e| sentence(&e))?;
+    check_names(&attributes)?;
     let version = required(&mut attributes, "specversion")?;
     if !version.starts_with("1.") {
         return Err(format!("specversion is {:?}; 1.0 is what can be read", &*version));
@@ -39,13 +40,16 @@ pub(crate) fn parse(line: &str) -> Result<Parsed, String> {
     let event_type = required(&mut attributes, "type")?;
     let occurred_at = optional(&mut attributes, "time")?.map(|text| moment::parse_time(&text)).transpose()?;
     let (content_type, payload) = data(&mut attributes)?;
+    let about = subject.as_ref().unwrap_or(&source);
+    let entity = about.trim_start_matches('/');
+    let shortened = subject.as_deref().filter(|subject| *subject != entity);
     let draft = Draft {
         event_id: event_id(&source, &id),
-        entity_id: EntityId::parse(subject.as_ref().unwrap_or(&source)).map_err(|e| e.to_string())?,
+        entity_id: EntityId::parse(entity).map_err(|e| e.to_string())?,
         event_type: EventType::parse(&event_type).map_err(|e| e.to_string())?,
         content_type,
         payload,
-        metadata: metadata(attributes, &source, &id)?,
+        metadata: metadata(attributes, &source, &id, shortened)?,
         tags: Vec::new(),
         occurred_at,
     };
@@ -70,7 +74,23 @@ fn optional<'a>(attributes: &mut Attributes<'a>, name: &'static str) -> Result<O
 }
 
 fn required<'a>(attributes: &mut Attributes<'a>, name: &'static str) -> Result<Cow<'a, str>, String> {
-    optional(attributes, name)?.ok_or_else(|| format!("{name} is missing; every CloudEvent has one"))
+    let text = optional(attributes, name)?;
+    let text = text.ok_or_else(|| format!("{name} is missing; every CloudEvent has one"))?;
+    if text.is_empty() {
+        return Err(format!("{name} is empty; every CloudEvent has one that is not"));
+    }
+    Ok(text)
+}
+
+/// The specification's names of attributes; the two members that are no attributes beside them.
+fn check_names(attributes: &Attributes<'_>) -> Result<(), String> {
+    let attribute = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    match attributes.keys().find(|name| **name != "data_base64" && !attribute(name)) {
+        None => Ok(()),
+        Some(name) => Err(format!("{name:?} is no name of a CloudEvents attribute; use only a-z and 0-9")),
+    }
 }
 
 fn data(attributes: &mut Attributes<'_>) -> Result<(ContentType, Bytes), String> {
@@ -89,9 +109,10 @@ fn data(attributes: &mut Attributes<'_>) -> Result<(ContentType, Bytes), String>
         }
         (raw, None) => match declared {
             Some(declared) if !is_json(&declared) => Ok((content_type(&declared)?, text_of(raw)?.into())),
-            _ => {
+            declared => {
                 let json = raw.map_or("null", RawValue::get);
-                Ok((ContentType::json(), Bytes::copy_from_slice(json.as_bytes())))
+                let content_type = content_type(declared.as_deref().unwrap_or("application/json"))?;
+                Ok((content_type, Bytes::copy_from_slice(json.as_bytes())))
             }
         },
     }
@@ -112,12 +133,21 @@ fn text_of(raw: Option<&RawValue>) -> Result<Vec<u8>, String> {
 }
 
 /// What is left, plus what the event could not be traced back without, as one object in the order of names.
-fn metadata(rest: Attributes<'_>, source: &str, id: &str) -> Result<Bytes, String> {
+fn metadata(
+    rest: Attributes<'_>,
+    source: &str,
+    id: &str,
+    shortened_subject: Option<&str>,
+) -> Result<Bytes, String> {
     let quoted = |text: &str| RawValue::from_string(serde_json::Value::from(text).to_string());
     let source = quoted(source).map_err(|e| e.to_string())?;
+    let subject = shortened_subject.map(quoted).transpose().map_err(|e| e.to_string())?;
     let kept_id = quoted(id).map_err(|e| e.to_string())?;
     let mut named: BTreeMap<&str, &RawValue> = rest.iter().map(|(name, raw)| (&**name, *raw)).collect();
     named.insert("source", &source);
+    if let Some(subject) = &subject {
+        named.insert("subject", subject);
+    }
     if EventId::parse(id).is_err() {
         named.insert("id", &kept_id);
     }
@@ -160,6 +190,46 @@ mod tests {
     }
 
     #[test]
+    fn an_entity_never_starts_with_a_slash() {
+        let about = |members: &str| {
+            let text = format!(r#"{{"specversion":"1.0","id":"{ID}","type":"t",{members}}}"#);
+            let draft = parse(&text)?.draft;
+            Ok::<_, String>((
+                draft.entity_id.to_string(),
+                String::from_utf8(draft.metadata.to_vec()).unwrap(),
+            ))
+        };
+        let pair = |entity: &str, metadata: &str| (entity.to_owned(), metadata.to_owned());
+        assert_eq!(
+            about(r#""source":"/mycontext""#).unwrap(),
+            pair("mycontext", r#"{"source":"/mycontext"}"#)
+        );
+        assert_eq!(about(r#""source":"//host/a""#).unwrap(), pair("host/a", r#"{"source":"//host/a"}"#));
+        assert_eq!(
+            about(r#""source":"/s","subject":"/blobs/a""#).unwrap(),
+            pair("blobs/a", r#"{"source":"/s","subject":"/blobs/a"}"#)
+        );
+        assert_eq!(about(r#""source":"/s","subject":"a/b""#).unwrap(), pair("a/b", r#"{"source":"/s"}"#));
+        assert!(about(r#""source":"/""#).unwrap_err().contains("entity_id"));
+    }
+
+    #[test]
+    fn a_declared_content_type_is_kept() {
+        let of = |declared: &str| {
+            let text = format!(
+                r#"{{"specversion":"1.0","id":"{ID}","source":"s","type":"t","datacontenttype":{declared},"data":{{"a": 1}}}}"#
+            );
+            let draft = parse(&text).unwrap().draft;
+            assert_eq!(&draft.payload[..], br#"{"a": 1}"#);
+            draft.content_type.to_string()
+        };
+        for kept in ["application/json", "application/geo+json", "application/json; charset=utf-8"] {
+            assert_eq!(of(&format!("{kept:?}")), kept);
+        }
+        assert_eq!(of("null"), "application/json");
+    }
+
+    #[test]
     fn bytes_and_text_are_payloads_too() {
         let line = |rest: &str| {
             let text = format!(r#"{{"specversion":"1.0","id":"{ID}","source":"s","type":"t",{rest}}}"#);
@@ -188,6 +258,11 @@ mod tests {
             (r#"{"specversion":"1.0","id":"1","type":"t"}"#, "source is missing"),
             (r#"{"specversion":"1.0","id":1,"source":"s","type":"t"}"#, "id must be a string"),
             (r#"{"specversion":"1.0","id":"1","source":"s","type":"t","time":"noon"}"#, "no time"),
+            (r#"{"specversion":"1.0","id":"","source":"s","type":"t"}"#, "id is empty"),
+            (r#"{"specversion":"1.0","id":"1","source":"","type":"t"}"#, "source is empty"),
+            (r#"{"specversion":"1.0","id":"1","source":"s","type":"t","traceParent":"x"}"#, "traceParent"),
+            (r#"{"specversion":"1.0","id":"1","source":"s","type":"t","a_b":1}"#, "a_b"),
+            (r#"{"specversion":"1.0","id":"1","source":"s","type":"t","":1}"#, "no name"),
             ("[]", "expected"),
         ];
         for (line, wanted) in cases {
