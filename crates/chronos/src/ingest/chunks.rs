@@ -1,7 +1,7 @@
-//! A file, or standard input, as chunks of whole lines; decompressed on the way when its name ends in `.zst`.
+//! A file, or standard input, as chunks of whole lines; decompressed on the way when it begins as zstd does.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// No event that a server takes needs a longer line: every byte of the largest one escaped, and then some.
 const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// What a zstd frame begins with (RFC 8878). No JSON begins so, nor any other text: it is not UTF-8.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Whole lines.
 #[derive(Debug)]
@@ -36,17 +39,16 @@ impl Source {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let taken = Arc::new(AtomicU64::new(0));
         if path == Path::new("-") {
-            let reader = Counted { inner: io::stdin(), taken: taken.clone() };
-            return Ok(Self { reader: Box::new(reader), taken, length: None });
+            let counted = Counted { inner: io::stdin(), taken: taken.clone() };
+            return Ok(Self { reader: decompressed(counted)?, taken, length: None });
         }
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         let length = metadata.is_file().then_some(metadata.len());
         let counted = Counted { inner: file, taken: taken.clone() };
-        let reader: Box<dyn Read + Send> = match path.extension() {
-            Some(extension) if extension == "zst" => Box::new(zstd::Decoder::new(counted)?),
-            _ => Box::new(counted),
-        };
+        let named = path.extension().is_some_and(|extension| extension == "zst");
+        // What only claims to be compressed is not read as something else.
+        let reader = if named { Box::new(zstd::Decoder::new(counted)?) } else { decompressed(counted)? };
         Ok(Self { reader, taken, length })
     }
 
@@ -54,6 +56,15 @@ impl Source {
     pub(crate) fn of(bytes: &'static [u8]) -> Self {
         Self { reader: Box::new(bytes), taken: Arc::default(), length: None }
     }
+}
+
+/// The reader itself, or what is compressed in it. Waits for its first bytes.
+fn decompressed(mut reader: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let mut first = Vec::with_capacity(ZSTD_MAGIC.len());
+    (&mut reader).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut first)?;
+    let compressed = first == ZSTD_MAGIC;
+    let whole = Cursor::new(first).chain(reader);
+    Ok(if compressed { Box::new(zstd::Decoder::new(whole)?) } else { Box::new(whole) })
 }
 
 struct Counted<R> {
@@ -156,6 +167,17 @@ mod tests {
                 assert_eq!(first_line, line, "chunks of {chunk_bytes}");
                 line += text.matches('\n').count() as u64;
             }
+        }
+    }
+
+    #[test]
+    fn compressed_bytes_are_known_by_how_they_begin() {
+        for text in [&b""[..], b"{", b"{}\n", b"a longer text than the magic number"] {
+            let plain = io::read_to_string(decompressed(text).unwrap()).unwrap();
+            assert_eq!(plain.as_bytes(), text);
+            let packed = Cursor::new(zstd::encode_all(text, 1).unwrap());
+            let unpacked = io::read_to_string(decompressed(packed).unwrap()).unwrap();
+            assert_eq!(unpacked.as_bytes(), text);
         }
     }
 

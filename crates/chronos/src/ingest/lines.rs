@@ -30,12 +30,22 @@ pub(crate) type Read = Result<(u64, Parsed), BadLine>;
 
 /// Reads every line of a chunk that is not blank.
 pub(crate) fn parse(chunk: &Chunk, format: Format) -> Vec<Read> {
-    let lines = chunk.bytes.split(|byte| *byte == b'\n').zip(chunk.first_line..);
+    let lines = text(chunk).split(|byte| *byte == b'\n').zip(chunk.first_line..);
     let filled = lines.filter(|(text, _)| !text.trim_ascii().is_empty());
     let mut read_lines = Vec::with_capacity(usize::try_from(chunk.lines).unwrap_or_default() + 1);
     read_lines.extend(filled.map(|(text, line)| read(text, line, format)));
     read_lines
 }
+
+/// The chunk without the byte order mark that some programs begin a file with.
+fn text(chunk: &Chunk) -> &[u8] {
+    match chunk.bytes.strip_prefix(BYTE_ORDER_MARK) {
+        Some(text) if chunk.first_line == 1 => text,
+        _ => &chunk.bytes,
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 fn read(text: &[u8], line: u64, format: Format) -> Read {
     let parsed = std::str::from_utf8(text.trim_ascii())
@@ -91,6 +101,16 @@ mod tests {
             })
             .collect();
         assert_eq!(lines, [(10, true), (13, false), (14, true)]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let bytes = format!("\u{feff}{LINE}\n\u{feff}{LINE}").into_bytes();
+        let plain = parse(&Chunk { first_line: 1, ..chunk(LINE.as_bytes()) }, Format::Ndjson);
+        let marked = parse(&Chunk { first_line: 1, lines: 1, bytes }, Format::Ndjson);
+        let id = |read: &Read| read.as_ref().unwrap().1.draft.event_id;
+        assert_eq!(id(&marked[0]), id(&plain[0]), "the id follows from the line");
+        assert!(marked[1].is_err(), "anywhere else it is a mistake");
     }
 
     #[test]
