@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     append, bench, completions, demo, export, get, import, import_git, partitions, read, route, server,
@@ -83,7 +84,7 @@ enum Command {
 
 /// Parses the command line, runs the command, says what went wrong.
 pub(crate) fn run() -> ExitCode {
-    let Cli { context, command } = Cli::parse();
+    let Cli { context, command } = Cli::try_parse().unwrap_or_else(|error| plainly(error).exit());
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Command::Server(server) = &command {
         builder.worker_threads(server.workers());
@@ -99,6 +100,21 @@ pub(crate) fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// The error with the usage of its command as `--help` has it. clap's own lists what the environment gives (`--addr` of
+/// CHRONOS_ADDR) as if it were required.
+fn plainly(mut error: clap::Error) -> clap::Error {
+    if error.get(ContextKind::Usage).is_some() {
+        let mut cli = Cli::command();
+        cli.build();
+        let name = std::env::args().skip(1).find(|word| cli.find_subcommand(word).is_some());
+        let command = name.and_then(|name| cli.find_subcommand_mut(name));
+        if let Some(usage) = command.map(clap::Command::render_usage) {
+            error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+        }
+    }
+    error
 }
 
 impl Command {
@@ -126,8 +142,6 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
