@@ -98,7 +98,11 @@ impl State {
                 token: state.token.to_string(),
             })?,
             Format::Table => {
-                out.line(format!("{} at version {} ({} events)", self.entity, state.version, state.events))?;
+                let events = if state.events == 1 { "event" } else { "events" };
+                out.line(format!(
+                    "{} at version {} ({} {events})",
+                    self.entity, state.version, state.events
+                ))?;
                 out.line(pretty(json)?)?;
             }
         }
