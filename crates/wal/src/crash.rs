@@ -16,6 +16,7 @@ pub(crate) const RECYCLE_REMOVED: &str = "wal.recycle.after_remove";
 pub(crate) const CUT_BEFORE: &str = "wal.cut.before";
 pub(crate) const CUT_AFTER: &str = "wal.cut.after";
 pub(crate) const LANE_MADE: &str = "wal.lanes.after_make";
+pub(crate) const LANE_MARKED: &str = "wal.lanes.after_mark";
 pub(crate) const ROSTER_WRITTEN: &str = "wal.lanes.after_write";
 
 /// Every name this crate passes to [`chronos_env::CrashPoints::hit`].
@@ -36,5 +37,6 @@ pub const CRASH_POINTS: &[&str] = &[
     CUT_BEFORE,
     CUT_AFTER,
     LANE_MADE,
+    LANE_MARKED,
     ROSTER_WRITTEN,
 ];

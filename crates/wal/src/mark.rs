@@ -1,7 +1,7 @@
 //! The flushed mark of a lane: how far the last group commit went whose sync returned `Ok`.
 //!
 //! The mark file has two slots, written in turn, each inside one sector: a power cut leaves a slot as it was or as
-//! it became, so a slot that fails its checksum has rotted. Slots are written after every group commit and synced
+//! it became. Both hold a mark before the lane is used, so a slot that holds none has rotted. Slots are written after every group commit and synced
 //! only now and then: after the death of the process the mark is exact, after a power cut it may lag behind, never
 //! run ahead.
 
@@ -88,11 +88,18 @@ impl FlushedMark {
     }
 }
 
-/// The content of a new mark file.
+/// The content of a new mark file: the mark in its slot, and the same one generation older in the other. So no slot
+/// is ever empty, and one that is has lost its mark.
+///
+/// # Panics
+/// If the mark is of generation 0, which has none before it.
 pub(crate) fn new_file(mark: &FlushedMark) -> Vec<u8> {
+    let older = mark.generation.checked_sub(1).expect("the mark of a new file is not of generation 0");
     let mut bytes = vec![0; FILE_BYTES];
-    let at = mark.slot_offset() as usize;
-    bytes[at..at + SECTOR_BYTES].copy_from_slice(&mark.encode());
+    for mark in [&FlushedMark { generation: older, ..mark.clone() }, mark] {
+        let at = mark.slot_offset() as usize;
+        bytes[at..at + SECTOR_BYTES].copy_from_slice(&mark.encode());
+    }
     bytes
 }
 
@@ -132,9 +139,6 @@ fn read_slot(bytes: &[u8], at: usize, found: &mut MarkFound, belongs: impl Fn(&F
     if let Some(stray) = rest.iter().position(|byte| *byte != 0) {
         found.flaws.push(((at + SECTOR_BYTES + stray) as u64, "stray bytes behind a slot".to_owned()));
     }
-    if slot.iter().all(|byte| *byte == 0) {
-        return;
-    }
     match FlushedMark::decode(slot) {
         Some(mark) if belongs(&mark) && mark.slot_offset() == at as u64 => {
             let newer = found.newest.as_ref().is_none_or(|other| other.generation < mark.generation);
@@ -160,14 +164,25 @@ pub(crate) struct MarkFile {
 }
 
 impl MarkFile {
-    /// Opens the mark file in `dir`, or makes a new one that holds `mark`, durable with its name.
-    pub(crate) fn open(disk: &dyn Disk, dir: &Path, mark: &FlushedMark) -> io::Result<MarkFile> {
+    /// Makes the mark file in `dir`, or puts a new one in the place of one without a readable mark. On return `mark`
+    /// is durable, with the file's name, and both slots are filled.
+    pub(crate) fn create(disk: &dyn Disk, dir: &Path, mark: &FlushedMark) -> io::Result<MarkFile> {
         let path = dir.join(FILE_NAME);
-        let usable = disk.exists(&path)? && disk.read_file(&path)?.len() == FILE_BYTES;
-        if !usable {
-            disk.write_atomic(&path, &new_file(mark))?;
-        }
+        disk.write_atomic(&path, &new_file(mark))?;
         Ok(MarkFile { file: disk.open(&path, OpenMode::ReadWrite)? })
+    }
+
+    /// Opens the mark file in `dir`, whose newest readable mark comes just before `mark`. On return `mark` is
+    /// durable, in the slot that held an older one or none that is readable.
+    pub(crate) fn resume(disk: &dyn Disk, dir: &Path, mark: &FlushedMark) -> io::Result<MarkFile> {
+        let file = disk.open(&dir.join(FILE_NAME), OpenMode::ReadWrite)?;
+        if file.len()? != FILE_BYTES as u64 {
+            return MarkFile::create(disk, dir, mark);
+        }
+        let file = MarkFile { file };
+        file.write(mark)?;
+        file.sync()?;
+        Ok(file)
     }
 
     /// Puts the mark into its slot; durable only after [`MarkFile::sync`].
@@ -219,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_holds_one_mark_and_no_flaw() {
+    fn a_new_file_holds_its_mark_and_no_flaw() {
         let first = FlushedMark::first(LaneId(2), 77, 33);
         let found = read_it(&new_file(&first));
         assert_eq!(found, MarkFound { newest: Some(first), ..MarkFound::default() });
@@ -237,6 +252,22 @@ mod tests {
                 found.newest == Some(mark(8)) || found.newest == Some(mark(9)),
                 "bit {bit} made up a mark"
             );
+        }
+    }
+
+    #[test]
+    fn a_slot_of_zeros_has_lost_its_mark() {
+        for good in [file_with(&[mark(8), mark(9)]), new_file(&mark(9))] {
+            for (at, left) in [(0, 9), (SLOT_STRIDE, 8)] {
+                for len in [SECTOR_BYTES, SLOT_STRIDE] {
+                    let mut bytes = good.clone();
+                    bytes[at..at + len].fill(0);
+                    let found = read_it(&bytes);
+                    assert_eq!(found.newest.map(|mark| mark.generation), Some(left));
+                    assert!(found.doubtful, "the mark at {at} is not missed");
+                    assert_eq!(found.flaws, [(at as u64, "slot fails its checksum".to_owned())]);
+                }
+            }
         }
     }
 

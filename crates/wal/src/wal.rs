@@ -213,9 +213,12 @@ impl Opening<'_> {
             (None, Some(last)) => (last.number.max(mark.segment), last.scan.end),
             (None, None) => (mark.segment, 0),
         };
-        let mark_file = MarkFile::open(disk, &segment::lane_dir(&self.config.dir, lane), &mark)?;
-        mark_file.write(&mark)?;
-        mark_file.sync()?;
+        let dir = segment::lane_dir(&self.config.dir, lane);
+        let mark_file = match seen.and_then(|seen| seen.found.mark.newest.as_ref()) {
+            Some(_) => MarkFile::resume(disk, &dir, &mark)?,
+            None => MarkFile::create(disk, &dir, &mark)?,
+        };
+        self.env.crash.hit(crash::LANE_MARKED);
         Ok(Resume { active, next_segment, next_seq, next_unit, mark, mark_file })
     }
 

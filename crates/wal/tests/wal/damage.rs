@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chronos_env::sim::{SimDisk, World};
+use chronos_env::{Disk, OpenMode};
 use chronos_wal::{Fault, LogId, ReadError, Verdict, VerifyReport, Wal, verify};
 use proptest::prelude::*;
 
 use crate::harness::*;
 
 const LOGS: u8 = 4;
+const PAGE_BYTES: u64 = 4096;
 
 #[derive(Clone, Copy, Debug)]
 enum Ending {
@@ -22,10 +24,27 @@ enum Ending {
 
 #[derive(Clone, Copy, Debug)]
 enum Harm {
-    Flip { file: u16, at: u32, bit: u8 },
-    Truncate { file: u16, len: u32 },
-    Remove { file: u16 },
-    Swap { one: u16, other: u16 },
+    Flip {
+        file: u16,
+        at: u32,
+        bit: u8,
+    },
+    Truncate {
+        file: u16,
+        len: u32,
+    },
+    Remove {
+        file: u16,
+    },
+    /// A page of 4 KiB reads as zeros.
+    Blank {
+        file: u16,
+        at: u32,
+    },
+    Swap {
+        one: u16,
+        other: u16,
+    },
 }
 
 fn harm() -> impl Strategy<Value = Harm> {
@@ -33,6 +52,7 @@ fn harm() -> impl Strategy<Value = Harm> {
         6 => (any::<u16>(), any::<u32>(), 0..8u8).prop_map(|(file, at, bit)| Harm::Flip { file, at, bit }),
         2 => (any::<u16>(), any::<u32>()).prop_map(|(file, len)| Harm::Truncate { file, len }),
         1 => any::<u16>().prop_map(|file| Harm::Remove { file }),
+        2 => (any::<u16>(), any::<u32>()).prop_map(|(file, at)| Harm::Blank { file, at }),
         1 => (any::<u16>(), any::<u16>()).prop_map(|(one, other)| Harm::Swap { one, other }),
     ]
 }
@@ -52,6 +72,14 @@ fn used_files(disk: &SimDisk) -> Vec<(PathBuf, u64)> {
 
 fn choose<T>(from: &[T], index: u32) -> &T {
     &from[index as usize % from.len()]
+}
+
+/// Overwrites with zeros what `path` has of the page at `at`.
+fn blank(disk: &SimDisk, path: &Path, at: u64) {
+    let file = disk.open(path, OpenMode::ReadWrite).unwrap();
+    let len = file.len().unwrap().saturating_sub(at).min(PAGE_BYTES);
+    file.write_at(&vec![0; len as usize], at).unwrap();
+    file.sync_data().unwrap();
 }
 
 /// Does the harm; returns the files harmed.
@@ -74,6 +102,13 @@ fn inflict(disk: &SimDisk, harm: Harm) -> Vec<PathBuf> {
         Harm::Remove { file } => {
             let (path, _) = choose(&files, file.into());
             disk.damage_remove(path).unwrap();
+            vec![path.clone()]
+        }
+        Harm::Blank { file, at } => {
+            let (path, end) = choose(&files, file.into());
+            if *end > 0 {
+                blank(disk, path, u64::from(at) % end / PAGE_BYTES * PAGE_BYTES);
+            }
             vec![path.clone()]
         }
         Harm::Swap { one, other } => {
@@ -300,6 +335,55 @@ fn an_unreadable_end_is_not_called_torn_when_the_mark_is_gone() {
     let opened = world.run(check_life_idle(&world, 1));
     assert_eq!(hurt(&opened), [0, 1, 2, 3]);
     assert!(before == world.disk().snapshot(), "a lane in doubt was touched");
+}
+
+/// Once of each slot: zeros where the newest mark was must not make an acknowledged entry look like a torn tail.
+#[test]
+fn an_unreadable_end_is_not_called_torn_when_a_slot_of_the_mark_is_zeros() {
+    for (fills, page) in [(3, 0), (3, 1), (4, 0), (4, 1)] {
+        let world = world(6);
+        world.run(async {
+            let (wal, _) = open(&world.env(), 1);
+            fill(&wal.log(LogId::new(0)), fills, 500).await;
+            std::mem::forget(wal);
+        });
+        let mut newest = None;
+        let disk = world.env().disk;
+        verify(disk.as_ref(), Path::new(ROOT), &mut |_, _, place| newest = Some(place.clone())).unwrap();
+        let (newest, mark) = (newest.unwrap(), Path::new("/data/wal/lane-00/flushed"));
+        blank(&world.disk(), mark, page * PAGE_BYTES);
+        let damages = verified(&world).damages;
+        assert!(damages.iter().any(|damage| damage.file == mark), "page {page}: {damages:?}");
+        for (offset, why) in [(40, "header"), (200, "payload")] {
+            let at = newest.offset + offset;
+            world.disk().flip_bit(&newest.file, at, 3).unwrap();
+            let report = verified(&world);
+            assert!(is_corrupt(&report.logs[0].verdict), "{why}, page {page}: {:?}", report.logs[0].verdict);
+            assert_eq!(report.torn_tails, [], "{why}, page {page}");
+            world.disk().flip_bit(&newest.file, at, 3).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_slot_of_zeros_in_a_lane_never_written_is_noticed_and_filled_again() {
+    for pages in [&[0][..], &[1], &[0, 1]] {
+        let world = world(7);
+        world.run(check_life_idle(&world, 2));
+        assert_eq!(verified(&world).damages, []);
+        for page in pages {
+            blank(&world.disk(), Path::new("/data/wal/lane-01/flushed"), page * PAGE_BYTES);
+        }
+        let found = verified(&world).damages;
+        assert!(pages.len() <= found.len(), "pages {pages:?} zeroed, found only {found:?}");
+        let verdicts = world.run(check_life_idle(&world, 2));
+        if pages.len() == 1 {
+            assert_eq!(hurt(&verdicts), []);
+            assert_eq!(verified(&world).damages, []);
+        } else {
+            assert_eq!(hurt(&verdicts), [1, 3], "nothing is left of the lane");
+        }
+    }
 }
 
 /// The same end without the harm: a mark file that is gone, and everything else whole.
