@@ -59,6 +59,8 @@ pub struct DataDir {
     /// Where its write-ahead log is.
     pub wal_dir: PathBuf,
     _lock: Lock,
+    /// On the sealed identity file itself: who removes the lock file does not let a second process in.
+    identity_lock: Option<Lock>,
 }
 
 impl DataDir {
@@ -73,7 +75,7 @@ impl DataDir {
         let disk = env.disk.as_ref();
         create_durably(disk, path).map_err(|source| OpenError::io(path, source))?;
         check_contents(disk, path)?;
-        let lock = lock(disk, path)?;
+        let lock = lock(disk, path.join(LOCK))?;
         // Somebody else may have founded it before we held the lock: look again.
         check_contents(disk, path)?;
         let file = path.join(IDENTITY);
@@ -82,13 +84,14 @@ impl DataDir {
             None => found(env, &file, options)?,
         };
         check(&identity, &file, options)?;
+        let identity_lock = if identity.sealed { Some(self::lock(disk, file)?) } else { None };
         let wal_dir = path.join(WAL);
         if identity.sealed
             && holds_no_log(disk, &wal_dir).map_err(|source| OpenError::io(&wal_dir, source))?
         {
             return Err(OpenError::LogMissing { dir: wal_dir });
         }
-        Ok(DataDir { identity, path: path.to_path_buf(), wal_dir, _lock: lock })
+        Ok(DataDir { identity, path: path.to_path_buf(), wal_dir, _lock: lock, identity_lock })
     }
 
     /// Notes that the log has been created. From then on a directory without it is damaged, not new. Does nothing
@@ -105,6 +108,7 @@ impl DataDir {
         env.disk
             .write_atomic(&file, &codec::encode(&sealed))
             .map_err(|source| OpenError::io(&file, source))?;
+        self.identity_lock = Some(lock(env.disk.as_ref(), file)?);
         self.identity = sealed;
         Ok(())
     }
@@ -142,8 +146,7 @@ fn check_contents(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
     Err(OpenError::Foreign { dir: path.to_path_buf(), found })
 }
 
-fn lock(disk: &dyn Disk, path: &Path) -> Result<Lock, OpenError> {
-    let file = path.join(LOCK);
+fn lock(disk: &dyn Disk, file: PathBuf) -> Result<Lock, OpenError> {
     disk.lock(&file).map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked { file },
         _ => OpenError::io(&file, source),

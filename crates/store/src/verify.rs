@@ -26,7 +26,7 @@ pub use report::{Damage, PartitionReport, Report, TornTail};
 /// Only when the check could not be made: the directory is in use (`WouldBlock`; stop the server first), is not there,
 /// or cannot be read. Damage is no error: it is in the report.
 pub fn verify(disk: &dyn Disk, data_dir: &Path) -> io::Result<Report> {
-    let _lock = lock(disk, data_dir)?;
+    let _locks = [lock(disk, data_dir, LOCK)?, lock(disk, data_dir, IDENTITY)?];
     let mut report = Report::default();
     check_identity(disk, data_dir, &mut report)?;
     let wal_dir = data_dir.join(WAL);
@@ -50,8 +50,8 @@ pub fn verify(disk: &dyn Disk, data_dir: &Path) -> io::Result<Report> {
 
 /// Keeps a server from starting meanwhile. A directory that never had a lock file never had a server, and making one
 /// would be a change.
-fn lock(disk: &dyn Disk, data_dir: &Path) -> io::Result<Option<Lock>> {
-    let file = data_dir.join(LOCK);
+fn lock(disk: &dyn Disk, data_dir: &Path, name: &str) -> io::Result<Option<Lock>> {
+    let file = data_dir.join(name);
     if !disk.exists(data_dir)? {
         let what = format!("{} is not there; give the data directory of a node", data_dir.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, what));

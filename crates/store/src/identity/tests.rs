@@ -59,6 +59,12 @@ fn a_locked_directory_is_refused_until_its_holder_is_gone() {
     let refused = open(&env).unwrap_err();
     assert!(matches!(refused, OpenError::Locked { .. }));
     assert!(refused.to_string().contains("locked by a running server"), "{refused}");
+    let mut held = held;
+    make_log(&env);
+    held.seal(&env).unwrap();
+    // Even when somebody removes the lock file.
+    env.disk.remove(&held.path.join(LOCK)).unwrap();
+    assert!(matches!(open(&env).unwrap_err(), OpenError::Locked { .. }));
     drop(held);
     open(&env).unwrap();
 }
