@@ -1,6 +1,6 @@
 //! All groups of a node.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chronos_domain::{ForkId, PartitionId, TenantId, Timestamp, Verdict};
@@ -50,6 +50,8 @@ struct Inner {
 type Fault = Arc<watch::Sender<Option<Arc<str>>>>;
 
 struct Group {
+    /// Set when its data is found damaged while it runs.
+    quarantine: OnceLock<Arc<str>>,
     queue: std::sync::RwLock<Option<mpsc::Sender<Proposal>>>,
     partition: Partition,
     progress: Arc<Progress>,
@@ -76,7 +78,8 @@ impl Groups {
                 let progress = Progress::new();
                 let driver = Driver::new(env.clone(), log, partition.clone(), proposals, progress.clone());
                 drivers.push(env.tasks.spawn("group", supervise(id, driver, fault.clone())));
-                Ok(Group { queue: std::sync::RwLock::new(Some(queue)), partition, progress })
+                let queue = std::sync::RwLock::new(Some(queue));
+                Ok(Group { quarantine: OnceLock::new(), queue, partition, progress })
             })
             .collect();
         let room_max = config.in_flight_bytes_max;
@@ -143,6 +146,16 @@ impl Groups {
         }
     }
 
+    /// Refuses a partition from now on, because its data was found damaged: it neither answers nor accepts anything
+    /// until somebody has looked at it. The first reason is kept. What was accepted before is answered.
+    pub fn quarantine(&self, id: PartitionId, reason: &str) {
+        let Some(Ok(group)) = self.inner.groups.get(usize::from(id.get())) else { return };
+        let refusal = Arc::from(format!("partition {id} is refused on this node: {reason}"));
+        if group.quarantine.set(refusal).is_ok() {
+            tracing::error!(partition = id.get(), reason, "damage found by a read: partition refused");
+        }
+    }
+
     /// Returns once every command that carries a time before the call is applied here or certainly dropped, so
     /// that what was recorded up to now no longer changes.
     ///
@@ -168,7 +181,8 @@ impl Groups {
     fn group(&self, id: PartitionId) -> Result<&Group, Arc<str>> {
         let slot = self.inner.groups.get(usize::from(id.get()));
         let group = slot.ok_or_else(|| Arc::from(format!("partition {id} holds no events")))?;
-        group.as_ref().map_err(Arc::clone)
+        let group = group.as_ref().map_err(Arc::clone)?;
+        group.quarantine.get().map_or(Ok(group), |reason| Err(reason.clone()))
     }
 }
 

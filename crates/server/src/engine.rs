@@ -61,7 +61,16 @@ impl Engine {
             let partition = partition.clone();
             self.env.tasks.blocking(move || read(&partition)).await
         };
-        page.map_err(|fault| failed(id, &fault))
+        page.map_err(|fault| self.failed(id, &fault))
+    }
+
+    /// A read that gives no answer. Damage closes the partition: what is stored there can no longer be relied on, so
+    /// nothing may be added to it either.
+    fn failed(&self, id: PartitionId, fault: &Fault) -> Error {
+        if let Fault::Corrupt(damage) = fault {
+            self.groups.quarantine(id, damage);
+        }
+        failed(id, fault)
     }
 
     fn left(&self, deadline: Duration) -> Duration {
@@ -173,7 +182,7 @@ impl Node for Engine {
         space: (&TenantId, ForkId),
         event: EventId,
     ) -> Result<Option<Recorded>, Error> {
-        self.partition(id)?.by_id(borrow(&space), event).map_err(|fault| failed(id, &fault))
+        self.partition(id)?.by_id(borrow(&space), event).map_err(|fault| self.failed(id, &fault))
     }
 }
 

@@ -81,9 +81,18 @@ async fn damage_under_a_running_node_is_told_and_never_served() {
         "what left the memory is read from the file"
     );
     damage(&config.data, "needle-30.");
-    served.get("/v1/entities/%7Bk%7D-a/events?from=31&limit=1").await.problem(500, "CORRUPT");
+    // A read that does not meet the damage does not know of it.
     let whole = served.get("/v1/entities/%7Bk%7D-a/events?from=12&backward=true&limit=1").await.ok();
     assert!(whole["events"][0]["payload"].as_str().unwrap().starts_with("needle-11."));
+    served.get("/v1/entities/%7Bk%7D-a/events?from=31&limit=1").await.problem(500, "CORRUPT");
+    // From now on the partition is refused, to readers and writers; the others go on.
+    served.get("/v1/entities/%7Bk%7D-a/events?from=12&limit=1").await.problem(500, "CORRUPT");
+    let refused = served.post(body("{k}-a", "one more")).await.problem(500, "CORRUPT");
+    assert_eq!(refused["class"], "NOT_APPLIED");
+    assert_eq!(served.get("/readyz").await.ok()["served"], 31);
+    let elsewhere =
+        (0..).map(|n| format!("b-{n}")).find(|entity| place("default", entity) != place("default", "{k}-a"));
+    served.post(body(&elsewhere.unwrap(), "still taken")).await.ok();
     served.stop().await;
 }
 
