@@ -9,6 +9,7 @@ mod request;
 mod session;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use chronos_app::{Class, Error, Reason};
@@ -34,6 +35,22 @@ pub(crate) fn panicked() -> Response {
     let text = "the server failed while it handled this call; its log says where. If it was an append, send it \
                 again with the same event ids to find out whether it happened";
     failure::status(Error::new(Class::Unknown, Reason::Internal, text)).into_http::<axum::body::Body>()
+}
+
+/// How long the head of an answer may take: the caller's deadline, within the server's limits, and a little for the
+/// call's own answer to that deadline.
+pub(crate) fn patience(edge: &Edge, headers: &HeaderMap) -> Duration {
+    edge.limits.patience(deadline::asked(headers)) + GRACE
+}
+
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The end of a call whose message never became whole.
+pub(crate) fn late() -> Response {
+    let text = "the call was not whole, or not answered, by its deadline. If it was an append, send it again with the \
+                same event ids to find out whether it happened";
+    failure::status(Error::new(Class::Unknown, Reason::DeadlineExceeded, text))
+        .into_http::<axum::body::Body>()
 }
 
 /// The answer to a path that nothing is served at, in the caller's own protocol.

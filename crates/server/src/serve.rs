@@ -130,8 +130,12 @@ async fn speaks(edge: &Edge, stream: &TcpStream) -> bool {
 
 /// Answers one request.
 async fn answer(edge: Arc<Edge>, router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
-    let grpc = grpc::is_grpc(request.headers());
-    Ok(guarded(&edge.metrics, grpc, router.oneshot(request)).await)
+    if !grpc::is_grpc(request.headers()) {
+        return Ok(guarded(&edge.metrics, false, router.oneshot(request)).await);
+    }
+    let patience = grpc::patience(&edge, request.headers());
+    let answered = guarded(&edge.metrics, true, router.oneshot(request));
+    Ok(edge.env.clock.timeout(patience, answered).await.unwrap_or_else(|_| grpc::late()))
 }
 
 /// What `handling` gives; a panic on the way is logged, counted and told in the caller's own protocol.

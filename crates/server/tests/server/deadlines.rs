@@ -63,6 +63,28 @@ async fn an_append_without_time_is_certainly_not_done() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_message_never_becomes_whole_ends_at_its_deadline() {
+    let (_dir, config) = fresh();
+    let served = Served::start(&config).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let head = "POST /chronos.v1.EventStore/GetEvent HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc\r\n\
+                te: trailers\r\ngrpc-timeout: 20m\r\ncontent-length: 100\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&[0, 0, 0, 0, 95, 10, 36]).await.unwrap();
+    let mut answer = Vec::new();
+    let mut piece = [0; 512];
+    // Resolves only because the server answers, or hangs up.
+    while !String::from_utf8_lossy(&answer).contains("\r\n\r\n") {
+        let read = stream.read(&mut piece).await.unwrap();
+        assert!(read > 0, "an answer comes before the end");
+        answer.extend_from_slice(&piece[..read]);
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.contains("grpc-status: 4"), "{answer}");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_never_finishes_its_header_is_hung_up_on() {
     let (_dir, mut config) = fresh();
     config.limits.header_read_timeout_ms = 30;
