@@ -46,8 +46,10 @@ macro_rules! number {
         pub(crate) struct $name(pub(crate) u64);
 
         impl $name {
+            /// # Panics
+            /// If there is none, in all builds: a number that starts again would reorder what it counts.
             pub(crate) const fn next(self) -> Self {
-                Self(self.0 + 1)
+                Self(self.0.checked_add(1).expect("nothing was ever written so often"))
             }
         }
 

@@ -16,6 +16,8 @@ use crate::numbers::{LaneId, LaneSeq, LogSeq, SegmentNo, UnitNo};
 const MAGIC: &[u8; 8] = b"CHRWALSG";
 /// The number of a lane's first segment.
 pub(crate) const FIRST: SegmentNo = SegmentNo(1);
+/// The greatest number a segment may have: its name has ten digits.
+const LAST: SegmentNo = SegmentNo(9_999_999_999);
 static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 /// Zeros are synced in steps, so that no group commit of the lane waits behind a large write-back.
 const ZERO_SYNC_BYTES: u64 = 8 << 20;
@@ -111,10 +113,24 @@ pub(crate) fn file_name(number: SegmentNo) -> String {
     format!("{:010}.seg", number.0)
 }
 
-/// The live segment that has this file name.
+/// The live segment that has this file name. A name that no lane would ever give is a stranger's.
 pub(crate) fn number_of_file(name: &str) -> Option<SegmentNo> {
     let number = SegmentNo(name.strip_suffix(".seg")?.parse().ok()?);
-    (name == file_name(number)).then_some(number)
+    let is_ours = (FIRST..=LAST).contains(&number) && name == file_name(number);
+    is_ours.then_some(number)
+}
+
+/// Makes sure that a segment may be given this number, so that recovery will know it by its name.
+///
+/// # Errors
+/// When numbers are used up. No lane writes that much: a file of a very high number is in the lane by mistake.
+pub(crate) fn check_number(number: SegmentNo) -> io::Result<()> {
+    if number <= LAST {
+        return Ok(());
+    }
+    let what =
+        format!("no segment may come after {}; if this file is here by mistake, remove it", file_name(LAST));
+    Err(io::Error::other(what))
 }
 
 /// The file name of a segment that is not in use; it never holds anything that is needed.
@@ -165,6 +181,9 @@ impl Spare {
     }
 
     /// Gives the spare its header and its live name. On return both are durable.
+    ///
+    /// # Errors
+    /// When the disk refuses, or when numbers of segments are used up.
     pub(crate) fn activate(
         self,
         disk: &dyn Disk,
@@ -173,6 +192,7 @@ impl Spare {
         header: &SegmentHeader,
     ) -> io::Result<(PathBuf, Arc<dyn File>)> {
         assert_eq!(header.bytes, self.bytes, "the header must state the file's length");
+        check_number(header.number)?;
         self.file.write_at(&header.encode(), 0)?;
         crash.hit(crate::crash::SEGMENT_HEADED);
         self.file.sync_data()?;
@@ -254,7 +274,17 @@ mod tests {
     fn names_and_numbers_belong_together_one_to_one() {
         assert_eq!(number_of_file(&file_name(SegmentNo(7))), Some(SegmentNo(7)));
         assert_eq!(lane_of_dir("lane-05"), Some(LaneId(5)));
-        for stranger in ["7.seg", "+000000007.seg", "0000000007.seg.bak", "spare-000001.tmp"] {
+        assert_eq!(number_of_file("9999999999.seg"), Some(LAST));
+        for stranger in [
+            "7.seg",
+            "+000000007.seg",
+            "0000000007.seg.bak",
+            "0000000000.seg",
+            "00000000007.seg",
+            "10000000000.seg",
+            "18446744073709551615.seg",
+            "spare-000001.tmp",
+        ] {
             assert_eq!(number_of_file(stranger), None, "{stranger} was taken for a segment");
         }
         for stranger in ["lane-5", "lane-005", "lane-+5", "lanes"] {

@@ -204,6 +204,8 @@ impl Opening<'_> {
             Some(seen) => (seen.end.last_segment.next(), seen.end.next_seq, seen.end.next_unit),
             None => (segment::FIRST, LaneSeq(1), UnitNo(1)),
         };
+        segment::check_number(next_segment)
+            .map_err(|error| io::Error::other(format!("lane {}: {error}", lane.0)))?;
         let active = self.active(seen)?;
         mark.lane_seq = LaneSeq(next_seq.0 - 1);
         mark.unit = UnitNo(next_unit.0 - 1);

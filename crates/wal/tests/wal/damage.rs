@@ -309,6 +309,53 @@ async fn check_life_idle(world: &World, lanes: u8) -> Vec<Verdict> {
     recovery.logs.into_iter().map(|log| log.verdict).collect()
 }
 
+/// Names like those of segments, that no lane would give: they neither count nor move the numbers on.
+#[test]
+fn a_stray_file_beyond_all_segment_numbers_is_left_alone() {
+    for name in ["18446744073709551615.seg", "10000000000.seg", "0000000000.seg", "8.seg"] {
+        let (world, mut models) = scene(0, 1, Ending::Closed);
+        let env = world.env();
+        let stranger = Path::new("/data/wal/lane-00").join(name);
+        env.disk.write_atomic(&stranger, b"do not touch").unwrap();
+        for _ in 0..3 {
+            assert_eq!(hurt(&world.run(check_life(&world, 1, &mut models))), [], "{name}");
+            world.run(add_segments(&world, &mut models));
+        }
+        assert_eq!(verified(&world).damages, [], "{name}");
+        assert_eq!(env.disk.read_file(&stranger).unwrap(), b"do not touch");
+    }
+}
+
+/// Enough work for new segments.
+async fn add_segments(world: &World, models: &mut [Model]) {
+    let (wal, _) = open(&world.env(), 1);
+    let before = wal.stats().segments;
+    while wal.stats().segments < before + 2 {
+        let index = models[0].next();
+        let log = wal.log(LogId::new(0));
+        let act = Act::Append(vec![entry(index, 7, payload(log.id(), index, 7, 9000))]);
+        let (done, told) = answer();
+        submit(&log, &act, done);
+        told.await.unwrap().unwrap();
+        models[0].apply(&act);
+    }
+    wal.close().await;
+}
+
+#[test]
+fn a_lane_whose_segment_numbers_are_used_up_is_refused_by_name() {
+    let (world, mut models) = scene(0, 1, Ending::Closed);
+    let disk = world.env().disk;
+    let last = Path::new("/data/wal/lane-00/9999999999.seg");
+    disk.write_atomic(last, b"here by mistake").unwrap();
+    assert!(verified(&world).damages.iter().any(|damage| damage.file == last));
+    let refused = world.run(async { Wal::open(&world.env(), config(1)).err() });
+    let refused = refused.expect("no name is left for another segment").to_string();
+    assert!(refused.contains("lane 0") && refused.contains("9999999999.seg"), "{refused}");
+    disk.remove(last).unwrap();
+    assert_eq!(hurt(&world.run(check_life(&world, 1, &mut models))), []);
+}
+
 /// Something unreadable at the very end, and nobody left to tell whether it was acknowledged.
 #[test]
 fn an_unreadable_end_is_not_called_torn_when_the_mark_is_gone() {
