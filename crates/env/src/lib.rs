@@ -39,6 +39,7 @@ mod crash;
 pub mod disk;
 pub mod disk_contract;
 mod entropy;
+pub mod files;
 pub mod sim;
 mod tasks;
 
