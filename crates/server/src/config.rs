@@ -86,15 +86,21 @@ impl Config {
                  {SEGMENT_BYTES_MAX}"
             ));
         }
-        if self.limits.deadline_default_ms > self.limits.deadline_max_ms {
-            return invalid(
-                "limits.deadline_default_ms is above limits.deadline_max_ms; lower it".to_owned(),
+        self.limits.check()
+    }
+
+    /// Lowers the number of connections to what a process can hold that may open `files` files, with a warning.
+    ///
+    /// # Errors
+    /// If hardly any connection would be left; says which limit to raise, and how far.
+    pub fn fit_open_files(&mut self, files: u64) -> Result<(), Invalid> {
+        let (wanted, allowed) = (self.limits.connections_max, self.limits.connections_within(files)?);
+        if allowed < wanted {
+            tracing::warn!(
+                "limits.connections_max is {wanted}, but the process may open only {files} files: at most {allowed} \
+                 connections are accepted at once; raise the limit of open files (ulimit -n, LimitNOFILE=)"
             );
-        }
-        if self.limits.session_appends_max == 0 {
-            return invalid(
-                "limits.session_appends_max is 0, which admits no append; give at least 1".to_owned(),
-            );
+            self.limits.connections_max = allowed;
         }
         Ok(())
     }
@@ -234,5 +240,47 @@ mod tests {
             let why = refusal(text);
             assert!(why.contains(key), "{text}: {why}");
         }
+    }
+
+    #[test]
+    fn limits_that_http_2_cannot_keep_are_refused_with_value_and_range() {
+        for (key, value, range) in [
+            ("connections_max", 0, "1 to 1048576"),
+            ("connections_max", i64::MAX, "1 to 1048576"),
+            ("streams_per_connection_max", 0, "1 to 1048576"),
+            ("stream_window_bytes", 0, "1 to 2147483647"),
+            ("stream_window_bytes", 1 << 31, "1 to 2147483647"),
+            ("connection_window_bytes", 65_534, "65535 to 2147483647"),
+            ("connection_window_bytes", 1 << 31, "65535 to 2147483647"),
+            ("session_appends_max", 0, "1 to 1048576"),
+            ("frame_bytes_max", 16_383, "16384 to 16777215"),
+            ("frame_bytes_max", 16_777_216, "16384 to 16777215"),
+        ] {
+            let why = refusal(&format!("[limits]\n{key} = {value}"));
+            let wanted = format!("limits.{key} is {value}; give {range}");
+            assert!(why.contains(&wanted), "{why}");
+        }
+    }
+
+    #[test]
+    fn limits_at_the_ends_of_their_ranges_are_taken() {
+        let least = "connections_max = 1\nstreams_per_connection_max = 1\nstream_window_bytes = 1\n\
+                     connection_window_bytes = 65535\nframe_bytes_max = 16384";
+        let most = "connections_max = 1048576\nstreams_per_connection_max = 1048576\n\
+                    stream_window_bytes = 2147483647\nconnection_window_bytes = 2147483647\n\
+                    frame_bytes_max = 16777215";
+        for limits in [least, most] {
+            Config::from_toml(&format!("[limits]\n{limits}")).unwrap();
+        }
+    }
+
+    #[test]
+    fn connections_are_lowered_to_what_the_open_files_allow() {
+        let mut config = Config::default();
+        config.fit_open_files(u64::MAX).unwrap();
+        assert_eq!(config, Config::default());
+        config.fit_open_files(1024).unwrap();
+        assert_eq!(config.limits.connections_max, 768);
+        assert!(config.fit_open_files(256).is_err());
     }
 }

@@ -1,10 +1,13 @@
 //! What one server spends on its callers at most. Every bound is set by hand: the libraries below leave most of
 //! them open.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use chronos_block::BLOCK_BYTES_MAX;
 use serde::Deserialize;
+
+use crate::config::Invalid;
 
 /// The bounds of one server. Times are in milliseconds, sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -14,7 +17,7 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// The body of one HTTP request: an append as JSON text is larger than the same append packed.
     pub http_body_bytes_max: usize,
-    /// Connections at once; one more waits until another closes.
+    /// Connections at once; one more waits until another closes. Less where the process may not open so many files.
     pub connections_max: usize,
     /// Requests at once on one connection.
     pub streams_per_connection_max: u32,
@@ -42,6 +45,9 @@ pub struct Limits {
     pub session_appends_max: usize,
     /// Bytes of the appends in flight on one append session; a single larger one still passes.
     pub session_bytes_max: usize,
+    /// Events that may be appended a second, on average; a burst may take what one second gives. No bound when left
+    /// out.
+    pub events_per_second_max: Option<NonZeroU64>,
     /// How long open requests may take to end after the server was asked to stop.
     pub drain_timeout_ms: u64,
 }
@@ -65,10 +71,25 @@ impl Default for Limits {
             deadline_max_ms: 60_000,
             session_appends_max: 1024,
             session_bytes_max: 64 << 20,
+            events_per_second_max: None,
             drain_timeout_ms: 10_000,
         }
     }
 }
+
+/// Open files that are not connections: log segments, snapshots, the listener, the runtime's own.
+const FILES_RESERVED: u64 = 256;
+/// A server that could hold fewer connections than this, and was not asked to, is refused.
+const CONNECTIONS_MIN: usize = 64;
+/// What is counted rather than measured in bytes: more than one machine has memory for.
+const COUNT_MAX: u64 = 1 << 20;
+/// RFC 9113, section 6.9.1: no flow-control window is larger.
+const WINDOW_BYTES_MAX: u64 = (1 << 31) - 1;
+/// RFC 9113, section 6.9.2: every connection starts with this window, and no setting makes it smaller.
+const WINDOW_BYTES_FIRST: u64 = (1 << 16) - 1;
+/// RFC 9113, section 4.2: what a frame's bound may be.
+const FRAME_BYTES_LEAST: u64 = 1 << 14;
+const FRAME_BYTES_MOST: u64 = (1 << 24) - 1;
 
 /// The largest block and the message around it.
 const MESSAGE_BYTES_MAX: usize = BLOCK_BYTES_MAX + (64 << 10);
@@ -79,6 +100,55 @@ impl Limits {
     pub fn patience(&self, asked: Option<Duration>) -> Duration {
         let most = Duration::from_millis(self.deadline_max_ms);
         asked.unwrap_or_else(|| Duration::from_millis(self.deadline_default_ms)).min(most)
+    }
+
+    /// How many connections there may be in a process that may hold `files` open: each takes one, and
+    /// `FILES_RESERVED` stay with the log, whose next file must never fail to open because callers are many.
+    ///
+    /// # Errors
+    /// If that leaves so few connections that the server would be of no use.
+    pub(crate) fn connections_within(&self, files: u64) -> Result<usize, Invalid> {
+        let room = usize::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX);
+        if room < self.connections_max.min(CONNECTIONS_MIN) {
+            let needed = FILES_RESERVED + CONNECTIONS_MIN as u64;
+            return Err(Invalid(format!(
+                "the process may open {files} files, and {FILES_RESERVED} of them are kept for the log, which leaves \
+                 {room} for connections; raise the limit of open files (ulimit -n, LimitNOFILE=) to {needed} or more"
+            )));
+        }
+        Ok(self.connections_max.min(room))
+    }
+
+    /// Checks each value alone, and those that bound one another.
+    ///
+    /// # Errors
+    /// With the key, its value, and what to write there instead.
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        let ranges = [
+            ("connections_max", self.connections_max as u64, 1..=COUNT_MAX),
+            ("streams_per_connection_max", self.streams_per_connection_max.into(), 1..=COUNT_MAX),
+            ("stream_window_bytes", self.stream_window_bytes.into(), 1..=WINDOW_BYTES_MAX),
+            (
+                "connection_window_bytes",
+                self.connection_window_bytes.into(),
+                WINDOW_BYTES_FIRST..=WINDOW_BYTES_MAX,
+            ),
+            ("frame_bytes_max", self.frame_bytes_max.into(), FRAME_BYTES_LEAST..=FRAME_BYTES_MOST),
+            ("session_appends_max", self.session_appends_max as u64, 1..=COUNT_MAX),
+        ];
+        for (key, given, range) in ranges {
+            if !range.contains(&given) {
+                let (least, most) = (range.start(), range.end());
+                return Err(Invalid(format!("limits.{key} is {given}; give {least} to {most}")));
+            }
+        }
+        let (default, most) = (self.deadline_default_ms, self.deadline_max_ms);
+        if default > most {
+            return Err(Invalid(format!(
+                "limits.deadline_default_ms is {default}, above limits.deadline_max_ms, which is {most}; lower it"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -93,5 +163,27 @@ mod tests {
         assert_eq!(limits.patience(Some(Duration::from_millis(5))), Duration::from_millis(5));
         assert_eq!(limits.patience(Some(Duration::from_secs(60))), Duration::from_secs(60));
         assert_eq!(limits.patience(Some(Duration::from_secs(61))), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn connections_leave_the_log_its_files() {
+        let allowed = |connections_max, files| {
+            Limits { connections_max, ..Limits::default() }.connections_within(files).ok()
+        };
+        assert_eq!(allowed(4096, u64::MAX), Some(4096));
+        assert_eq!(allowed(4096, 4096 + 256), Some(4096));
+        assert_eq!(allowed(4096, 4096 + 255), Some(4095));
+        assert_eq!(allowed(4096, 1024), Some(768));
+        assert_eq!(allowed(4096, 64 + 256), Some(64));
+        assert_eq!(allowed(4096, 63 + 256), None);
+        assert_eq!(allowed(4096, 255), None, "fewer files than the log keeps");
+        assert_eq!(allowed(10, 10 + 256), Some(10), "whoever asks for few is served with few");
+        assert_eq!(allowed(10, 9 + 256), None);
+    }
+
+    #[test]
+    fn too_few_files_are_refused_with_the_number_that_is_enough() {
+        let why = Limits::default().connections_within(300).unwrap_err().to_string();
+        assert!(["300", "256", "44", "320", "ulimit -n"].iter().all(|part| why.contains(part)), "{why}");
     }
 }
