@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chronos_domain::EventId;
-use chronos_env::Env;
+use chronos_env::{self as env, Env};
 use chronos_server::telemetry::{self, Format as LogFormat};
 use chronos_server::{Config, Node, serve};
 use clap::{Args, ValueEnum};
@@ -99,8 +99,9 @@ enum LogArg {
 impl Server {
     pub(crate) async fn run(self) -> Outcome {
         let attached = self.until_stdin_ends;
-        let config = self.settings()?;
+        let mut config = self.settings()?;
         telemetry::init(&config.log).map_err(Failure::usage)?;
+        config.fit_open_files(env::files::raise_limit()).map_err(Failure::failed)?;
         let node = Node::start(Env::real(), &config).await.map_err(Failure::failed)?;
         let listener = match TcpListener::bind(config.listen).await {
             Ok(listener) => listener,
