@@ -21,6 +21,7 @@ pub(super) async fn json(
     deadline: Duration,
 ) -> Result<Bytes, Problem> {
     check_form(headers)?;
+    check_encoding(headers)?;
     let bytes_max = edge.limits.http_body_bytes_max;
     let clock = &edge.env.clock;
     let whole = Limited::new(body, bytes_max).collect();
@@ -49,6 +50,17 @@ fn check_form(headers: &HeaderMap) -> Result<(), Problem> {
     let form = form.to_str().unwrap_or("not text");
     let media = form.split(';').next().unwrap_or(form).trim();
     if media.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(Problem::media_type(form)) }
+}
+
+/// Plain bytes: what unpacks to no known length is not unpacked.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    for encoding in headers.get_all(header::CONTENT_ENCODING) {
+        let encoding = encoding.to_str().unwrap_or("not text");
+        if !encoding.trim().eq_ignore_ascii_case("identity") {
+            return Err(Problem::content_encoding(encoding));
+        }
+    }
+    Ok(())
 }
 
 /// The one thing a path names.

@@ -55,6 +55,12 @@ impl Problem {
         Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, error: Error::invalid(text) }
     }
 
+    /// A body that is packed; this interface reads plain ones.
+    pub(crate) fn content_encoding(given: &str) -> Self {
+        let text = format!("the body has content-encoding {given:?}; send it plain, without that header");
+        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, error: Error::invalid(text) }
+    }
+
     /// The handler panicked: whether it did anything is not known.
     pub(crate) fn panicked() -> Self {
         let text = "the server failed while it handled this request; its log says where. If it was an append, send \

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chronos_app::{AllRequest, Consistency, EntityRequest, Error, PartitionRequest, StateRequest};
 use chronos_block::{Direction, Recorded};
-use chronos_domain::limits::PAGE_BYTES_MAX;
-use chronos_domain::{EntityId, EventId, PartitionId, Position, Version};
+use chronos_domain::limits::{PAGE_BYTES_MAX, PARTITIONS};
+use chronos_domain::{EntityId, EventId, Invalid, PartitionId, Position, Version};
 use chronos_proto::json::{Layout, write};
 use futures::stream;
 use http::{HeaderMap, header};
@@ -176,9 +176,11 @@ pub(super) async fn state(
     })))
 }
 
-fn number(text: &str) -> Result<PartitionId, chronos_domain::Invalid> {
-    // What is no number is as little a partition as a number that is too large.
-    chronos_proto::partition(text.parse().unwrap_or(u32::MAX))
+fn number(text: &str) -> Result<PartitionId, Invalid> {
+    text.parse()
+        .ok()
+        .and_then(PartitionId::new)
+        .ok_or_else(|| Invalid::new("partition", format!("is {text:?}; give 0 to {}", PARTITIONS - 1)))
 }
 
 /// The number after `last` in the direction of the read; there is none before the first.

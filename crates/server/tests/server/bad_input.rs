@@ -147,8 +147,9 @@ async fn bad_reads_are_refused_on_both_surfaces() {
     let (_dir, config) = fresh();
     let served = Served::start(&config).await;
     for (path, word) in [
-        ("/v1/partitions/32/events", "partition"),
-        ("/v1/partitions/x/events", "partition"),
+        ("/v1/partitions/32/events", "partition is \"32\"; give 0 to 31"),
+        ("/v1/partitions/-1/events", "partition is \"-1\"; give 0 to 31"),
+        ("/v1/partitions/abc/events", "partition is \"abc\"; give 0 to 31"),
         ("/v1/entities/a%00/events", "control"),
         ("/v1/entities/%FF/events", "UTF-8"),
         ("/v1/entities/a/events?limit=0", "limit"),
@@ -194,5 +195,21 @@ async fn what_is_not_served_is_a_problem_too() {
     let mut form = request("POST", "/v1/events", "a=b");
     form.headers_mut().insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
     served.send(form).await.problem(415, "INVALID");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_packed_body_is_refused_by_the_name_of_its_encoding() {
+    let (_dir, config) = fresh();
+    let served = Served::start(&config).await;
+    let body = r#"{"entity_id":"a","event_type":"t","payload":1}"#;
+    let encoded = |encoding: &str| {
+        let mut request = request("POST", "/v1/events", body);
+        request.headers_mut().insert("content-encoding", encoding.parse().unwrap());
+        served.send(request)
+    };
+    let problem = encoded("gzip").await.problem(415, "INVALID");
+    assert!(problem["detail"].as_str().unwrap().contains("content-encoding \"gzip\""), "{problem}");
+    assert_eq!(encoded("identity").await.status, 200);
     served.stop().await;
 }
