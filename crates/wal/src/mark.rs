@@ -20,6 +20,15 @@ pub(crate) const FILE_BYTES: usize = 2 * SLOT_STRIDE;
 pub(crate) const FIXED_BYTES: usize = 56;
 const MAGIC: u32 = u32::from_le_bytes(*b"CHRM");
 
+/// Why a slot cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotFlaw {
+    /// Written by a later release.
+    NewerFormat(u16),
+    /// Not what was written.
+    Spoiled(&'static str),
+}
+
 /// What one slot says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FlushedMark {
@@ -65,13 +74,18 @@ impl FlushedMark {
         block
     }
 
-    fn decode(block: &[u8]) -> Option<FlushedMark> {
+    fn decode(block: &[u8]) -> Result<FlushedMark, SlotFlaw> {
         let mut fields = Reader::of(block);
-        if !format::is_sealed(block) || fields.u32() != MAGIC || fields.u16() != FORMAT {
-            return None;
+        if !format::is_sealed(block) || fields.u32() != MAGIC {
+            return Err(SlotFlaw::Spoiled("slot fails its checksum"));
+        }
+        match fields.u16() {
+            FORMAT => {}
+            newer if newer > FORMAT => return Err(SlotFlaw::NewerFormat(newer)),
+            _ => return Err(SlotFlaw::Spoiled("slot has format 0")),
         }
         let (lane, logs) = (LaneId(fields.u8()), fields.u8().min(format::LOGS_MAX));
-        Some(FlushedMark {
+        Ok(FlushedMark {
             lane,
             cluster: fields.u64(),
             generation: fields.u64(),
@@ -115,7 +129,10 @@ pub(crate) struct MarkFound {
 }
 
 /// Reads a whole mark file of `lane`.
-pub(crate) fn read(bytes: &[u8], lane: LaneId, cluster: u64, logs: u8) -> MarkFound {
+///
+/// # Errors
+/// The format of a slot that a later release wrote: what it says of the lane is not for us to guess.
+pub(crate) fn read(bytes: &[u8], lane: LaneId, cluster: u64, logs: u8) -> Result<MarkFound, u16> {
     let mut found = MarkFound::default();
     if bytes.len() != FILE_BYTES {
         found.flaws.push((0, format!("mark file has {} bytes instead of {FILE_BYTES}", bytes.len())));
@@ -124,38 +141,41 @@ pub(crate) fn read(bytes: &[u8], lane: LaneId, cluster: u64, logs: u8) -> MarkFo
     for at in [0, SLOT_STRIDE] {
         read_slot(bytes, at, &mut found, |mark| {
             mark.lane == lane && mark.cluster == cluster && mark.tops.len() == usize::from(logs)
-        });
+        })?;
     }
     if found.newest.is_none() {
         found.doubtful = true;
         found.flaws.push((0, "neither slot holds a mark".to_owned()));
     }
-    found
+    Ok(found)
 }
 
-fn read_slot(bytes: &[u8], at: usize, found: &mut MarkFound, belongs: impl Fn(&FlushedMark) -> bool) {
-    let Some(slot) = bytes.get(at..at + SECTOR_BYTES) else { return };
+fn read_slot(
+    bytes: &[u8],
+    at: usize,
+    found: &mut MarkFound,
+    belongs: impl Fn(&FlushedMark) -> bool,
+) -> Result<(), u16> {
+    let Some(slot) = bytes.get(at..at + SECTOR_BYTES) else { return Ok(()) };
     let rest = bytes.get(at + SECTOR_BYTES..at + SLOT_STRIDE).unwrap_or_default();
     if let Some(stray) = rest.iter().position(|byte| *byte != 0) {
         found.flaws.push(((at + SECTOR_BYTES + stray) as u64, "stray bytes behind a slot".to_owned()));
     }
-    match FlushedMark::decode(slot) {
-        Some(mark) if belongs(&mark) && mark.slot_offset() == at as u64 => {
+    let what = match FlushedMark::decode(slot) {
+        Ok(mark) if belongs(&mark) && mark.slot_offset() == at as u64 => {
             let newer = found.newest.as_ref().is_none_or(|other| other.generation < mark.generation);
             if newer {
                 found.newest = Some(mark);
             }
+            return Ok(());
         }
-        other => {
-            let what = if other.is_some() {
-                "mark of another lane, slot or cluster"
-            } else {
-                "slot fails its checksum"
-            };
-            found.flaws.push((at as u64, what.to_owned()));
-            found.doubtful = true;
-        }
-    }
+        Ok(_) => "mark of another lane, slot or cluster",
+        Err(SlotFlaw::Spoiled(what)) => what,
+        Err(SlotFlaw::NewerFormat(newer)) => return Err(newer),
+    };
+    found.flaws.push((at as u64, what.to_owned()));
+    found.doubtful = true;
+    Ok(())
 }
 
 /// The open mark file of a lane that writes.
@@ -222,7 +242,7 @@ mod tests {
     }
 
     fn read_it(bytes: &[u8]) -> MarkFound {
-        read(bytes, LaneId(2), 77, 33)
+        read(bytes, LaneId(2), 77, 33).expect("no release after this one wrote it")
     }
 
     #[test]
@@ -289,8 +309,19 @@ mod tests {
             read(&bytes, LaneId(2), 78, 33),
             read(&bytes, LaneId(2), 77, 32),
         ] {
+            let found = found.unwrap();
             assert!(found.newest.is_none());
             assert!(found.doubtful);
+        }
+    }
+
+    #[test]
+    fn a_newer_format_in_either_slot_is_named_not_guessed() {
+        for at in [0, SLOT_STRIDE] {
+            let mut bytes = file_with(&[mark(8), mark(9)]);
+            bytes[at + 4..at + 6].copy_from_slice(&2u16.to_le_bytes());
+            format::seal(&mut bytes[at..at + SECTOR_BYTES]);
+            assert_eq!(read(&bytes, LaneId(2), 77, 33), Err(2));
         }
     }
 

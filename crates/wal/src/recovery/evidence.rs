@@ -121,7 +121,7 @@ pub(crate) fn read_lane(
     Ok(found)
 }
 
-fn read_mark(disk: &dyn Disk, found: &mut LaneFound, whose: Identity) -> io::Result<()> {
+fn read_mark(disk: &dyn Disk, found: &mut LaneFound, whose: Identity) -> Result<(), OpenError> {
     let path = found.dir.join(mark::FILE_NAME);
     if !disk.exists(&path)? {
         found.mark.doubtful = true;
@@ -129,7 +129,9 @@ fn read_mark(disk: &dyn Disk, found: &mut LaneFound, whose: Identity) -> io::Res
         return Ok(());
     }
     let cluster = format::fold_cluster(whose.cluster);
-    found.mark = mark::read(&disk.read_file(&path)?, found.lane, cluster, whose.logs);
+    let read = mark::read(&disk.read_file(&path)?, found.lane, cluster, whose.logs);
+    found.mark =
+        read.map_err(|newer| OpenError::NewerFormat { file: path.clone(), found: newer, supported: FORMAT })?;
     for (offset, what) in found.mark.flaws.clone() {
         found.damage(&path, offset, what);
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use chronos_env::sim::{SimDisk, World};
 use chronos_env::{Disk, OpenMode};
-use chronos_wal::{Fault, LogId, ReadError, Verdict, VerifyReport, Wal, verify};
+use chronos_wal::{Fault, LogId, OpenError, ReadError, Verdict, VerifyReport, Wal, verify};
 use proptest::prelude::*;
 
 use crate::harness::*;
@@ -307,6 +307,33 @@ async fn check_life_idle(world: &World, lanes: u8) -> Vec<Verdict> {
     let (wal, recovery) = open(&world.env(), lanes);
     wal.close().await;
     recovery.logs.into_iter().map(|log| log.verdict).collect()
+}
+
+#[test]
+fn a_mark_of_a_later_release_is_refused_by_name_and_nothing_is_written() {
+    for slots in [&[0u64][..], &[4096], &[0, 4096]] {
+        let (world, _) = scene(0, 1, Ending::Closed);
+        let (disk, path) = (world.env().disk, Path::new("/data/wal/lane-00/flushed"));
+        let file = disk.open(path, OpenMode::ReadWrite).unwrap();
+        for at in slots {
+            let mut slot = vec![0; 512];
+            file.read_exact_at(&mut slot, *at).unwrap();
+            slot[4] = 2;
+            let sum = crc32fast::hash(&slot[..508]);
+            slot[508..].copy_from_slice(&sum.to_le_bytes());
+            file.write_at(&slot, *at).unwrap();
+        }
+        file.sync_data().unwrap();
+        let before = world.disk().snapshot();
+        let refused = world.run(async { Wal::open(&world.env(), config(1)).err() });
+        let Some(OpenError::NewerFormat { file, found: 2, supported: 1 }) = refused else {
+            panic!("slots {slots:?}: {refused:?}")
+        };
+        assert_eq!(file, path);
+        let refused = verify(disk.as_ref(), Path::new(ROOT), &mut |_, _, _| {}).unwrap_err().to_string();
+        assert!(refused.contains("flushed has format 2"), "{refused}");
+        assert!(before == world.disk().snapshot(), "a lane of a later release was touched");
+    }
 }
 
 /// Names like those of segments, that no lane would give: they neither count nor move the numbers on.
