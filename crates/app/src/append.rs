@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chronos_block::Block;
-use chronos_domain::{PartitionId, Position, Timestamp, Token, Verdict, Version};
+use chronos_domain::{Batch, PartitionId, Position, Timestamp, Token, Verdict, Version};
 
 use crate::authority::{Action, Principal, authorize};
 use crate::error::Error;
@@ -48,6 +48,9 @@ impl<N: Node> App<N> {
         authorize(principal, Action::Append)?;
         let partition = block.placement(principal.tenant().as_str())?;
         json::check(&block)?;
+        if let Some(quota) = &self.quota {
+            quota.take(block.events() as u64, self.node.now())?;
+        }
         let verdict = self.node.propose(partition, principal.tenant(), block.clone(), deadline).await?;
         let (receipt, deduplicated) = match verdict {
             Verdict::Stored(receipt) => (receipt, false),

@@ -23,8 +23,11 @@ pub mod error;
 mod json;
 mod merge;
 mod port;
+mod quota;
 mod read;
 mod state;
+
+use std::sync::Arc;
 
 pub use append::{Appended, DURABILITY};
 pub use as_of::{AsOf, Consistency};
@@ -32,6 +35,7 @@ pub use authority::Principal;
 pub use error::{Class, Error, Reason};
 pub use merge::AllReader;
 pub use port::Node;
+pub use quota::Quota;
 pub use read::{AllRequest, EntityRequest, PartitionRequest, Reader, Watermarks};
 pub use state::{Reducer, State, StateRequest};
 
@@ -39,12 +43,19 @@ pub use state::{Reducer, State, StateRequest};
 #[derive(Clone)]
 pub struct App<N> {
     node: N,
+    quota: Option<Arc<Quota>>,
 }
 
 impl<N: Node> App<N> {
     /// The use cases over `node`.
     pub const fn new(node: N) -> Self {
-        Self { node }
+        Self { node, quota: None }
+    }
+
+    /// The same, with a bound on how much may be appended.
+    #[must_use]
+    pub fn with_quota(self, quota: Quota) -> Self {
+        Self { quota: Some(Arc::new(quota)), ..self }
     }
 
     /// The node behind the use cases.

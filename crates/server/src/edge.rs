@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_app::{App, Appended, Error, Principal, Watermarks};
+use chronos_app::{App, Appended, Error, Principal, Quota, Watermarks};
 use chronos_block::Block;
 use chronos_domain::{EventId, Token};
 use chronos_env::{Entropy, Env};
@@ -33,7 +33,12 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new(env: Env, engine: Engine, wal: Wal, identity: Identity, limits: Limits) -> Self {
         let ids = env.entropy.child("event-ids");
-        let (app, metrics) = (App::new(engine), Metrics::new());
+        let app = App::new(engine);
+        let app = match limits.events_per_second_max {
+            Some(rate) => app.with_quota(Quota::new(rate.get())),
+            None => app,
+        };
+        let metrics = Metrics::new();
         let wal = RwLock::new(Some(Arc::new(wal)));
         let (principal, stopping) = (Principal::default(), watch::Sender::new(false));
         Self { app, env, limits, metrics, identity, wal, principal, ids, stopping }

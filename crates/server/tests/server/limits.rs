@@ -5,6 +5,7 @@ use chronos_domain::limits::{
     PAYLOAD_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX,
 };
 use chronos_proto::v1;
+use serde_json::json;
 
 use crate::served::{Served, fresh};
 
@@ -91,5 +92,30 @@ async fn a_message_beyond_the_bound_is_refused_before_it_is_read() {
     let body = vec![b' '; config.limits.http_body_bytes_max + 1];
     served.post(body).await.problem(413, "TOO_LARGE");
     assert_eq!(served.stored().await, 0);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_refuses_what_is_beyond_it_and_says_when_there_is_more() {
+    let (_dir, mut config) = fresh();
+    config.limits.events_per_second_max = std::num::NonZeroU64::new(1);
+    let served = Served::start(&config).await;
+    let event = |n: u32| json!({"entity_id": "a", "event_type": "t", "payload": n}).to_string();
+    // A second's worth passes; many at once do not, and are certainly not done.
+    let (mut stored, mut refused) = (0, 0);
+    for n in 0..200 {
+        let answer = served.post(event(n)).await;
+        if answer.status != 429 {
+            answer.ok();
+            stored += 1;
+        } else {
+            refused += 1;
+            let problem = answer.problem(429, "QUOTA_EXCEEDED");
+            assert_eq!(problem["class"], "REJECTED");
+            assert!(problem["details"]["quota"].as_str().is_some_and(|quota| quota.starts_with("1 events")));
+        }
+    }
+    assert!(refused > 0, "200 events in less than 200 seconds");
+    assert_eq!(served.stored().await, stored);
     served.stop().await;
 }
