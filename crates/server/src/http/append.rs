@@ -104,22 +104,34 @@ fn malformed(what: &impl fmt::Display) -> Error {
 }
 
 /// Packs the request, and gives the ids of its events.
-fn pack(request: Request<'_>, mint: impl Fn() -> EventId) -> Result<(Block, Vec<EventId>), Rejection> {
+fn pack(request: Request<'_>, mint: impl Fn() -> EventId) -> Result<(Block, Vec<EventId>), Error> {
     Rejection::bound("events", BATCH_EVENTS_MAX, request.events.len())?;
     let mut packer = Packer::new();
     for expected in request.expectations {
-        packer.expect(EntityId::parse(&expected.entity_id)?, expected.expect)?;
+        let entity = EntityId::parse(&expected.entity_id).map_err(Rejection::from)?;
+        packer.expect(entity, expected.expect).map_err(Rejection::from)?;
     }
     if let Some(wanted) = request.condition {
         packer.condition(condition(wanted)?)?;
     }
     let mut ids = Vec::with_capacity(request.events.len());
     for (i, event) in request.events.into_iter().enumerate() {
-        let draft = event.into_draft(&mint).map_err(|invalid| of_event(i, &invalid))?;
+        let draft = event.into_draft(&mint).map_err(|invalid| Rejection::from(of_event(i, &invalid)))?;
         ids.push(draft.event_id);
-        packer.push(draft)?;
+        packer.push(draft).map_err(|rejection| at_event(i, rejection))?;
     }
     Ok((packer.finish(Compression::None)?, ids))
+}
+
+/// A bound that event `i` breaks, alone or on top of those before it. Other rejections name their event themselves.
+fn at_event(i: usize, rejection: Rejection) -> Error {
+    let outgrown = matches!(rejection, Rejection::TooLarge { .. });
+    let mut error = Error::from(rejection);
+    if outgrown {
+        error.message = format!("at event {i}: {}", error.message);
+        return error.with("event", i);
+    }
+    error
 }
 
 fn condition(wanted: ConditionJson) -> Result<Condition, Rejection> {
@@ -201,6 +213,33 @@ mod tests {
         ] {
             let why = refusal(body);
             assert!(why.contains(&format!("`{name}`")), "{body}: {why}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_too_large_is_named_by_its_place() {
+        let event = |payload: usize, metadata: usize, tags: usize| {
+            let tags: Vec<_> = (0..tags).map(|n| n.to_string()).collect();
+            let (payload, metadata) = ("x".repeat(payload), json!({"m": "x".repeat(metadata)}));
+            json!({"entity_id": "a", "event_type": "t", "payload": payload, "metadata": metadata, "tags": tags})
+        };
+        for (large, limit) in [
+            (event(1 << 20, 1, 0), "payload bytes"),
+            (event(1, 64 << 10, 0), "metadata bytes"),
+            (event(1, 1, 17), "tags"),
+        ] {
+            let body = json!({"events": [event(1, 1, 0), event(1, 1, 0), large]}).to_string();
+            let minted = std::cell::Cell::new(0);
+            let mint = || {
+                minted.set(minted.get() + 1);
+                EventId::from_u128(minted.get())
+            };
+            let Err(error) = pack(parse(body.as_bytes()).unwrap(), mint) else {
+                panic!("{limit} are checked")
+            };
+            assert!(error.message.starts_with("at event 2: "), "{}", error.message);
+            assert!(error.message.contains(limit), "{}", error.message);
+            assert!(error.details.contains(&("event", "2".to_owned())), "{error:?}");
         }
     }
 
