@@ -36,7 +36,7 @@ pub use error::{Class, Error, Reason};
 pub use merge::AllReader;
 pub use port::Node;
 pub use quota::Quota;
-pub use read::{AllRequest, EntityRequest, PartitionRequest, Reader, Watermarks};
+pub use read::{AllRequest, EntityRequest, PartitionRequest, Reader, View, Watermarks};
 pub use state::{Reducer, State, StateRequest};
 
 /// The use cases over one node. Cheap to clone when the node is.

@@ -100,28 +100,29 @@ impl<N: Node> App<N> {
     /// When any partition is not served here: an incomplete answer would look like a complete one.
     pub async fn read_all(&self, principal: &Principal, request: AllRequest) -> Result<AllReader<N>, Error> {
         authorize(principal, Action::Read)?;
+        let view = request.view;
         let mut bounds = Token::new();
         let mut sources = Vec::new();
         for partition in PartitionId::all() {
-            self.catch_up(partition, &request.consistency, request.deadline).await?;
-            let bound = self.bound(partition, request.as_of.as_ref(), request.deadline).await?;
+            self.catch_up(partition, &view.consistency, view.deadline).await?;
+            let bound = self.bound(partition, view.as_of.as_ref(), view.deadline).await?;
             bounds.advance(partition, bound);
             let seen =
                 request.from.as_ref().map(|from| from.get(partition)).filter(|seen| *seen > Position::ZERO);
-            let from = first(seen, bound, request.direction);
-            let mut range = page_range(from, bound, request.direction);
+            let from = first(seen, bound, view.direction);
+            let mut range = page_range(from, bound, view.direction);
             range.events_max = PAGE_EVENTS;
             range.bytes_max = PAGE_BYTES;
-            let reader = self.partition_reader(principal, partition, range, (request.filter.clone(), None));
+            let reader = self.partition_reader(principal, partition, range, (view.filter.clone(), None));
             sources.push(Source { reader, page: VecDeque::new() });
         }
         let mut merge = AllReader {
             sources,
             ready: BinaryHeap::new(),
-            direction: request.direction,
+            direction: view.direction,
             bounds,
             seen: request.from.iter().flat_map(Token::iter).collect(),
-            left: request.limit.unwrap_or(u64::MAX),
+            left: view.limit.unwrap_or(u64::MAX),
         };
         for source in 0..merge.sources.len() {
             merge.refill(source).await?;

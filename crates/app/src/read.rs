@@ -14,6 +14,23 @@ use crate::authority::{Action, Principal, authorize};
 use crate::error::Error;
 use crate::port::Node;
 
+/// How events are read, whichever they are.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Which way.
+    pub direction: Direction,
+    /// At most so many events.
+    pub limit: Option<u64>,
+    /// The moment whose past is read.
+    pub as_of: Option<AsOf>,
+    /// Further restrictions.
+    pub filter: Filter,
+    /// How fresh.
+    pub consistency: Consistency,
+    /// On the node's clock.
+    pub deadline: Duration,
+}
+
 /// Which events of one entity.
 #[derive(Clone, Debug)]
 pub struct EntityRequest {
@@ -23,18 +40,8 @@ pub struct EntityRequest {
     pub from: Option<Version>,
     /// Last version to return, in the direction of the read; to its end when absent.
     pub to: Option<Version>,
-    /// Which way.
-    pub direction: Direction,
-    /// At most so many events.
-    pub limit: Option<u64>,
-    /// The moment whose past is read.
-    pub as_of: Option<AsOf>,
-    /// Further restrictions.
-    pub filter: Filter,
-    /// How fresh.
-    pub consistency: Consistency,
-    /// On the node's clock.
-    pub deadline: Duration,
+    /// How.
+    pub view: View,
 }
 
 /// Which events of one partition.
@@ -44,18 +51,8 @@ pub struct PartitionRequest {
     pub partition: PartitionId,
     /// First position to return; the oldest (or, backward, the newest) when absent.
     pub from: Option<Position>,
-    /// Which way.
-    pub direction: Direction,
-    /// At most so many events.
-    pub limit: Option<u64>,
-    /// The moment whose past is read.
-    pub as_of: Option<AsOf>,
-    /// Further restrictions.
-    pub filter: Filter,
-    /// How fresh.
-    pub consistency: Consistency,
-    /// On the node's clock.
-    pub deadline: Duration,
+    /// How.
+    pub view: View,
 }
 
 /// Which events of all partitions, in the order of (`recorded_at`, partition, position).
@@ -63,18 +60,8 @@ pub struct PartitionRequest {
 pub struct AllRequest {
     /// Go on after (or, backward, before) these positions.
     pub from: Option<Token>,
-    /// Which way.
-    pub direction: Direction,
-    /// At most so many events.
-    pub limit: Option<u64>,
-    /// The moment whose past is read.
-    pub as_of: Option<AsOf>,
-    /// Further restrictions.
-    pub filter: Filter,
-    /// How fresh.
-    pub consistency: Consistency,
-    /// On the node's clock.
-    pub deadline: Duration,
+    /// How.
+    pub view: View,
 }
 
 /// Each partition's marks, or why it is not served here.
@@ -181,13 +168,14 @@ impl<N: Node> App<N> {
         request: EntityRequest,
     ) -> Result<Reader<N>, Error> {
         authorize(principal, Action::Read)?;
+        let view = request.view;
         let partition = place(principal.tenant().as_str(), request.entity.as_str());
-        self.catch_up(partition, &request.consistency, request.deadline).await?;
+        self.catch_up(partition, &view.consistency, view.deadline).await?;
         self.known(principal, partition, &request.entity)?;
         let whose = (principal, partition, &request.entity);
-        let (bound, head) = self.entity_bound(whose, request.as_of.as_ref(), request.deadline).await?;
+        let (bound, head) = self.entity_bound(whose, view.as_of.as_ref(), view.deadline).await?;
         let one = Version::ZERO.next();
-        let (from, first, last) = match request.direction {
+        let (from, first, last) = match view.direction {
             Direction::Forward => {
                 let from = request.from.map_or(one, |from| from.max(one));
                 (from, from, request.to.map_or(head, |to| to.min(head)))
@@ -202,9 +190,9 @@ impl<N: Node> App<N> {
             tenant: principal.tenant().clone(),
             partition,
             scope: Scope::Entity { entity: request.entity, first, last },
-            filter: request.filter,
-            range: page_range(from.get(), bound, request.direction),
-            left: request.limit.unwrap_or(u64::MAX),
+            filter: view.filter,
+            range: page_range(from.get(), bound, view.direction),
+            left: view.limit.unwrap_or(u64::MAX),
             done: first > last,
         })
     }
@@ -219,17 +207,18 @@ impl<N: Node> App<N> {
         request: PartitionRequest,
     ) -> Result<Reader<N>, Error> {
         authorize(principal, Action::Read)?;
-        self.catch_up(request.partition, &request.consistency, request.deadline).await?;
-        let bound = self.bound(request.partition, request.as_of.as_ref(), request.deadline).await?;
-        let from = match request.direction {
+        let view = request.view;
+        self.catch_up(request.partition, &view.consistency, view.deadline).await?;
+        let bound = self.bound(request.partition, view.as_of.as_ref(), view.deadline).await?;
+        let from = match view.direction {
             Direction::Forward => request.from.map_or(1, Position::get).max(1),
             Direction::Backward => request.from.map_or(u64::MAX, Position::get).min(bound.get()),
         };
         Ok(self.partition_reader(
             principal,
             request.partition,
-            page_range(from, bound, request.direction),
-            (request.filter, request.limit),
+            page_range(from, bound, view.direction),
+            (view.filter, view.limit),
         ))
     }
 

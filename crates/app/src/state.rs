@@ -11,7 +11,7 @@ use crate::as_of::{AsOf, Consistency};
 use crate::authority::Principal;
 use crate::error::Error;
 use crate::port::Node;
-use crate::read::EntityRequest;
+use crate::read::{EntityRequest, View};
 
 /// How events become a state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,10 +86,7 @@ impl<N: Node> App<N> {
     /// As [`App::read_entity`]; `INVALID` when a payload that must be folded is not JSON.
     pub async fn state(&self, principal: &Principal, request: StateRequest) -> Result<State, Error> {
         let filter = Filter { occurred_until: request.occurred_until, ..Filter::default() };
-        let read = EntityRequest {
-            entity: request.entity,
-            from: None,
-            to: None,
+        let view = View {
             direction: Direction::Forward,
             limit: None,
             as_of: request.as_of,
@@ -97,6 +94,7 @@ impl<N: Node> App<N> {
             consistency: request.consistency,
             deadline: request.deadline,
         };
+        let read = EntityRequest { entity: request.entity, from: None, to: None, view };
         let mut reader = self.read_entity(principal, read).await?;
         let mut fold = Fold::new(request.reducer);
         while let Some(page) = reader.next().await? {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chronos_app::{Appended, Consistency, Error, PartitionRequest, Principal};
+use chronos_app::{Appended, Consistency, Error, PartitionRequest, Principal, View};
 use chronos_block::{Block, Direction, Filter, Recorded};
 use chronos_domain::PartitionId;
 use chronos_env::sim::World;
@@ -118,12 +118,14 @@ async fn events_of(env: &Env, app: &App, partition: PartitionId) -> Result<Vec<R
     let request = PartitionRequest {
         partition,
         from: None,
-        direction: Direction::Forward,
-        limit: None,
-        as_of: None,
-        filter: Filter::default(),
-        consistency: Consistency::Linearizable,
-        deadline: env.clock.monotonic() + PATIENCE,
+        view: View {
+            direction: Direction::Forward,
+            limit: None,
+            as_of: None,
+            filter: Filter::default(),
+            consistency: Consistency::Linearizable,
+            deadline: env.clock.monotonic() + PATIENCE,
+        },
     };
     let mut reader = app.read_partition(&Principal::default(), request).await?;
     let mut events = Vec::new();

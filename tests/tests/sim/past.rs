@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chronos_app::{
-    AllRequest, App, AsOf, Consistency, EntityRequest, Principal, Reason, Reducer, StateRequest,
+    AllRequest, App, AsOf, Consistency, EntityRequest, Principal, Reason, Reducer, StateRequest, View,
 };
 use chronos_block::{Block, Compression, Direction, Draft, Filter, Packer, Recorded};
 use chronos_domain::{EntityId, EventId, EventType, PartitionId, Position, Timestamp, Token, Version, place};
@@ -160,8 +160,8 @@ impl Question {
 
     async fn ask(&self, env: &Env, app: &App<Engine>) -> Answer {
         let mut request = entity_request(env, self.entity.clone(), self.as_of.clone());
-        request.filter.occurred_until = self.occurred_until;
-        (request.direction, request.from, request.limit) = (self.direction, self.from, self.limit);
+        request.view.filter.occurred_until = self.occurred_until;
+        (request.view.direction, request.from, request.view.limit) = (self.direction, self.from, self.limit);
         let mut reader = app.read_entity(&Principal::default(), request).await.expect("a reader");
         let mut ids = Vec::new();
         while let Some(page) = reader.next().await.expect("a page") {
@@ -241,12 +241,7 @@ async fn check_all(env: &Env, app: &App<Engine>, facts: &[Fact]) {
         loop {
             let request = AllRequest {
                 from: cursor.take(),
-                direction,
-                limit: Some(7),
-                as_of: Some(AsOf::Timestamp(last)),
-                filter: Filter::default(),
-                consistency: Consistency::Linearizable,
-                deadline: env.clock.monotonic() + Duration::from_secs(9),
+                view: View { direction, limit: Some(7), ..view(env, Some(AsOf::Timestamp(last))) },
             };
             let mut reader = app.read_all(&Principal::default(), request).await.expect("a reader");
             let events = reader.next(100).await.expect("events");
@@ -266,10 +261,11 @@ fn key(event: &Recorded) -> (Timestamp, PartitionId, Position, EventId) {
 }
 
 fn entity_request(env: &Env, entity: EntityId, as_of: Option<AsOf>) -> EntityRequest {
-    EntityRequest {
-        entity,
-        from: None,
-        to: None,
+    EntityRequest { entity, from: None, to: None, view: view(env, as_of) }
+}
+
+fn view(env: &Env, as_of: Option<AsOf>) -> View {
+    View {
         direction: Direction::Forward,
         limit: None,
         as_of,

@@ -3,7 +3,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use chronos_app::{AllRequest, Consistency, EntityRequest, Error, PartitionRequest, Reducer, StateRequest};
+use chronos_app::{
+    AllRequest, Consistency, EntityRequest, Error, PartitionRequest, Reducer, StateRequest, View,
+};
 use chronos_domain::{EntityId, EventId, Position, Rejection, Timestamp, Version};
 use chronos_proto::{read, v1};
 use futures::Stream;
@@ -31,12 +33,14 @@ pub(super) async fn entity(
         entity: EntityId::parse(&message.entity_id).map_err(Rejection::from)?,
         from: message.from_version.map(Version::new),
         to: message.to_version.map(Version::new),
-        direction: read::direction(message.backward),
-        limit: message.limit,
-        as_of: request::as_of(message.as_of)?,
-        filter: request::filter(message.filter)?,
-        consistency: request::consistency(message.consistency, Consistency::Linearizable)?,
-        deadline: edge.deadline(asked),
+        view: View {
+            direction: read::direction(message.backward),
+            limit: message.limit,
+            as_of: request::as_of(message.as_of)?,
+            filter: request::filter(message.filter)?,
+            consistency: request::consistency(message.consistency, Consistency::Linearizable)?,
+            deadline: edge.deadline(asked),
+        },
     };
     let opened = edge.app.read_entity(edge.principal(), wanted).await;
     edge.metrics.read(Read::Entity, &opened);
@@ -52,12 +56,14 @@ pub(super) async fn partition(
     let wanted = PartitionRequest {
         partition: chronos_proto::partition(message.partition).map_err(Rejection::from)?,
         from: message.from_position.map(Position::new),
-        direction: read::direction(message.backward),
-        limit: message.limit,
-        as_of: request::as_of(message.as_of)?,
-        filter: request::filter(message.filter)?,
-        consistency: request::consistency(message.consistency, Consistency::Local)?,
-        deadline: edge.deadline(asked),
+        view: View {
+            direction: read::direction(message.backward),
+            limit: message.limit,
+            as_of: request::as_of(message.as_of)?,
+            filter: request::filter(message.filter)?,
+            consistency: request::consistency(message.consistency, Consistency::Local)?,
+            deadline: edge.deadline(asked),
+        },
     };
     let opened = edge.app.read_partition(edge.principal(), wanted).await;
     edge.metrics.read(Read::Partition, &opened);
@@ -70,12 +76,14 @@ pub(super) async fn all(edge: &Arc<Edge>, request: Request<v1::ReadAllRequest>) 
     let cursor = request::cursor(&message.cursor)?;
     let wanted = AllRequest {
         from: cursor.clone(),
-        direction: read::direction(message.backward),
-        limit: message.limit,
-        as_of: request::as_of(message.as_of)?,
-        filter: request::filter(message.filter)?,
-        consistency: request::consistency(message.consistency, Consistency::Local)?,
-        deadline: edge.deadline(asked),
+        view: View {
+            direction: read::direction(message.backward),
+            limit: message.limit,
+            as_of: request::as_of(message.as_of)?,
+            filter: request::filter(message.filter)?,
+            consistency: request::consistency(message.consistency, Consistency::Local)?,
+            deadline: edge.deadline(asked),
+        },
     };
     let opened = edge.app.read_all(edge.principal(), wanted).await;
     edge.metrics.read(Read::All, &opened);

@@ -1,6 +1,7 @@
 //! Reads: a page as one JSON object, or everything as lines when the caller accepts `application/x-ndjson`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -8,7 +9,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use chronos_app::{AllRequest, Consistency, EntityRequest, Error, PartitionRequest, StateRequest};
+use chronos_app::{AllRequest, Consistency, EntityRequest, Error, PartitionRequest, StateRequest, View};
 use chronos_block::{Direction, Recorded};
 use chronos_domain::limits::{PAGE_BYTES_MAX, PARTITIONS};
 use chronos_domain::{EntityId, EventId, Invalid, PartitionId, Position, Version};
@@ -60,6 +61,24 @@ impl Form {
     }
 }
 
+/// What every read may say.
+fn view(
+    edge: &Edge,
+    query: &mut Query,
+    form: Form,
+    asked: Option<Duration>,
+    fresh: Consistency,
+) -> Result<View, Error> {
+    Ok(View {
+        direction: query.direction()?,
+        limit: form.limit(),
+        as_of: query.as_of()?,
+        filter: query.filter()?,
+        consistency: query.consistency(fresh)?,
+        deadline: edge.deadline(asked),
+    })
+}
+
 pub(super) async fn entity(
     State(edge): State<Arc<Edge>>,
     named: Named,
@@ -68,17 +87,13 @@ pub(super) async fn entity(
 ) -> Result<Response, Problem> {
     let mut query = Query::parse(query.as_deref())?;
     let (form, asked) = (Form::of(&headers, &mut query)?, query.patience()?);
-    let direction = query.direction()?;
+    let view = view(&edge, &mut query, form, asked, Consistency::Linearizable)?;
+    let direction = view.direction;
     let wanted = EntityRequest {
         entity: EntityId::parse(&body::path(named)?)?,
         from: query.from()?.map(Version::new),
         to: query.to()?.map(Version::new),
-        direction,
-        limit: form.limit(),
-        as_of: query.as_of()?,
-        filter: query.filter()?,
-        consistency: query.consistency(Consistency::Linearizable)?,
-        deadline: edge.deadline(asked),
+        view,
     };
     query.end()?;
     let opened = edge.app.read_entity(edge.principal(), wanted).await;
@@ -95,16 +110,12 @@ pub(super) async fn partition(
 ) -> Result<Response, Problem> {
     let mut query = Query::parse(query.as_deref())?;
     let (form, asked) = (Form::of(&headers, &mut query)?, query.patience()?);
-    let direction = query.direction()?;
+    let view = view(&edge, &mut query, form, asked, Consistency::Local)?;
+    let direction = view.direction;
     let wanted = PartitionRequest {
         partition: number(&body::path(named)?)?,
         from: query.from()?.map(Position::new),
-        direction,
-        limit: form.limit(),
-        as_of: query.as_of()?,
-        filter: query.filter()?,
-        consistency: query.consistency(Consistency::Local)?,
-        deadline: edge.deadline(asked),
+        view,
     };
     query.end()?;
     let opened = edge.app.read_partition(edge.principal(), wanted).await;
@@ -121,15 +132,8 @@ pub(super) async fn all(
     let mut query = Query::parse(query.as_deref())?;
     let (form, asked) = (Form::of(&headers, &mut query)?, query.patience()?);
     let cursor = query.token("cursor")?;
-    let wanted = AllRequest {
-        from: cursor.clone(),
-        direction: query.direction()?,
-        limit: form.limit(),
-        as_of: query.as_of()?,
-        filter: query.filter()?,
-        consistency: query.consistency(Consistency::Local)?,
-        deadline: edge.deadline(asked),
-    };
+    let wanted =
+        AllRequest { from: cursor.clone(), view: view(&edge, &mut query, form, asked, Consistency::Local)? };
     query.end()?;
     let opened = edge.app.read_all(edge.principal(), wanted).await;
     edge.metrics.read(Read::All, &opened);
