@@ -6,12 +6,25 @@ use crate::assert_kept;
 use crate::workspace::{Crate, Kind, crates};
 
 /// Each crate of the workspace, and which of our crates it may ship with.
-const ALLOWED: [(&str, Edges); 13] = [
+const ALLOWED: [(&str, Edges); 16] = [
     ("chronos-domain", Edges::To(&[])),
     ("chronos-env", Edges::To(&[])),
     ("chronos-block", Edges::To(&["chronos-domain"])),
     ("chronos-wal", Edges::To(&["chronos-env"])),
-    ("chronos-store", Edges::To(&["chronos-block", "chronos-domain", "chronos-env", "chronos-wal"])),
+    ("chronos-proof", Edges::To(&["chronos-domain"])),
+    ("chronos-parts", Edges::To(&["chronos-block", "chronos-domain", "chronos-env", "chronos-proof"])),
+    (
+        "chronos-store",
+        Edges::To(&[
+            "chronos-block",
+            "chronos-domain",
+            "chronos-env",
+            "chronos-parts",
+            "chronos-proof",
+            "chronos-wal",
+        ]),
+    ),
+    ("chronos-query", Edges::To(&["chronos-block", "chronos-domain", "chronos-parts", "chronos-store"])),
     (
         "chronos-cluster",
         Edges::To(&[
@@ -34,7 +47,10 @@ const ALLOWED: [(&str, Edges); 13] = [
             "chronos-cluster",
             "chronos-domain",
             "chronos-env",
+            "chronos-parts",
+            "chronos-proof",
             "chronos-proto",
+            "chronos-query",
             "chronos-store",
             "chronos-wal",
         ]),
@@ -47,6 +63,8 @@ const ALLOWED: [(&str, Edges); 13] = [
             "chronos-client",
             "chronos-domain",
             "chronos-env",
+            "chronos-parts",
+            "chronos-proof",
             "chronos-proto",
             "chronos-server",
             "chronos-store",

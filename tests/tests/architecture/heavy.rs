@@ -6,8 +6,8 @@ use crate::workspace::{Crate, Kind, crates};
 /// A family of libraries (its name, and every name that continues it after a hyphen) and who may use it.
 const DOORS: [(&str, &[&str]); 8] = [
     ("openraft", &["chronos-cluster"]),
-    ("parquet", &["chronos-store"]),
-    ("datafusion", &[]),
+    ("parquet", &["chronos-parts"]),
+    ("datafusion", &["chronos-query"]),
     ("tantivy", &[]),
     ("usearch", &[]),
     ("turmoil", &["chronos-env"]),
@@ -42,12 +42,12 @@ fn heavy_libraries_stay_behind_their_doors() {
 fn a_stray_use_is_found_of_every_kind() {
     for kind in [Kind::Normal, Kind::Build, Kind::Dev] {
         let found = strays(&[
-            Crate::planted("chronos-store", &[("openraft", kind), ("parquet", kind)]),
+            Crate::planted("chronos-parts", &[("openraft", kind), ("parquet", kind)]),
             Crate::planted("chronos-app", &[("tonic-types", kind), ("tonical", kind)]),
         ]);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(
-            found[0].starts_with("chronos-store uses openraft; only [\"chronos-cluster\"] may"),
+            found[0].starts_with("chronos-parts uses openraft; only [\"chronos-cluster\"] may"),
             "{found:?}"
         );
         assert!(found[1].starts_with("chronos-app uses tonic-types"), "{found:?}");

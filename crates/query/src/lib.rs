@@ -1,0 +1,3 @@
+//! SQL over events.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
