@@ -5,7 +5,7 @@
 mod any;
 
 use chronos_block::{Compression, Packer, Recorded};
-use chronos_domain::{EventId, PartitionId, Position, TenantId, Timestamp, Version};
+use chronos_domain::{EventId, ForkId, PartitionId, Position, TenantId, Timestamp, Version};
 use chronos_proto::json::{self, EventJson, Layout};
 use chronos_proto::{Appended, Consistency, Event, Failure, Info, Moment, Reducer, append, read, v1};
 use proptest::collection::vec;
@@ -48,10 +48,12 @@ proptest! {
             block: packer.finish(Compression::None).unwrap(),
             slot: 0,
             tenant: TenantId::default_tenant(),
+            fork: ForkId::MAIN,
             partition: PartitionId::new(7).unwrap(),
             position: Position::new(3),
             version: Version::new(2),
             recorded_at: Timestamp::new(1),
+            erased: false,
         };
         let event = Event::try_from(wire(&v1::Event::from(&recorded))).unwrap();
         prop_assert_eq!(&event.payload, &draft.payload);

@@ -1,7 +1,7 @@
 //! What a read asks for and what it gives back.
 
-use chronos_domain::Position;
 use chronos_domain::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
+use chronos_domain::{Position, Version};
 
 use crate::Recorded;
 
@@ -78,4 +78,7 @@ pub struct Page {
     pub examined: Position,
     /// The applied mark when the page was made; never lower than any position in it.
     pub applied: Position,
+    /// In a read of one entity, the version before which a truncation erased its events, which are left out. Zero
+    /// when it was never truncated, and in every other read.
+    pub truncated_before: Version,
 }

@@ -1,7 +1,7 @@
 //! A stored event: what its writer said, and the numbers apply gave it.
 
 use bytes::Bytes;
-use chronos_domain::{PartitionId, Position, TenantId, Timestamp, Version};
+use chronos_domain::{ForkId, PartitionId, Position, TenantId, Timestamp, Version};
 
 use crate::block::Block;
 use crate::event::EventRef;
@@ -15,6 +15,8 @@ pub struct Recorded {
     pub slot: u16,
     /// Whose event.
     pub tenant: TenantId,
+    /// The tenant's fork.
+    pub fork: ForkId,
     /// Where its entity lives.
     pub partition: PartitionId,
     /// Its gapless number within the partition.
@@ -23,6 +25,9 @@ pub struct Recorded {
     pub version: Version,
     /// When it was stored, by the partition's leader; never decreases along positions.
     pub recorded_at: Timestamp,
+    /// Whether a truncation took its content: payload, metadata and tags are then empty, the content type is the
+    /// default one, and `occurred_at` is unknown. Everything else is as it was written.
+    pub erased: bool,
 }
 
 impl Recorded {

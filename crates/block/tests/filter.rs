@@ -3,7 +3,7 @@
 mod requests;
 
 use chronos_block::{Compression, Filter, Recorded};
-use chronos_domain::{PartitionId, Position, TenantId, Timestamp, Version};
+use chronos_domain::{ForkId, PartitionId, Position, TenantId, Timestamp, Version};
 use requests::sampler;
 
 /// The sampler's events, recorded at 1000, 1001 and 1002.
@@ -13,10 +13,12 @@ fn stored() -> Vec<Recorded> {
         block: block.clone(),
         slot,
         tenant: TenantId::default_tenant(),
+        fork: ForkId::MAIN,
         partition: PartitionId::new(3).expect("3 is below 32"),
         position: Position::new(1 + u64::from(slot)),
         version: Version::new(1),
         recorded_at: Timestamp::new(1000 + i64::from(slot)),
+        erased: false,
     };
     (0..3).map(recorded).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chronos_block::Block;
-use chronos_domain::{Batch, EventId, LogIndex, PartitionId, Position, TenantId, Timestamp};
+use chronos_domain::{Batch, EventId, ForkId, LogIndex, PartitionId, Position, TenantId, Timestamp};
 use chronos_wal::Log;
 use parking_lot::Mutex;
 
@@ -18,6 +18,7 @@ pub(crate) struct Held {
     pub(crate) first: Position,
     pub(crate) events: u16,
     pub(crate) tenant: TenantId,
+    pub(crate) fork: ForkId,
     pub(crate) recorded_at: Timestamp,
     pub(crate) source: Source,
 }

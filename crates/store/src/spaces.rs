@@ -18,7 +18,7 @@ pub(crate) struct SpaceNo(u32);
 #[derive(Debug)]
 pub(crate) struct SpaceTable {
     pub(crate) tenant: TenantId,
-    fork: chronos_domain::ForkId,
+    pub(crate) fork: chronos_domain::ForkId,
     /// Every entity with the places of its events: version `n` is the `n`-th.
     pub(crate) heads: Names<Vec<Place>>,
     pub(crate) ids: Ids,

@@ -46,8 +46,15 @@ fn hold(tables: &Tables, number: usize) -> Held {
             Source::Log { origin: chunk.origin, first_id: row.id }
         }
     };
-    let tenant = tables.spaces.table(chunk.space).tenant.clone();
-    Held { first: chunk.first, events: chunk.events, tenant, recorded_at: chunk.recorded_at, source }
+    let space = tables.spaces.table(chunk.space);
+    Held {
+        first: chunk.first,
+        events: chunk.events,
+        tenant: space.tenant.clone(),
+        fork: space.fork,
+        recorded_at: chunk.recorded_at,
+        source,
+    }
 }
 
 /// How many of an entity's events lie within `bound`.

@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
             (Some(_), Some(last)) => last.position,
             _ => limit,
         };
-        Ok(Page { events: self.events, next, examined, applied })
+        Ok(Page { events: self.events, next, examined, applied, truncated_before: Version::ZERO })
     }
 
     /// The one event picked.
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         };
         self.check_order(range.direction);
         let examined = examined(range, next, limit);
-        Ok(Page { events: self.events, next, examined, applied })
+        Ok(Page { events: self.events, next, examined, applied, truncated_before: Version::ZERO })
     }
 
     /// Takes wanted events until the page is full; returns the first one that found no room.
@@ -162,6 +162,8 @@ impl<'a> Reader<'a> {
             recorded_at: held.recorded_at,
             block: self.loader.block(held.first, held.events, held.source)?,
             tenant: held.tenant,
+            fork: held.fork,
+            erased: false,
         })
     }
 

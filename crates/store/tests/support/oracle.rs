@@ -66,10 +66,12 @@ impl Oracle {
                 block: command.block.clone(),
                 slot: i as u16,
                 tenant: command.tenant.clone(),
+                fork: command.fork,
                 partition: self.numbers.partition(),
                 position: receipt.position(i),
                 version,
                 recorded_at: receipt.recorded_at,
+                erased: false,
             });
         }
         self.commands.push(command.clone());

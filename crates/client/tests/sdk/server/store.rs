@@ -91,10 +91,12 @@ impl Partition {
                 block: block.clone(),
                 slot: u16::try_from(i).unwrap(),
                 tenant: TenantId::default_tenant(),
+                fork: SPACE.fork,
                 partition: self.state.partition(),
                 position,
                 version,
                 recorded_at: receipt.recorded_at,
+                erased: false,
             });
         }
     }
