@@ -1,3 +1,26 @@
 //! Immutable, verified Parquet parts of a partition, their indexes, and the manifest that names them.
+//!
+//! A *part* holds a range of positions of one partition, complete and in order, as two files: a Parquet file that any
+//! tool can read, and an index that makes a point read a matter of a few pages. A part never changes: it is written
+//! under a temporary name, read back and verified in full, and only then given its name; the manifest that lists
+//! it is replaced atomically afterwards. The same rows and settings give the same bytes, so that replicas can compare
+//! parts by hash.
+//!
+//! Nothing that was read from a part's files is believed before its checksum was: neither the Parquet reader nor the
+//! index decoder ever sees a byte of a damaged block.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+mod cache;
+mod checked;
+mod dir;
+mod fault;
+mod index;
+mod manifest;
+mod meta;
+mod part;
+mod read;
+mod rows;
+mod schema;
+mod verify;
+mod write;

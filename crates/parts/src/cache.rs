@@ -1,0 +1,1 @@
+//! Pages that were read and checked, kept within a bound of bytes.

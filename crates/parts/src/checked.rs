@@ -1,0 +1,1 @@
+//! Files whose every block is checked before a byte of it is handed out.

@@ -1,0 +1,1 @@
+//! What can be wrong with a part, and which file it is.

@@ -1,0 +1,1 @@
+//! The index of a part: where in it an id, an entity, a type or a moment is.

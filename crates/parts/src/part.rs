@@ -1,0 +1,1 @@
+//! An open part: everything a reader may ask of it.

@@ -1,0 +1,1 @@
+//! The Parquet half of a part, read through checked bytes.

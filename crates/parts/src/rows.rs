@@ -1,0 +1,1 @@
+//! Events as rows of Arrow arrays, and back.

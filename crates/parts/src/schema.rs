@@ -1,0 +1,1 @@
+//! The columns of a part, and how each is written.

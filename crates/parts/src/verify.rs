@@ -1,0 +1,1 @@
+//! Whether a part is what its manifest says it is.
