@@ -24,3 +24,6 @@ mod rows;
 mod schema;
 mod verify;
 mod write;
+
+pub use manifest::{Malformed, Manifest, Tombstones};
+pub use meta::{FileMeta, IndexTail, PartMeta};
