@@ -16,7 +16,7 @@ pub struct Draft {
     pub content_type: ContentType,
     /// The fact itself: up to 1 MiB, opaque to the store.
     pub payload: Bytes,
-    /// A JSON object as text, or empty: up to 64 KiB. Not parsed here.
+    /// A JSON object as text, or empty: up to 64 KiB. That it is UTF-8 is checked here, its syntax is not.
     pub metadata: Bytes,
     /// Labels, a set of up to 16: the order is not kept, and naming one twice is refused.
     pub tags: Vec<Tag>,

@@ -95,7 +95,7 @@ impl Packer {
     ///
     /// # Errors
     /// [`Rejection::TooLarge`] beyond a bound of events or requests, [`Rejection::Invalid`] when the id is nil or
-    /// was packed before, a tag is named twice, or `occurred_at` is the number that stands for none.
+    /// was packed before, the metadata are no text, a tag is named twice, or `occurred_at` is the number that stands for none.
     pub fn push(&mut self, draft: Draft) -> Result<(), Rejection> {
         let mut sorted = [""; TAGS_MAX];
         let tags = self.sort_tags(&draft.tags, &mut sorted)?;
@@ -224,7 +224,7 @@ impl Packer {
     /// Everything that may be refused; gives the bytes of the request with this event.
     fn check(&self, draft: &Draft, tags: &[&str]) -> Result<usize, Rejection> {
         Rejection::bound("events", BATCH_EVENTS_MAX, self.events + 1)?;
-        check_payload(draft.payload.len(), draft.metadata.len())?;
+        check_payload(&draft.payload, &draft.metadata, self.events)?;
         let names = draft.entity_id.as_str().len() + draft.event_type.as_str().len();
         let tags: usize = tags.iter().map(|tag| tag.len()).sum();
         let bytes = self.bytes + names + tags + draft.payload.len() + draft.metadata.len();

@@ -27,7 +27,7 @@ pub(crate) fn request(block: &Block) -> Result<(), Malformed> {
         let record = block.record(i);
         let event = block.event(i);
         bytes += event_bytes(&event);
-        check_payload(event.payload.len(), event.metadata.len())?;
+        check_payload(event.payload, event.metadata, i)?;
         check_tags(&event, i)?;
         used.note(block, &record).map_err(|what| {
             Malformed::damaged(format!("event {i} is the first with its {what}, but out of order"))
@@ -48,10 +48,16 @@ fn event_bytes(event: &EventRef<'_>) -> usize {
     event.entity_id.len() + event.event_type.len() + tags + event.payload.len() + event.metadata.len()
 }
 
-/// Bounds of one event's opaque bytes.
-pub(crate) fn check_payload(payload_bytes: usize, metadata_bytes: usize) -> Result<(), Rejection> {
-    Rejection::bound("payload bytes", PAYLOAD_BYTES_MAX, payload_bytes)?;
-    Rejection::bound("metadata bytes", METADATA_BYTES_MAX, metadata_bytes)
+/// Bounds of one event's bytes, and that its metadata are text: they are kept in a column of texts for years. Whether
+/// that text is a JSON object is for the edge to say.
+pub(crate) fn check_payload(payload: &[u8], metadata: &[u8], i: usize) -> Result<(), Rejection> {
+    Rejection::bound("payload bytes", PAYLOAD_BYTES_MAX, payload.len())?;
+    Rejection::bound("metadata bytes", METADATA_BYTES_MAX, metadata.len())?;
+    if std::str::from_utf8(metadata).is_err() {
+        let reason = format!("of event {i} is no UTF-8 text; give a JSON object or leave it out");
+        return Err(Invalid::new("metadata", reason).into());
+    }
+    Ok(())
 }
 
 /// A request stores or checks something.

@@ -50,6 +50,7 @@ fn an_event_beyond_a_bound_or_a_rule_is_refused_and_leaves_no_trace() {
             "TOO_LARGE",
             "65537 metadata bytes",
         ),
+        (with(&|d| d.metadata = vec![b'{', 0xff].into()), "INVALID", "metadata of event 1 is no UTF-8"),
         (with(&|d| d.tags = (0..=TAGS_MAX).map(|i| tag(&i.to_string())).collect()), "TOO_LARGE", "17 tags"),
         (with(&|d| d.tags = vec![tag("x"), tag("y"), tag("x")]), "INVALID", "`x` of event 1 is named twice"),
         (with(&|d| d.event_id = EventId::NIL), "INVALID", "event_id of event 1 is nil"),

@@ -148,10 +148,11 @@ fn conditions() -> impl Strategy<Value = Condition> {
 }
 
 fn drafts() -> impl Strategy<Value = Draft> {
-    let opaque = || prop_oneof![vec(any::<u8>(), 0..60), vec(Just(7), 0..400)].prop_map(Bytes::from);
+    let opaque = prop_oneof![vec(any::<u8>(), 0..60), vec(Just(7), 0..400)].prop_map(Bytes::from);
+    let text = prop_oneof!["\\PC{0,40}", Just("a".repeat(400))].prop_map(Bytes::from);
     let occurred_at = option::of((i64::MIN + 1..=i64::MAX).prop_map(Timestamp::new));
     let tags = btree_set(tags(), 0..6).prop_map(|tags| tags.into_iter().collect::<Vec<_>>()).prop_shuffle();
-    (1..=u128::MAX, entities(), types(), content_types(), opaque(), opaque(), tags, occurred_at).prop_map(
+    (1..=u128::MAX, entities(), types(), content_types(), opaque, text, tags, occurred_at).prop_map(
         |(id, entity_id, event_type, content_type, payload, metadata, tags, occurred_at)| Draft {
             event_id: EventId::from_u128(id),
             entity_id,
