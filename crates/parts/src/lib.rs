@@ -25,5 +25,6 @@ mod schema;
 mod verify;
 mod write;
 
+pub use dir::{Copy, Inspection, LogStart, Notes, PartsDir, inspect};
 pub use manifest::{Malformed, Manifest, Tombstones};
 pub use meta::{FileMeta, IndexTail, PartMeta};
