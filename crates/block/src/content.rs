@@ -8,14 +8,28 @@ use chronos_domain::{ContentHash, Timestamp};
 use crate::event::EventRef;
 use crate::layout::OCCURRED_AT_ABSENT;
 
-/// What the hash covers besides tags.
-pub(crate) struct Content<'a> {
-    pub(crate) entity_id: &'a str,
-    pub(crate) event_type: &'a str,
-    pub(crate) content_type: &'a str,
-    pub(crate) payload: &'a [u8],
-    pub(crate) metadata: &'a [u8],
-    pub(crate) occurred_at: Option<Timestamp>,
+/// What the hash covers besides tags, wherever it is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    /// What the event is about.
+    pub entity_id: &'a str,
+    /// What kind of fact it states.
+    pub event_type: &'a str,
+    /// How to read the payload.
+    pub content_type: &'a str,
+    /// The fact itself.
+    pub payload: &'a [u8],
+    /// A JSON object as text, or empty.
+    pub metadata: &'a [u8],
+    /// When the fact happened, if its writer said so.
+    pub occurred_at: Option<Timestamp>,
+}
+
+impl Content<'_> {
+    /// The [`content_hash`] of an event with this content and these tags, which are in ascending order.
+    pub fn hash<'t>(&self, tags: impl ExactSizeIterator<Item = &'t str>) -> ContentHash {
+        hash(self, tags)
+    }
 }
 
 /// The hash of everything a writer says about an event, its id aside. Stable for ever: it is stored and compared

@@ -30,7 +30,7 @@ mod validate;
 
 pub use block::Block;
 pub use compression::Compression;
-pub use content::content_hash;
+pub use content::{Content, content_hash};
 pub use draft::Draft;
 pub use event::{EventRef, Tags};
 pub use filter::Filter;

@@ -13,7 +13,9 @@
 
 mod cache;
 mod checked;
+mod columns;
 mod dir;
+mod erase;
 mod fault;
 mod index;
 mod manifest;
@@ -26,5 +28,8 @@ mod verify;
 mod write;
 
 pub use dir::{Copy, Inspection, LogStart, Notes, PartsDir, inspect};
+pub use erase::erase;
 pub use manifest::{Malformed, Manifest, Tombstones};
 pub use meta::{FileMeta, IndexTail, PartMeta};
+pub use rows::{Rows, leaf_of, to_batch};
+pub use schema::schema;
