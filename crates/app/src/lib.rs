@@ -12,6 +12,7 @@
 //! * a caller sees exactly one of the outcome classes of [`error::Class`]; they are never guessed between;
 //! * `as_of` becomes position bounds once, before the first event is read; the same `as_of` gives the same
 //!   events for ever;
+//! * a checkpoint speeds up a fold and never changes it;
 //! * the tenant comes from the principal, never from a request.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -29,14 +30,20 @@ mod state;
 
 use std::sync::Arc;
 
+use chronos_domain::limits::STATE_CHECKPOINTS_BYTES_MAX;
+
+use crate::state::Checkpoints;
+
 pub use append::{Appended, DURABILITY};
 pub use as_of::{AsOf, Consistency};
 pub use authority::Principal;
+use chronos_domain::limits::STATE_CHECKPOINTS_BYTES_MAX;
 pub use error::{Class, Error, Reason};
 pub use merge::AllReader;
 pub use port::Node;
 pub use quota::Quota;
 pub use read::{AllRequest, EntityRequest, PartitionRequest, Reader, View, Watermarks};
+use state::Checkpoints;
 pub use state::{Reducer, State, StateRequest};
 
 /// The use cases over one node. Cheap to clone when the node is.
@@ -44,12 +51,20 @@ pub use state::{Reducer, State, StateRequest};
 pub struct App<N> {
     node: N,
     quota: Option<Arc<Quota>>,
+    checkpoints: Arc<Checkpoints>,
 }
 
 impl<N: Node> App<N> {
     /// The use cases over `node`.
-    pub const fn new(node: N) -> Self {
-        Self { node, quota: None }
+    pub fn new(node: N) -> Self {
+        let checkpoints = Arc::new(Checkpoints::new(STATE_CHECKPOINTS_BYTES_MAX));
+        Self { node, quota: None, checkpoints }
+    }
+
+    /// The same, with another bound on the memory that checkpoints of folds take; none are kept without room.
+    #[must_use]
+    pub fn with_checkpoint_bytes(self, bytes_max: usize) -> Self {
+        Self { checkpoints: Arc::new(Checkpoints::new(bytes_max)), ..self }
     }
 
     /// The same, with a bound on how much may be appended.

@@ -67,6 +67,16 @@ pub struct AllRequest {
 /// Each partition's marks, or why it is not served here.
 pub type Watermarks = Vec<(PartitionId, Result<Marks, Error>)>;
 
+/// The past of one entity, fixed before its first event is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntityPast {
+    pub(crate) partition: PartitionId,
+    /// Nothing beyond this position belongs to it.
+    pub(crate) bound: Position,
+    /// The entity's version in it; 0 when it had no event yet.
+    pub(crate) head: Version,
+}
+
 /// A read that was opened: its past is fixed, its pages are fetched as they are asked for.
 pub struct Reader<N> {
     node: N,
@@ -77,6 +87,7 @@ pub struct Reader<N> {
     range: Range,
     left: u64,
     done: bool,
+    truncated_before: Version,
 }
 
 enum Scope {
@@ -114,6 +125,8 @@ impl<N: Node> Reader<N> {
                 let versions = *first..=*last;
                 let mut page = self.node.entity(self.partition, space, entity.as_str(), range).await?;
                 page.next = page.next.filter(|next| versions.contains(&Version::new(*next)));
+                // A mark only rises, but a page that was asked for later may have been made earlier.
+                self.truncated_before = self.truncated_before.max(page.truncated_before);
                 page.events.retain(|event| versions.contains(&event.version) && self.filter.matches(event));
                 page
             }
@@ -150,6 +163,12 @@ impl<N: Node> Reader<N> {
         self.range.bound
     }
 
+    /// Of an entity's read: the version before which its events have been erased, as far as pages have said so.
+    #[must_use]
+    pub const fn truncated_before(&self) -> Version {
+        self.truncated_before
+    }
+
     /// The read's past as a token.
     #[must_use]
     pub fn token(&self) -> Token {
@@ -167,13 +186,10 @@ impl<N: Node> App<N> {
         principal: &Principal,
         request: EntityRequest,
     ) -> Result<Reader<N>, Error> {
-        authorize(principal, Action::Read)?;
         let view = request.view;
-        let partition = place(principal.tenant().as_str(), request.entity.as_str());
-        self.catch_up(partition, &view.consistency, view.deadline).await?;
-        self.known(principal, partition, &request.entity)?;
-        let whose = (principal, partition, &request.entity);
-        let (bound, head) = self.entity_bound(whose, view.as_of.as_ref(), view.deadline).await?;
+        let moment = (view.as_of.as_ref(), &view.consistency, view.deadline);
+        let past = self.entity_past(principal, &request.entity, moment).await?;
+        let head = past.head;
         let one = Version::ZERO.next();
         let (from, first, last) = match view.direction {
             Direction::Forward => {
@@ -188,13 +204,54 @@ impl<N: Node> App<N> {
         Ok(Reader {
             node: self.node().clone(),
             tenant: principal.tenant().clone(),
-            partition,
+            partition: past.partition,
             scope: Scope::Entity { entity: request.entity, first, last },
             filter: view.filter,
-            range: page_range(from.get(), bound, view.direction),
+            range: page_range(from.get(), past.bound, view.direction),
             left: view.limit.unwrap_or(u64::MAX),
             done: first > last,
+            truncated_before: Version::ZERO,
         })
+    }
+
+    /// Fixes the past of one entity that a read is about.
+    ///
+    /// # Errors
+    /// As [`read_entity`](Self::read_entity).
+    pub(crate) async fn entity_past(
+        &self,
+        principal: &Principal,
+        entity: &EntityId,
+        (as_of, consistency, deadline): (Option<&AsOf>, &Consistency, Duration),
+    ) -> Result<EntityPast, Error> {
+        authorize(principal, Action::Read)?;
+        let partition = place(principal.tenant().as_str(), entity.as_str());
+        self.catch_up(partition, consistency, deadline).await?;
+        self.known(principal, partition, entity)?;
+        let (bound, head) = self.entity_bound((principal, partition, entity), as_of, deadline).await?;
+        Ok(EntityPast { partition, bound, head })
+    }
+
+    /// Reads on in a past that was fixed before, from a version on.
+    pub(crate) fn entity_reader(
+        &self,
+        principal: &Principal,
+        entity: &EntityId,
+        (past, from): (EntityPast, Version),
+        filter: Filter,
+    ) -> Reader<N> {
+        let scope = Scope::Entity { entity: entity.clone(), first: from, last: past.head };
+        Reader {
+            node: self.node().clone(),
+            tenant: principal.tenant().clone(),
+            partition: past.partition,
+            scope,
+            filter,
+            range: page_range(from.get(), past.bound, Direction::Forward),
+            left: u64::MAX,
+            done: from > past.head,
+            truncated_before: Version::ZERO,
+        }
     }
 
     /// Opens a read of one partition.
@@ -238,6 +295,7 @@ impl<N: Node> App<N> {
             done: range.from == 0 || range.bound == Position::ZERO,
             range,
             left: limit.unwrap_or(u64::MAX),
+            truncated_before: Version::ZERO,
         }
     }
 

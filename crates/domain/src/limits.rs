@@ -37,6 +37,13 @@ pub const CONDITION_TAGS_MAX: usize = TAGS_MAX;
 pub const PAGE_EVENTS_MAX: usize = 4096;
 /// Payload and metadata bytes of one page of a read; a page holds at least one event, however big.
 pub const PAGE_BYTES_MAX: usize = 4 << 20;
+/// Versions between two checkpoints of an entity's fold: a state as of any moment reads at most so many events once its
+/// history has been folded.
+pub const STATE_CHECKPOINT_VERSIONS: u64 = 256;
+/// Memory of a node's checkpoints of folds, unless it is told otherwise.
+pub const STATE_CHECKPOINTS_BYTES_MAX: usize = 32 << 20;
+/// Events of one sample.
+pub const SAMPLE_EVENTS_MAX: usize = 1000;
 /// Characters of a token's text form.
 pub const TOKEN_CHARS_MAX: usize = 512;
 

@@ -1,0 +1,6 @@
+//! The use cases over a plain node in memory.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere, its helpers too")]
+
+mod node;
+mod states;
