@@ -37,13 +37,11 @@ use crate::state::Checkpoints;
 pub use append::{Appended, DURABILITY};
 pub use as_of::{AsOf, Consistency};
 pub use authority::Principal;
-use chronos_domain::limits::STATE_CHECKPOINTS_BYTES_MAX;
 pub use error::{Class, Error, Reason};
 pub use merge::AllReader;
 pub use port::Node;
 pub use quota::Quota;
 pub use read::{AllRequest, EntityRequest, PartitionRequest, Reader, View, Watermarks};
-use state::Checkpoints;
 pub use state::{Reducer, State, StateRequest};
 
 /// The use cases over one node. Cheap to clone when the node is.

@@ -111,7 +111,7 @@ fn without_room_for_checkpoints_every_fold_reads_everything() {
 #[test]
 fn what_occurred_until_a_time_is_folded_from_the_events_themselves() {
     let node = filled(600);
-    let app = App::new(node.clone());
+    let app = App::new(node);
     ask(&app, Reducer::Count, None);
     let request = StateRequest {
         entity: entity(),
