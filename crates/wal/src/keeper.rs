@@ -18,8 +18,9 @@ use crate::queue::Queue;
 use crate::segment::{Spare, spare_name};
 use crate::shelf::Retired;
 
-/// Used segments kept for another life; more are removed.
-const REUSABLE_MAX: usize = 2;
+/// Used segments kept for another life; more are removed. With the segment being written to and the one made ready to
+/// follow it, a lane whose logs are purged up to their ends takes three files.
+const REUSABLE_MAX: usize = 1;
 /// After a refusal for want of space the disk is not asked again for this long.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 

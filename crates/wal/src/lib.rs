@@ -36,6 +36,7 @@ mod crash;
 mod error;
 pub mod format;
 mod frame;
+mod gauge;
 #[cfg(test)]
 mod golden;
 mod index;
@@ -59,6 +60,7 @@ mod wal;
 pub use config::Config;
 pub use crash::CRASH_POINTS;
 pub use error::{Corrupt, Fault, OpenError, ReadError};
+pub use gauge::Gauge;
 pub use index::Mark;
 pub use log::{Completion, Entry, Log, LogState};
 pub use numbers::LogId;

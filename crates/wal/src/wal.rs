@@ -21,7 +21,7 @@ use crate::shelf::{SegmentFile, Shelf};
 use crate::stats::Counters;
 use crate::unit::Chain;
 use crate::view::View;
-use crate::{Config, Fault, Log, LogRecovery, OpenError, Recovery, Stats, crash};
+use crate::{Config, Fault, Gauge, Log, LogRecovery, OpenError, Recovery, Stats, crash};
 
 /// An open write-ahead log.
 ///
@@ -96,6 +96,11 @@ impl Wal {
             // A lane that died has said so on the board, and has answered everyone.
             let _ = task.await;
         }
+    }
+
+    /// How long the log is and who keeps it so, for as long as somebody wants to know.
+    pub fn gauge(&self) -> Gauge {
+        Gauge::new(Arc::clone(&self.shelf))
     }
 
     /// The counters since opening.

@@ -202,6 +202,33 @@ fn purged_segments_are_used_again_and_idle_logs_do_not_hold_them() {
 }
 
 #[test]
+fn a_log_that_is_purged_up_to_its_end_takes_three_files_however_long_it_was() {
+    let world = world(12);
+    world.run(async {
+        let (wal, _) = open(&world.env(), 1);
+        let (busy, quiet) = (wal.log(LogId::new(0)), wal.log(LogId::new(3)));
+        fill(&quiet, 1, 10).await;
+        fill(&busy, 200, 4000).await;
+        let gauge = wal.gauge();
+        assert!(gauge.segments() > 12, "the logs fill {} segments", gauge.segments());
+        assert_eq!(gauge.holders(), [LogId::new(0), LogId::new(3)]);
+        purge(&busy, 200).await.unwrap();
+        assert_eq!(gauge.holders(), [LogId::new(3)], "one entry of a quiet log holds all of them");
+        purge(&quiet, 1).await.unwrap();
+        world.env().clock.sleep(Duration::from_secs(1)).await;
+        assert_eq!((gauge.segments(), gauge.holders()), (1, vec![]));
+        let segments = || world.disk().files().iter().filter(|(_, len)| *len == 64 << 10).count();
+        assert!(segments() <= 3, "{:?}", world.disk().files());
+        wal.close().await;
+        let (wal, _) = open(&world.env(), 1);
+        assert_eq!(wal.gauge().segments(), 1);
+        fill(&wal.log(LogId::new(0)), 1, 10).await;
+        assert!(segments() <= 3, "{:?}", world.disk().files());
+        wal.close().await;
+    });
+}
+
+#[test]
 fn a_log_can_be_moved_ahead_of_its_end() {
     let world = world(10);
     world.run(async {
