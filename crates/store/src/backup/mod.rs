@@ -1,0 +1,39 @@
+//! Backups: a copy of every partition's parts, and a data directory made of such a copy.
+//!
+//! ```text
+//!  running node                    backup directory                         new data directory
+//!  cut, parts, manifests ──────►   BACKUP            names all, last   ──►  NEW.restoring/   all steps
+//!   (a Listing, then the           parts/p07/*.parquet, *.index            NEW/             the last step: a rename
+//!    files it names)               parts/p07/*.partial  on their way
+//! ```
+//!
+//! Invariants:
+//!
+//! * **`BACKUP` is the truth.** It names every file with its length and its SHA-256, and it is written when each of
+//!   them is durable here and was hashed. Until then the one before it stands, and so does every file that it names.
+//! * **Nothing counts without its hash.** What an earlier run has left, finished or not, is hashed again before it is
+//!   kept; what arrives is hashed before it gets its name.
+//! * **A restore is all or nothing.** The new directory has its name when everything in it is durable, and no server
+//!   starts from one that has not.
+//!
+//! Layout of the directory:
+#![doc = include_str!("../../BACKUP.md")]
+
+mod codec;
+mod dir;
+mod error;
+mod hashing;
+mod incoming;
+mod listing;
+
+pub use dir::{BackupDir, Committed, Plan};
+pub use error::Error;
+pub use incoming::{Arrival, Incoming};
+pub use listing::{Listing, NamedFile};
+
+/// Every crash point of backups, in the order a run first passes them.
+pub const CRASH_POINTS: [&str; 6] =
+    [incoming::RECEIVING, incoming::RECEIVED, incoming::NAMED, dir::COMMIT, dir::COMMITTED, dir::REMOVED];
+
+#[cfg(test)]
+mod tests;
