@@ -21,6 +21,7 @@ mod inspect;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chronos_domain::PartitionId;
 use chronos_env::{CrashPoints, Disk, Env, OpenMode};
@@ -74,6 +75,8 @@ pub struct PartsDir {
     disk: Arc<dyn Disk>,
     crash: CrashPoints,
     path: PathBuf,
+    /// Set while it is not known which manifest holds: from the moment a swap may have happened until it certainly has.
+    in_doubt: Arc<AtomicBool>,
 }
 
 impl PartsDir {
@@ -92,7 +95,8 @@ impl PartsDir {
         partition: PartitionId,
         log: LogStart,
     ) -> Result<(PartsDir, Option<Manifest>, Notes), Fault> {
-        let dir = PartsDir { disk: env.disk.clone(), crash: env.crash.clone(), path };
+        let (disk, crash, in_doubt) = (env.disk.clone(), env.crash.clone(), Arc::default());
+        let dir = PartsDir { disk, crash, path, in_doubt };
         let found = inspect(dir.disk.as_ref(), &dir.path)?;
         let mut notes = Notes::default();
         let Some(manifest) = found.newest()? else {
@@ -128,16 +132,25 @@ impl PartsDir {
         }
         let bytes = manifest.encode();
         self.crash.hit(SWAP_BEFORE);
-        self.replace(MANIFEST, &bytes, [SWAP_WRITTEN, SWAP_RENAMED, SWAP_DURABLE])?;
-        self.replace(TWIN, &bytes, [TWIN_WRITTEN, TWIN_RENAMED, SWAP_DONE])
+        let written = self.write(MANIFEST, &bytes, SWAP_WRITTEN)?;
+        self.in_doubt.store(true, Ordering::Release);
+        self.name(&written, MANIFEST, [SWAP_RENAMED, SWAP_DURABLE])?;
+        let written = self.write(TWIN, &bytes, TWIN_WRITTEN)?;
+        self.name(&written, TWIN, [TWIN_RENAMED, SWAP_DONE])?;
+        self.in_doubt.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// Removes the files of parts that `manifest`, the one that holds, does not name, and temporary files; returns
-    /// their names. Nobody may be writing a part meanwhile. Handles that are open stay usable.
+    /// their names. Nobody may be writing a part meanwhile. Handles that are open stay usable. Does nothing after a swap
+    /// that failed, until one succeeds: which manifest holds is not known in between.
     ///
     /// # Errors
     /// [`Fault::Io`]: some may be left; the next call or the next start removes them.
     pub fn remove_unnamed(&self, manifest: &Manifest) -> Result<Vec<String>, Fault> {
+        if self.in_doubt.load(Ordering::Acquire) {
+            return Ok(Vec::new());
+        }
         let found = inspect::list(self.disk.as_ref(), &self.path)?;
         let named = inspect::file_names(manifest);
         let unnamed = found.into_keys().filter(|name| is_ours(name) && !named.contains_key(name.as_str()));
@@ -197,20 +210,17 @@ impl PartsDir {
             if matches!(copy, Copy::Whole(equal) if equal == manifest) {
                 self.disk.open(&self.path.join(name), OpenMode::ReadWrite)?.sync_data()?;
             } else {
-                self.replace(name, &bytes, [TWIN_WRITTEN, TWIN_RENAMED, SWAP_DONE])?;
+                let written = self.write(name, &bytes, TWIN_WRITTEN)?;
+                self.name(&written, name, [TWIN_RENAMED, SWAP_DONE])?;
                 notes.repaired = true;
             }
         }
         Ok(self.disk.sync_dir(&self.path)?)
     }
 
-    fn replace(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        [written, renamed, durable]: [&'static str; 3],
-    ) -> Result<(), Fault> {
-        let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}{TEMPORARY}")));
+    /// Writes a file that has only a temporary name yet, durably, and reads it back.
+    fn write(&self, name: &str, bytes: &[u8], written: &'static str) -> Result<PathBuf, Fault> {
+        let temporary = self.path.join(format!("{name}{TEMPORARY}"));
         if self.disk.exists(&temporary)? {
             self.disk.remove(&temporary)?;
         }
@@ -221,7 +231,12 @@ impl PartsDir {
             return Err(Fault::corrupt(&temporary, None, "it does not read back as it was written just now"));
         }
         self.crash.hit(written);
-        self.disk.rename(&temporary, &path)?;
+        Ok(temporary)
+    }
+
+    /// Gives a file its name, durably, whatever had that name before.
+    fn name(&self, temporary: &Path, name: &str, [renamed, durable]: [&'static str; 2]) -> Result<(), Fault> {
+        self.disk.rename(temporary, &self.path.join(name))?;
         self.crash.hit(renamed);
         self.disk.sync_dir(&self.path)?;
         self.crash.hit(durable);

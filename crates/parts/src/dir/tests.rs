@@ -294,7 +294,12 @@ fn a_swap_that_fails_can_be_repeated() {
         world.disk().fail_sync(DIR, nth, chronos_env::sim::Repeat::Once);
         dir.swap(&after).unwrap_err();
         world.disk().faults(FaultPlan::default());
+        // Whichever of the two manifests holds now: the files of both must stay.
+        let removed = dir.remove_unnamed(&before).unwrap();
+        assert_eq!(removed.is_empty(), nth > 1, "{removed:?}");
+        put_parts(&world.env(), &after);
     }
     dir.swap(&after).unwrap();
+    assert!(!dir.remove_unnamed(&after).unwrap().is_empty());
     assert_eq!(open(&world.env()).1, Some(after));
 }
