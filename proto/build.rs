@@ -6,7 +6,10 @@ use std::{env, error, fs};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn error::Error>> {
-    let files = protox::compile(["chronos/v1/event_store.proto"], ["proto"])?;
+    let files = protox::compile(
+        ["chronos/v1/event_store.proto", "chronos/v1/admin.proto", "chronos/v1/backup.proto"],
+        ["proto"],
+    )?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("chronos.v1.bin"), files.encode_to_vec())?;
     // Payloads and blocks are shared slices of the message they came in, never copies; maps have one order.

@@ -38,13 +38,16 @@ pub struct Event {
     pub position: Position,
     /// Where its entity lives.
     pub partition: PartitionId,
+    /// Whether a truncation took its content: payload, metadata and tags are then empty, the content type is the
+    /// default one, and when it happened is unknown.
+    pub erased: bool,
 }
 
 impl Event {
-    /// Whether the payload is JSON, by its content type.
+    /// Whether the payload is JSON, by its content type. An erased event has none.
     #[must_use]
     pub fn is_json(&self) -> bool {
-        self.content_type.is_json()
+        !self.erased && self.content_type.is_json()
     }
 }
 
@@ -65,6 +68,7 @@ impl From<&Recorded> for v1::Event {
             version: recorded.version.get(),
             position: recorded.position.get(),
             partition: recorded.partition.get().into(),
+            erased: recorded.erased,
         }
     }
 }
@@ -85,6 +89,7 @@ impl From<Event> for v1::Event {
             version: event.version.get(),
             position: event.position.get(),
             partition: event.partition.get().into(),
+            erased: event.erased,
         }
     }
 }
@@ -108,6 +113,7 @@ impl TryFrom<v1::Event> for Event {
             version: Version::new(counted("version", event.version)?),
             position: Position::new(counted("position", event.position)?),
             partition: crate::partition(event.partition)?,
+            erased: event.erased,
         })
     }
 }

@@ -3,7 +3,9 @@
 //! The members are the fields of an event, by name and in order. A JSON payload is embedded byte for byte, so that
 //! numbers keep their digits and objects their order; any other payload is a base64 string (RFC 4648, padded).
 //! `content_type` stands there unless it is exactly `application/json`. `metadata` is an object, `tags` an array, times are microseconds since the
-//! Unix epoch, and `occurred_at` is `null` when the writer did not say.
+//! Unix epoch, and `occurred_at` is `null` when the writer did not say. Of an event
+//! whose content a truncation has erased, `payload` is `null` and `"erased":true` ends the object; no other event has
+//! that member.
 //!
 //! ```text
 //! {"event_id":"…","tenant_id":"default","entity_id":"order-7","event_type":"order.placed","payload":{"qty":2},

@@ -2,9 +2,10 @@
 //!
 //! | question | module |
 //! |---|---|
-//! | what do the messages look like? | [`v1`], generated from `proto/chronos/v1/event_store.proto` |
+//! | what do the messages look like? | [`v1`], generated from `proto/chronos/v1/event_store.proto` and `admin.proto` |
 //! | what is asked of an append, and what comes back? | [`append`] |
 //! | what is asked of a read? | [`read`] |
+//! | what is asked about a whole history? | [`admin`] |
 //! | what is a stored event outside of its block? | [`event`] |
 //! | how does a failure travel? | [`error`] |
 //! | what does an event look like as JSON? | [`json`] |
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod admin;
 pub mod append;
 pub mod error;
 pub mod event;

@@ -6,6 +6,7 @@ mod any;
 
 use chronos_block::{Compression, Packer, Recorded};
 use chronos_domain::{EventId, ForkId, PartitionId, Position, TenantId, Timestamp, Version};
+use chronos_proto::admin::{CompactedPartition, PartitionDigest, PartitionHoldings, VerifiedPartition};
 use chronos_proto::json::{self, EventJson, Layout};
 use chronos_proto::{Appended, Consistency, Event, Failure, Info, Moment, Reducer, append, read, v1};
 use proptest::collection::vec;
@@ -67,6 +68,18 @@ proptest! {
     fn an_event_comes_back_from_json_byte_for_byte(event in any::event()) {
         let text = object(&event, Layout::Embedded);
         prop_assert_eq!(EventJson::parse(&text).unwrap().into_event().unwrap(), event);
+    }
+
+    #[test]
+    fn an_erased_event_comes_back_from_the_wire_and_from_json(event in any::erased()) {
+        let back = Event::try_from(wire(&v1::Event::from(event.clone()))).unwrap();
+        prop_assert_eq!(&back, &event);
+        let text = object(&event, Layout::Embedded);
+        prop_assert!(text.ends_with(",\"erased\":true}") && text.contains("\"payload\":null,"), "{}", text);
+        prop_assert_eq!(&EventJson::parse(&text).unwrap().into_event().unwrap(), &event);
+        prop_assert_eq!(EventJson::parse(&text).unwrap().into_draft(never).unwrap_err().field, "erased");
+        let other = text.replace("\"payload\":null", "\"payload\":1");
+        prop_assert_eq!(EventJson::parse(&other).unwrap().into_event().unwrap_err().field, "payload");
     }
 
     #[test]
@@ -141,6 +154,20 @@ proptest! {
     }
 
     #[test]
+    fn what_is_said_of_a_whole_partition_comes_back(
+        digest in any::digest(), compacted in any::compacted(), verified in any::verified(), held in any::holdings(),
+    ) {
+        let back = PartitionDigest::try_from(wire(&v1::PartitionDigest::from(digest.clone())));
+        prop_assert_eq!(back.unwrap(), digest);
+        let back = CompactedPartition::try_from(wire(&v1::CompactedPartition::from(compacted.clone())));
+        prop_assert_eq!(back.unwrap(), compacted);
+        let back = VerifiedPartition::try_from(wire(&v1::VerifyResponse::from(verified.clone())));
+        prop_assert_eq!(back.unwrap(), verified);
+        let back = PartitionHoldings::try_from(wire(&v1::PartitionHoldings::from(held.clone())));
+        prop_assert_eq!(back.unwrap(), held);
+    }
+
+    #[test]
     fn a_plain_request_is_packed_as_it_was_asked(drafts in vec(any::draft(), 1..10), expectation in any::expectation()) {
         let ids: std::collections::BTreeSet<_> = drafts.iter().map(|draft| draft.event_id).collect();
         prop_assume!(ids.len() == drafts.len());
@@ -167,4 +194,22 @@ fn every_reducer_comes_back_by_name_and_by_number() {
         assert_eq!(Reducer::parse(reducer.as_str()).unwrap(), reducer);
         assert_eq!(Reducer::from_wire(reducer.to_wire()).unwrap(), reducer);
     }
+}
+
+#[test]
+fn a_hash_of_another_length_is_refused_by_name() {
+    let bytes = |count: usize| vec![1; count].into();
+    let message =
+        v1::PartitionDigest { digest: bytes(32), chain: bytes(31), root: bytes(32), ..Default::default() };
+    assert_eq!(PartitionDigest::try_from(message).unwrap_err().field, "chain");
+}
+
+#[test]
+fn partitions_are_listed_in_order_once_and_all_of_them_are_meant_by_none() {
+    let listed = |numbers: &[u32]| {
+        chronos_proto::admin::partitions(numbers).map(|all| all.iter().map(|p| p.get()).collect::<Vec<_>>())
+    };
+    assert_eq!(listed(&[3, 1, 3]), Ok(vec![1, 3]));
+    assert_eq!(listed(&[]).unwrap().len(), 32);
+    assert_eq!(listed(&[32]).unwrap_err().field, "partition");
 }

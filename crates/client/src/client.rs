@@ -29,13 +29,13 @@ pub(crate) const TENANT: &str = "default";
 /// A client of one cluster. Clones share its connections.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) pipe: Pipe,
-    connections: Arc<Connections>,
+    pub(crate) connections: Arc<Connections>,
     /// Covers every append of this client that was acknowledged.
     token: Mutex<Token>,
 }

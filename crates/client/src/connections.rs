@@ -27,12 +27,17 @@ impl Connections {
     }
 
     pub(crate) fn current(&self) -> (Server, Rpc) {
-        let server = self.current.load(Ordering::Relaxed);
-        let channel = self.channels[server % self.channels.len()].clone();
+        let (server, channel) = self.channel();
         let rpc = Rpc::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        (Server(server), rpc)
+        (server, rpc)
+    }
+
+    /// The connection to the current server, for its other services.
+    pub(crate) fn channel(&self) -> (Server, Channel) {
+        let server = self.current.load(Ordering::Relaxed);
+        (Server(server), self.channels[server % self.channels.len()].clone())
     }
 
     /// Moves on from a server that failed, unless somebody else has already.

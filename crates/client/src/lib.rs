@@ -32,6 +32,7 @@
 //! | read | [`Client::read`], [`Client::get`], [`Client::state`] |
 //! | see my own writes wherever I read | [`Client::token`], or [`Options::read_your_writes`] |
 //! | look at the node | [`Client::watermarks`], [`Client::info`] |
+//! | copy all of it | [`Client::backup`] |
 //!
 //! Invariants:
 //!
@@ -46,6 +47,7 @@
 mod address;
 mod append;
 mod attempt;
+mod backup;
 mod client;
 mod connections;
 mod ids;
@@ -59,6 +61,7 @@ mod session;
 mod state;
 
 pub use append::{Append, Payload};
+pub use backup::{Backup, Fetched};
 pub use client::{Appended, Client, Watermarks};
 pub use ids::Ids;
 pub use many::{ManyReport, Part};

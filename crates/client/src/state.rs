@@ -87,8 +87,10 @@ pub struct EntityState {
     pub events: u64,
     /// The result as JSON text.
     pub json: Bytes,
-    /// The past that was folded: as of this token the state is the same for ever.
+    /// The past that was folded: as of this token the state is the same for ever, unless the entity is truncated.
     pub token: Token,
+    /// The version before which the entity's events have been erased, and are not folded; 0 when none have.
+    pub truncated_before: Version,
 }
 
 impl TryFrom<v1::GetStateResponse> for EntityState {
@@ -100,6 +102,7 @@ impl TryFrom<v1::GetStateResponse> for EntityState {
             events: response.events,
             json: response.state,
             token: Token::parse(&response.token)?,
+            truncated_before: Version::new(response.truncated_before),
         })
     }
 }

@@ -1,7 +1,11 @@
 //! What an operator may decide, as a TOML file and as plain values.
 
+mod compaction;
+mod scrub;
+
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use chronos_domain::EventId;
@@ -11,6 +15,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::limits::Limits;
 use crate::telemetry::Log;
+
+pub use compaction::Compaction;
+pub use scrub::Scrub;
 
 /// How one server runs. A key that is not known is refused with its name, so that a typing error cannot pass for a
 /// decision.
@@ -26,8 +33,14 @@ pub struct Config {
     pub lanes: u8,
     /// Bytes of one log file.
     pub segment_bytes: u64,
-    /// Memory for events that are read again, all partitions together.
+    /// Memory for events that are not in parts yet, all partitions together; what does not fit is read from the log.
     pub cache_bytes: u64,
+    /// Memory for pages of parts that are read again, all partitions together.
+    pub parts_cache_bytes: u64,
+    /// When and how fast events go from the log into parts.
+    pub compaction: Compaction,
+    /// How damage on disk is looked for.
+    pub scrub: Scrub,
     /// Refuse a data directory of another cluster than this one (a UUID).
     #[serde(deserialize_with = "cluster_uuid")]
     pub cluster: Option<u128>,
@@ -46,7 +59,10 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
             lanes: 1,
             segment_bytes: 64 << 20,
-            cache_bytes: 1 << 30,
+            cache_bytes: 512 << 20,
+            parts_cache_bytes: 128 << 20,
+            compaction: Compaction::default(),
+            scrub: Scrub::default(),
             cluster: None,
             limits: Limits::default(),
             log: Log::default(),
@@ -86,6 +102,9 @@ impl Config {
                  {SEGMENT_BYTES_MAX}"
             ));
         }
+        within("parts_cache_bytes", self.parts_cache_bytes, PARTS_CACHE_BYTES_MIN..=PARTS_CACHE_BYTES_MAX)?;
+        self.compaction.check()?;
+        self.scrub.check()?;
         self.limits.check()
     }
 
@@ -110,6 +129,9 @@ impl Config {
 const SEGMENT_BYTES_MIN: u64 = 32 << 20;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 const SEGMENT_BYTES_STEP: u64 = 4096;
+/// One page of each kind that a read goes through must fit beside another.
+const PARTS_CACHE_BYTES_MIN: u64 = 16 << 20;
+const PARTS_CACHE_BYTES_MAX: u64 = 1 << 40;
 
 /// The configuration cannot be used; says which key, and what to give instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +140,14 @@ pub struct Invalid(pub String);
 
 fn invalid(text: String) -> Result<(), Invalid> {
     Err(Invalid(text))
+}
+
+/// Whether the value of a key lies within its range.
+fn within(key: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), Invalid> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    invalid(format!("{key} is {value}; give {} to {}", range.start(), range.end()))
 }
 
 /// The number of partitions: 32, for the life of a cluster.
@@ -192,8 +222,19 @@ mod tests {
             lanes = 4
             segment_bytes = 33554432
             cache_bytes = 1000000
+            parts_cache_bytes = 20000000
             cluster = "01890a5d-ac96-774b-bcce-b302099a8057"
             partitions = 32
+            [compaction]
+            background = false
+            bytes_per_second = 2000000
+            wal_segments_max = 16
+            debt_events_max = 200000
+            debt_bytes_max = 100000000
+            [scrub]
+            background = false
+            period_s = 3600
+            bytes_per_second_max = 1000000
             [limits]
             deadline_max_ms = 30000
             [log]
@@ -203,6 +244,16 @@ mod tests {
         let config = Config::from_toml(text).unwrap();
         assert_eq!(config.listen.port(), 7500);
         assert_eq!((config.lanes, config.segment_bytes, config.cache_bytes), (4, 32 << 20, 1_000_000));
+        assert_eq!(config.parts_cache_bytes, 20_000_000);
+        let compaction = Compaction {
+            background: false,
+            bytes_per_second: 2_000_000,
+            wal_segments_max: 16,
+            debt_events_max: 200_000,
+            debt_bytes_max: 100_000_000,
+        };
+        assert_eq!(config.compaction, compaction);
+        assert_eq!(config.scrub, Scrub { background: false, period_s: 3600, bytes_per_second_max: 1_000_000 });
         assert_eq!(config.cluster, Some(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057));
         assert_eq!(config.limits.deadline_max_ms, 30_000);
         assert_eq!(config.limits.deadline_default_ms, Limits::default().deadline_default_ms);
@@ -231,6 +282,13 @@ mod tests {
             ("lanes = 34", "lanes"),
             ("segment_bytes = 33550336", "segment_bytes"),
             ("segment_bytes = 33554433", "segment_bytes"),
+            ("parts_cache_bytes = 1000", "parts_cache_bytes"),
+            ("[compaction]\nbytes_per_second = 0", "compaction.bytes_per_second"),
+            ("[compaction]\nwal_segments_max = 1", "compaction.wal_segments_max"),
+            ("[compaction]\ndebt_events_max = 0", "compaction.debt_events_max"),
+            ("[compaction]\ndebt_bytes_max = 0", "compaction.debt_bytes_max"),
+            ("[scrub]\nperiod_s = 0", "scrub.period_s"),
+            ("[scrub]\nbytes_per_second_max = 0", "scrub.bytes_per_second_max"),
             ("cluster = \"x\"", "cluster"),
             ("listen = \"nowhere\"", "listen"),
             ("[limits]\ndeadline_default_ms = 60001", "deadline_default_ms"),

@@ -31,7 +31,7 @@ mod serve;
 mod stats;
 pub mod telemetry;
 
-pub use config::{Config, DEFAULT_PORT, Invalid, Partitions};
+pub use config::{Compaction, Config, DEFAULT_PORT, Invalid, Partitions, Scrub};
 pub use engine::Engine;
 pub use limits::Limits;
 pub use node::{Node, RELEASE, StartError};

@@ -15,6 +15,9 @@ use crate::config::{Config, Invalid};
 use crate::edge::Edge;
 use crate::engine::Engine;
 
+/// Where parts are, below the data directory: one directory for each partition in it.
+const PARTS: &str = "parts";
+
 /// The release this code belongs to.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
@@ -60,7 +63,7 @@ impl Node {
         for damage in &recovery.damages {
             tracing::error!(%damage, "damage found in the log");
         }
-        let groups = Groups::start(&env, &wal, &groups_config(config)).await;
+        let groups = Groups::start(&env, &wal, &groups_config(config, &data)).await;
         let engine = Engine::new(env.clone(), groups.clone());
         let (identity, limits) = (data.identity.clone(), config.limits.clone());
         let edge = Arc::new(Edge::new(env.clone(), engine, wal, identity, limits));
@@ -144,8 +147,16 @@ fn wal_config(config: &Config, data: &DataDir) -> chronos_wal::Config {
     }
 }
 
-fn groups_config(config: &Config) -> chronos_cluster::Config {
-    let each = config.cache_bytes / u64::from(PARTITIONS);
-    let store = chronos_store::Config { cache_bytes: usize::try_from(each).unwrap_or(usize::MAX) };
-    chronos_cluster::Config { store, ..chronos_cluster::Config::default() }
+fn groups_config(config: &Config, data: &DataDir) -> chronos_cluster::Config {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let store = chronos_store::Config {
+        cache_bytes: bytes(config.cache_bytes / u64::from(PARTITIONS)),
+        parts_cache: chronos_parts::Cache::new(bytes(config.parts_cache_bytes)),
+        ..chronos_store::Config::new(data.path.join(PARTS), data.identity.cluster)
+    };
+    chronos_cluster::Config {
+        compaction: config.compaction.config(),
+        scrub: config.scrub.config(),
+        ..chronos_cluster::Config::new(store)
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chronos_app::{AllReader, Class, Error, Reader, Reason};
 use chronos_block::Recorded;
-use chronos_domain::{PartitionId, Position, Token};
+use chronos_domain::{PartitionId, Position, Token, Version};
 
 use crate::edge::Edge;
 use crate::engine::Engine;
@@ -57,6 +57,14 @@ impl Pages {
     /// The past that is read: the same at every piece.
     pub(crate) const fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// Of one entity, once pages have been fetched: the version before which its events have been erased.
+    pub(crate) const fn truncated_before(&self) -> Version {
+        match &self.source {
+            Source::One(reader) => reader.truncated_before(),
+            Source::All(..) => Version::ZERO,
+        }
     }
 
     /// Where a read of all partitions goes on after what has been handed out.

@@ -49,6 +49,8 @@ pub struct EventJson<'a> {
     pub position: Option<u64>,
     #[serde(default)]
     pub partition: Option<u32>,
+    #[serde(default)]
+    pub erased: bool,
 }
 
 impl<'a> EventJson<'a> {
@@ -66,6 +68,12 @@ impl<'a> EventJson<'a> {
     /// # Errors
     /// [`Invalid`] names the field.
     pub fn into_draft(self, mint: impl FnOnce() -> EventId) -> Result<Draft, Invalid> {
+        if self.erased {
+            return Err(Invalid::new(
+                "erased",
+                "is true: there is no content left to append; leave the event out",
+            ));
+        }
         let content_type = self.content_type()?;
         Ok(Draft {
             event_id: self.event_id.as_deref().map_or_else(|| Ok(mint()), EventId::parse)?,
@@ -98,6 +106,7 @@ impl<'a> EventJson<'a> {
             version: Version::new(event::counted("version", set("version", self.version)?)?),
             position: Position::new(event::counted("position", set("position", self.position)?)?),
             partition: crate::partition(set("partition", self.partition)?)?,
+            erased: self.erased,
             content_type,
         })
     }
@@ -109,6 +118,11 @@ impl<'a> EventJson<'a> {
     /// JSON as it stands, anything else from base64.
     fn payload(&self, content_type: &ContentType) -> Result<Bytes, Invalid> {
         let json = self.payload.get();
+        if self.erased {
+            let invalid =
+                || Invalid::new("payload", "of an erased event is not null, but its content is gone");
+            return if json == "null" { Ok(Bytes::new()) } else { Err(invalid()) };
+        }
         if content_type.is_json() {
             return Ok(Bytes::copy_from_slice(json.as_bytes()));
         }

@@ -35,6 +35,7 @@ pub struct EventView<'a> {
     pub version: Version,
     pub position: Position,
     pub partition: PartitionId,
+    pub erased: bool,
 }
 
 /// Tags, in either of the forms in which events hold them.
@@ -62,6 +63,7 @@ impl<'a> From<&'a Event> for EventView<'a> {
             version: event.version,
             position: event.position,
             partition: event.partition,
+            erased: event.erased,
         }
     }
 }
@@ -83,6 +85,7 @@ impl<'a> From<&'a Recorded> for EventView<'a> {
             version: recorded.version,
             position: recorded.position,
             partition: recorded.partition,
+            erased: recorded.erased,
         }
     }
 }
@@ -108,10 +111,11 @@ pub fn write<'a>(out: &mut Vec<u8>, event: impl Into<EventView<'a>>, layout: Lay
     }
     let occurred_at = event.occurred_at.map_or_else(|| "null".to_owned(), |time| time.to_string());
     let numbers = format!(
-        "],\"occurred_at\":{occurred_at},\"recorded_at\":{},\"version\":{},\"position\":{},\"partition\":{}}}",
+        "],\"occurred_at\":{occurred_at},\"recorded_at\":{},\"version\":{},\"position\":{},\"partition\":{}",
         event.recorded_at, event.version, event.position, event.partition
     );
     out.extend_from_slice(numbers.as_bytes());
+    out.extend_from_slice(if event.erased { b",\"erased\":true}" } else { b"}" });
 }
 
 fn payload(out: &mut Vec<u8>, event: &EventView<'_>, layout: Layout) {
@@ -119,7 +123,9 @@ fn payload(out: &mut Vec<u8>, event: &EventView<'_>, layout: Layout) {
         out.extend_from_slice(b",\"content_type\":");
         string(out, event.content_type);
     }
-    if is_json(event.content_type) {
+    if event.erased {
+        out.extend_from_slice(b",\"payload\":null");
+    } else if is_json(event.content_type) {
         out.extend_from_slice(b",\"payload\":");
         embed(out, event.payload, layout);
     } else {

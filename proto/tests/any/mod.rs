@@ -1,5 +1,7 @@
 //! Arbitrary domain values.
 
+mod admin;
+
 use bytes::Bytes;
 use chronos_block::{Draft, Filter};
 use chronos_domain::*;
@@ -7,6 +9,8 @@ use chronos_proto::{Class, Consistency, Event, Failure, Info, LogStats, Moment, 
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
+
+pub(crate) use admin::{compacted, digest, holdings, verified};
 
 pub(crate) fn event_id() -> impl Strategy<Value = EventId> {
     (1..=u128::MAX).prop_map(EventId::from_u128)
@@ -105,8 +109,22 @@ prop_compose! {
             version: Version::new(version),
             position: Position::new(position),
             partition: PartitionId::new(partition).unwrap(),
+            erased: false,
         }
     }
+}
+
+/// What a truncation leaves of an event.
+pub(crate) fn erased() -> impl Strategy<Value = Event> {
+    event().prop_map(|event| Event {
+        payload: Bytes::new(),
+        metadata: Bytes::new(),
+        tags: Vec::new(),
+        content_type: ContentType::json(),
+        occurred_at: None,
+        erased: true,
+        ..event
+    })
 }
 
 pub(crate) fn expectation() -> impl Strategy<Value = Expectation> {

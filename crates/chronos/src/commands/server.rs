@@ -33,6 +33,18 @@ A configuration file (every key is optional):
   data = \"/var/lib/chronos\"
   listen = \"0.0.0.0:7400\"
   lanes = 1
+  cache_bytes = 536870912          # events that are not in parts yet
+  parts_cache_bytes = 134217728    # pages of parts
+  [compaction]
+  background = true
+  bytes_per_second = 67108864
+  wal_segments_max = 8
+  debt_events_max = 1048576
+  debt_bytes_max = 268435456
+  [scrub]
+  background = true
+  period_s = 86400
+  bytes_per_second_max = 33554432
   [log]
   format = \"json\"
   filter = \"info\"";
@@ -65,9 +77,36 @@ pub(crate) struct Server {
     /// Bytes of one log segment [default: 64 MiB]
     #[arg(long, env = "CHRONOS_SEGMENT_BYTES", value_name = "BYTES")]
     segment_bytes: Option<u64>,
-    /// Memory for event bodies that are read again [default: 1 GiB]
+    /// Memory for events that are not in Parquet parts yet [default: 512 MiB]
     #[arg(long, env = "CHRONOS_CACHE_BYTES", value_name = "BYTES")]
     cache_bytes: Option<u64>,
+    /// Memory for pages of Parquet parts that are read again [default: 128 MiB]
+    #[arg(long, env = "CHRONOS_PARTS_CACHE_BYTES", value_name = "BYTES")]
+    parts_cache_bytes: Option<u64>,
+    /// Whether events go into Parquet parts as they come; otherwise only by `chronos compact` [default: on]
+    #[arg(long, env = "CHRONOS_COMPACTION", value_enum, value_name = "SWITCH")]
+    compaction: Option<Switch>,
+    /// Bytes of events compacted in a second while nothing presses [default: 64 MiB]
+    #[arg(long, env = "CHRONOS_COMPACTION_BYTES_PER_SECOND", value_name = "BYTES")]
+    compaction_bytes_per_second: Option<u64>,
+    /// Log segments in use from which on the oldest are compacted away [default: 8]
+    #[arg(long, env = "CHRONOS_WAL_SEGMENTS_MAX", value_name = "N")]
+    wal_segments_max: Option<u64>,
+    /// Events that wait for compaction, in bytes, from which on appends wait too [default: 256 MiB]
+    #[arg(long, env = "CHRONOS_DEBT_BYTES_MAX", value_name = "BYTES")]
+    debt_bytes_max: Option<u64>,
+    /// The same as a number of events [default: 1048576]
+    #[arg(long, env = "CHRONOS_DEBT_EVENTS_MAX", value_name = "N")]
+    debt_events_max: Option<u64>,
+    /// Whether everything on disk is read again and again to find damage [default: on]
+    #[arg(long, env = "CHRONOS_SCRUB", value_enum, value_name = "SWITCH")]
+    scrub: Option<Switch>,
+    /// Seconds from one such pass to the next [default: 86400, a day]
+    #[arg(long, env = "CHRONOS_SCRUB_PERIOD_S", value_name = "SECONDS")]
+    scrub_period_s: Option<u64>,
+    /// Bytes it reads in a second at most [default: 32 MiB]
+    #[arg(long, env = "CHRONOS_SCRUB_BYTES_PER_SECOND_MAX", value_name = "BYTES")]
+    scrub_bytes_per_second_max: Option<u64>,
     /// Threads that serve requests, beside those of the log lanes [default: one for each core but one, at least 1]
     #[arg(long, env = "CHRONOS_WORKERS", value_name = "N")]
     workers: Option<NonZeroUsize>,
@@ -85,6 +124,18 @@ impl Server {
     pub(crate) fn workers(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.workers.map_or_else(|| (cores - 1).max(1), NonZeroUsize::get)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    fn is_on(self) -> bool {
+        self == Self::On
     }
 }
 
@@ -129,6 +180,16 @@ impl Server {
         replace(&mut config.lanes, self.lanes);
         replace(&mut config.segment_bytes, self.segment_bytes);
         replace(&mut config.cache_bytes, self.cache_bytes);
+        replace(&mut config.parts_cache_bytes, self.parts_cache_bytes);
+        let compaction = &mut config.compaction;
+        replace(&mut compaction.background, self.compaction.map(Switch::is_on));
+        replace(&mut compaction.bytes_per_second, self.compaction_bytes_per_second);
+        replace(&mut compaction.wal_segments_max, self.wal_segments_max);
+        replace(&mut compaction.debt_bytes_max, self.debt_bytes_max);
+        replace(&mut compaction.debt_events_max, self.debt_events_max);
+        replace(&mut config.scrub.background, self.scrub.map(Switch::is_on));
+        replace(&mut config.scrub.period_s, self.scrub_period_s);
+        replace(&mut config.scrub.bytes_per_second_max, self.scrub_bytes_per_second_max);
         replace(&mut config.log.filter, self.log_filter);
         replace(&mut config.log.format, self.log.map(LogFormat::from));
         config.cluster = self.cluster_id.map(EventId::as_u128).or(config.cluster);

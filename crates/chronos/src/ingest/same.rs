@@ -65,6 +65,7 @@ mod tests {
             version: Version::new(3),
             position: Position::new(9),
             partition: PartitionId::new(1).unwrap(),
+            erased: false,
         }
     }
 

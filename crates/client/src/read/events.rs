@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use chronos_domain::Token;
+use chronos_domain::{Token, Version};
 use chronos_proto::{Event, Failure, v1};
 use futures::Stream;
 use tonic::Streaming;
@@ -20,6 +20,7 @@ pub struct Events {
     order: Order,
     token: Option<Token>,
     cursor: String,
+    truncated_before: Version,
 }
 
 impl Events {
@@ -30,6 +31,7 @@ impl Events {
             order,
             token: None,
             cursor: String::new(),
+            truncated_before: Version::ZERO,
         }
     }
 
@@ -38,6 +40,13 @@ impl Events {
     #[must_use]
     pub const fn token(&self) -> Option<&Token> {
         self.token.as_ref()
+    }
+
+    /// Of a read of one entity: the version before which its events have been erased, so that none of them is returned.
+    /// 0 when none have. Known when [`token`](Self::token) is.
+    #[must_use]
+    pub const fn truncated_before(&self) -> Version {
+        self.truncated_before
     }
 
     /// Of a read of all partitions: where to go on after the page of the last event. Only when
@@ -58,6 +67,7 @@ impl Events {
             self.token = Some(Token::parse(&page.token).map_err(|invalid| ReadError::protocol(&invalid))?);
         }
         self.cursor = page.cursor;
+        self.truncated_before = Version::new(page.truncated_before);
         self.page = page.events.into_iter();
         Ok(())
     }

@@ -123,6 +123,7 @@ pub(super) async fn state(
         events: state.events,
         state: state.value.to_string().into(),
         token: state.token.to_string(),
+        truncated_before: state.truncated_before.get(),
     })
 }
 
@@ -146,7 +147,9 @@ fn stream(pages: crate::pages::Pages) -> Pages {
                 return Ok(None);
             }
             let cursor = pages.cursor().map(|cursor| cursor.to_string()).unwrap_or_default();
-            let message = v1::ReadResponse { events: events.iter().map(Into::into).collect(), token, cursor };
+            let truncated_before = pages.truncated_before().get();
+            let events = events.iter().map(Into::into).collect();
+            let message = v1::ReadResponse { events, token, cursor, truncated_before };
             Ok(Some((message, (pages, false))))
         }
     }))

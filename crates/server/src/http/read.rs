@@ -28,6 +28,8 @@ const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 /// The past that is read, as a header of lines, which have no other place for it.
 const TOKEN: &str = "chronos-token";
+/// The version before which the entity's events have been erased, likewise.
+const TRUNCATED: &str = "chronos-truncated-before";
 /// Events and bytes of one write of lines.
 const CHUNK_EVENTS: usize = 1024;
 const CHUNK_BYTES: usize = 256 << 10;
@@ -177,6 +179,7 @@ pub(super) async fn state(
         "events": state.events,
         "state": state.value,
         "token": state.token.to_string(),
+        "truncated_before": state.truncated_before.get(),
     })))
 }
 
@@ -230,16 +233,17 @@ async fn page(
     if pages.next(1, 1).await?.is_empty() {
         place = Value::Null;
     }
-    let rest = format!("],\"next\":{place},\"token\":{}}}", json!(pages.token().to_string()));
+    let (token, mark) = (json!(pages.token().to_string()), pages.truncated_before());
+    let rest = format!("],\"next\":{place},\"token\":{token},\"truncated_before\":{mark}}}");
     text.extend_from_slice(rest.as_bytes());
     Ok(([(header::CONTENT_TYPE, JSON)], text).into_response())
 }
 
 /// The read as lines, made as fast as the caller takes them.
 async fn lines(mut pages: Pages) -> Result<Response, Problem> {
-    let token = pages.token().to_string();
     // What fails at once fails as a whole.
     let first = pages.next(CHUNK_EVENTS, CHUNK_BYTES).await?;
+    let (token, mark) = (pages.token().to_string(), pages.truncated_before().to_string());
     let body = stream::unfold(
         Lines { pages: Some(pages), first: Some(first), failure: None },
         |mut lines| async move {
@@ -247,7 +251,8 @@ async fn lines(mut pages: Pages) -> Result<Response, Problem> {
             Some((chunk, lines))
         },
     );
-    let headers = [(header::CONTENT_TYPE, LINES), (http::HeaderName::from_static(TOKEN), token.as_str())];
+    let name = http::HeaderName::from_static;
+    let headers = [(header::CONTENT_TYPE, LINES), (name(TOKEN), &token), (name(TRUNCATED), &mark)];
     Ok((headers, Body::from_stream(body)).into_response())
 }
 

@@ -179,7 +179,11 @@ impl Inner {
 }
 
 fn page_of(events: Vec<v1::Event>) -> v1::ReadResponse {
-    v1::ReadResponse { events, token: chronos_domain::Token::new().to_string(), cursor: String::new() }
+    v1::ReadResponse {
+        events,
+        token: chronos_domain::Token::new().to_string(),
+        ..v1::ReadResponse::default()
+    }
 }
 
 fn outcome(stored: Result<chronos_proto::Appended, Failure>) -> Outcome {

@@ -1,0 +1,155 @@
+//! Copying everything that a node has at rest.
+
+use bytes::{Bytes, BytesMut};
+use chronos_domain::xxh64::xxh64;
+use chronos_domain::{Invalid, PartitionId};
+use chronos_proto::v1::backup_client::BackupClient;
+use chronos_proto::v1::copy_request::{Ask, Begin, Fetch};
+use chronos_proto::v1::copy_response::{Answer, Chunk};
+use chronos_proto::{Class, Failure, v1};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use crate::address::MESSAGE_BYTES_MAX;
+use crate::client::{Client, Inner};
+use crate::outcome::ReadError;
+
+/// The longest listing that is taken: some ten million parts.
+const LISTING_BYTES_MAX: usize = 2 << 30;
+
+/// One backup of the node that answers: a listing, and the files it names, which stay as they are until this is
+/// dropped. The node gives it up when nothing is asked of it for two minutes.
+pub struct Backup {
+    asks: mpsc::Sender<v1::CopyRequest>,
+    answers: Streaming<v1::CopyResponse>,
+    listing: Bytes,
+}
+
+/// The bytes of one file, piece by piece.
+pub struct Fetched<'a> {
+    answers: &'a mut Streaming<v1::CopyResponse>,
+    at: u64,
+    ended: bool,
+}
+
+impl Client {
+    /// Begins a backup: the node makes parts of everything that is applied, and says what it consists of. Waits as long
+    /// as that takes.
+    ///
+    /// # Errors
+    /// See [`ReadError`]. Nothing was changed but how the node holds its events.
+    pub async fn backup(&self) -> Result<Backup, ReadError> {
+        Backup::begin(&self.inner).await
+    }
+}
+
+impl Backup {
+    async fn begin(client: &Inner) -> Result<Self, ReadError> {
+        let (server, channel) = client.connections.channel();
+        let mut rpc = BackupClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let (asks, requests) = mpsc::channel(1);
+        let answers = rpc.copy(ReceiverStream::new(requests)).await.map_err(|status| {
+            client.connections.failed(server);
+            ReadError::new(Failure::from_status(&status))
+        })?;
+        let mut backup = Self { asks, answers: answers.into_inner(), listing: Bytes::new() };
+        backup.ask(Ask::Begin(Begin {})).await?;
+        backup.listing = backup.read_listing().await?;
+        Ok(backup)
+    }
+
+    /// The bytes of the file that says what the backup consists of: cluster, token, and every file with its length and
+    /// its hash.
+    #[must_use]
+    pub fn listing(&self) -> Bytes {
+        self.listing.clone()
+    }
+
+    /// One file of the listing, from byte `offset` on. To be read to its end before the next one is fetched.
+    ///
+    /// # Errors
+    /// See [`ReadError`]: the backup is over; begin another and fetch what is missing.
+    pub async fn fetch(
+        &mut self,
+        partition: PartitionId,
+        name: &str,
+        offset: u64,
+    ) -> Result<Fetched<'_>, ReadError> {
+        self.ask(Ask::Fetch(Fetch { partition: partition.get().into(), name: name.to_owned(), offset }))
+            .await?;
+        Ok(Fetched { answers: &mut self.answers, at: offset, ended: false })
+    }
+
+    async fn ask(&mut self, ask: Ask) -> Result<(), ReadError> {
+        if self.asks.send(v1::CopyRequest { ask: Some(ask) }).await.is_ok() {
+            return Ok(());
+        }
+        // The call has ended; its answers say why.
+        Err(match self.answers.message().await {
+            Err(status) => ReadError::new(Failure::from_status(&status)),
+            Ok(_) => cut_short(),
+        })
+    }
+
+    async fn read_listing(&mut self) -> Result<Bytes, ReadError> {
+        let mut listing = BytesMut::new();
+        loop {
+            let Answer::Listing(piece) = answer(&mut self.answers).await? else {
+                return Err(garbled("a piece of a file came where the listing was due"));
+            };
+            listing.extend_from_slice(&piece.bytes);
+            if piece.last {
+                return Ok(listing.freeze());
+            }
+            if listing.len() > LISTING_BYTES_MAX {
+                return Err(garbled("the listing does not end"));
+            }
+        }
+    }
+}
+
+impl Fetched<'_> {
+    /// The bytes that follow; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// See [`ReadError`]: the backup is over.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let Answer::Chunk(chunk) = answer(self.answers).await? else {
+            return Err(garbled("a piece of the listing came where a file was due"));
+        };
+        let Chunk { offset, bytes, checksum, last } = chunk;
+        if offset != self.at {
+            return Err(garbled(&format!("byte {offset} of a file came where byte {} was due", self.at)));
+        }
+        if xxh64(&bytes, 0) != checksum {
+            return Err(garbled("a piece of a file was damaged on its way"));
+        }
+        self.at += bytes.len() as u64;
+        self.ended = last;
+        Ok(Some(bytes))
+    }
+}
+
+async fn answer(answers: &mut Streaming<v1::CopyResponse>) -> Result<Answer, ReadError> {
+    match answers.message().await {
+        Ok(Some(message)) => {
+            let unknown = || ReadError::protocol(&Invalid::new("answer", "is none that this release knows"));
+            message.answer.ok_or_else(unknown)
+        }
+        Ok(None) => Err(cut_short()),
+        Err(status) => Err(ReadError::new(Failure::from_status(&status))),
+    }
+}
+
+fn cut_short() -> ReadError {
+    garbled("the node ended the backup before its end")
+}
+
+fn garbled(what: &str) -> ReadError {
+    let text = format!("{what}; run the backup again, it goes on where this one ended");
+    ReadError::Unavailable(Failure::new(Class::Failed, "UNAVAILABLE", text))
+}
