@@ -3,7 +3,7 @@
 use chronos_block::Block;
 use chronos_domain::{ForkId, LogIndex, PartitionId, Space, TenantId, Timestamp, Verdict};
 use chronos_env::Env;
-use chronos_store::{Command, Config, Partition};
+use chronos_store::{AppendCommand, Command, Config, CutLimits, Outcome, Partition};
 use chronos_wal::{LogId, Wal};
 use tempfile::TempDir;
 
@@ -31,8 +31,11 @@ impl Filled {
         let mut wal_config = chronos_wal::Config::new(dir.path().join("wal"), 1);
         wal_config.segment_bytes = UNUSED_SEGMENT_BYTES;
         let (wal, _) = Wal::open(&env, wal_config)?;
-        let config = Config { cache_bytes: usize::MAX >> 8 };
-        let partition = Partition::open(id, wal.log(LogId::new(id.get())), env.crash, config)?;
+        // Everything stays in memory, in one generation: what is measured is memory.
+        let cuts = CutLimits { events: u64::MAX, bytes: u64::MAX };
+        let config =
+            Config { cache_bytes: usize::MAX >> 8, cuts, ..Config::new(dir.path().join("parts"), 1) };
+        let partition = Partition::open(&env, id, wal.log(LogId::new(id.get())), config)?;
         let tenant = TenantId::default_tenant();
         Ok(Filled { partition, tenant, index: LogIndex::ZERO, _wal: wal, _dir: dir })
     }
@@ -45,10 +48,11 @@ impl Filled {
     pub(crate) fn apply(&mut self, block: Block, run: &mut Run, events: u64) -> Result<(), Failure> {
         self.index = self.index.next();
         let recorded_at = Timestamp::new(self.index.get().cast_signed());
-        let command = Command { tenant: self.tenant.clone(), fork: ForkId::MAIN, recorded_at, block };
-        let verdicts = run.time(events, || self.partition.apply(self.index, &[&command]))?;
-        match verdicts.as_slice() {
-            [Verdict::Stored(_)] => Ok(()),
+        let tenant = self.tenant.clone();
+        let command = Command::from(AppendCommand { tenant, fork: ForkId::MAIN, recorded_at, block });
+        let outcomes = run.time(events, || self.partition.apply(self.index, &[&command]))?;
+        match outcomes.as_slice() {
+            [Outcome::Append(Verdict::Stored(_))] => Ok(()),
             other => Err(format!("apply of a new request said {other:?}").into()),
         }
     }

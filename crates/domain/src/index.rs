@@ -51,7 +51,14 @@ pub trait Index {
     /// A fault of storage.
     fn recorded_at(&self, position: Position) -> Result<Timestamp, Self::Error>;
 
-    /// The earliest event of this space with a position greater than `after` that matches the item.
+    /// The version before which the entity's events are erased; zero when it was never truncated.
+    ///
+    /// # Errors
+    /// A fault of storage.
+    fn truncated_before(&self, space: Space<'_>, entity: &str) -> Result<Version, Self::Error>;
+
+    /// The earliest event of this space with a position greater than `after` that matches the item. An erased event
+    /// has its type and no tags.
     ///
     /// # Errors
     /// A fault of storage.

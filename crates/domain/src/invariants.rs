@@ -25,6 +25,8 @@ pub enum Predicate {
     Positions(fn(Position, Position) -> bool),
     /// The version of one event and of the next of the entity.
     Versions(fn(Version, Version) -> bool),
+    /// The version before which an entity is erased, and the entity's version.
+    Truncation(fn(Version, Version) -> bool),
     /// All marks of a replica of a partition.
     Chain(fn(&Marks) -> bool),
     /// A mark before and after it moved.
@@ -34,7 +36,7 @@ pub enum Predicate {
 }
 
 /// Every law of this crate, by id.
-pub const ALL: [Invariant; 6] = [
+pub const ALL: [Invariant; 7] = [
     Invariant {
         id: "I-01",
         sentence: "the positions of a partition are exactly 1 to its head: the next one follows without a gap",
@@ -60,6 +62,11 @@ pub const ALL: [Invariant; 6] = [
         id: "I-06",
         sentence: "nothing that apply looks up lies beyond the head",
         holds: Predicate::Positions(within_head),
+    },
+    Invariant {
+        id: "I-07",
+        sentence: "a truncation leaves its entity at least one event",
+        holds: Predicate::Truncation(truncation_leaves_an_event),
     },
 ];
 
@@ -97,6 +104,11 @@ pub const fn within_head(position: Position, head: Position) -> bool {
     position.get() >= 1 && position.get() <= head.get()
 }
 
+/// I-07: an entity at `version` whose events before `before` are erased.
+pub const fn truncation_leaves_an_event(before: Version, version: Version) -> bool {
+    before.get() <= version.get()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +133,7 @@ mod tests {
                 (_, Predicate::Versions(f)) => {
                     (f(v(4), v(5)), f(v(4), v(4)) || f(v(4), v(6)) || f(v(0), v(0)))
                 }
+                (_, Predicate::Truncation(f)) => (f(v(0), v(1)) && f(v(4), v(4)), f(v(5), v(4))),
                 (_, Predicate::Chain(f)) => {
                     (f(&Marks::default()), f(&Marks { indexed: p(1), ..Marks::default() }))
                 }

@@ -14,6 +14,7 @@
 //! | which partition owns an entity? | [`placement`] |
 //! | what does an append ask? | [`batch`], [`expect`], [`condition`] |
 //! | may it happen, and with which numbers? | [`partition`] |
+//! | what may be forgotten? | [`truncation`] |
 //! | what may that decision look up? | [`index`] |
 //! | why was it refused? | [`rejection`] |
 //! | how far has a replica come? | [`marks`], [`token`] |
@@ -41,6 +42,7 @@ pub mod placement;
 pub mod rejection;
 pub mod time;
 pub mod token;
+pub mod truncation;
 pub mod xxh64;
 
 pub use batch::{Append, Batch, Space};
@@ -58,3 +60,4 @@ pub use placement::{place, routing_key};
 pub use rejection::Rejection;
 pub use time::Timestamp;
 pub use token::Token;
+pub use truncation::{Truncate, Truncated, truncate};

@@ -62,6 +62,8 @@ pub struct Model {
 struct Lookup {
     ids: BTreeMap<EventId, Position>,
     entities: BTreeMap<String, Vec<Position>>,
+    /// The version before which an entity's events are erased.
+    truncated: BTreeMap<String, Version>,
 }
 
 impl Model {
@@ -130,6 +132,32 @@ impl Model {
         }
     }
 
+    /// Erases the content of an entity's events before a version. What the model holds of them stays readable here, for
+    /// comparisons; [`is_erased`](Self::is_erased) tells.
+    ///
+    /// # Panics
+    /// When the mark would fall or no event of the entity would stay.
+    pub fn truncate(&mut self, space: Space<'_>, entity: &str, before: Version) {
+        let version = self.version_of(space, entity);
+        assert!(
+            invariants::truncation_leaves_an_event(before, version),
+            "I-07: {entity:?} is at version {version} and is truncated before {before}"
+        );
+        let mark = self.mark(space, entity);
+        assert!(before >= mark, "the mark of {entity:?} falls from {mark} to {before}");
+        let space = self.spaces.entry((space.tenant.to_string(), space.fork)).or_default();
+        space.truncated.insert(entity.to_string(), before);
+    }
+
+    /// Whether a truncation has taken the event's content.
+    pub fn is_erased(&self, event: &Stored) -> bool {
+        event.version < self.mark(event.space(), &event.entity)
+    }
+
+    fn mark(&self, space: Space<'_>, entity: &str) -> Version {
+        self.lookup(space).and_then(|space| space.truncated.get(entity)).copied().unwrap_or_default()
+    }
+
     /// Position of the last event; zero without one.
     pub fn head(&self) -> Position {
         Position::new(self.events.len() as u64)
@@ -162,6 +190,12 @@ impl Model {
         self.lookup(space).into_iter().flat_map(|space| space.entities.keys().map(String::as_str))
     }
 
+    /// The labels it still has.
+    fn tags<'e>(&self, event: &'e Stored) -> impl Iterator<Item = &'e str> + Clone + use<'e> {
+        let tags: &[String] = if self.is_erased(event) { &[] } else { &event.tags };
+        tags.iter().map(String::as_str)
+    }
+
     fn version_of(&self, space: Space<'_>, entity: &str) -> Version {
         let events = self.lookup(space).and_then(|space| space.entities.get(entity)).map_or(0, Vec::len);
         Version::new(events as u64)
@@ -191,6 +225,10 @@ impl Index for Model {
         Ok(self.at(position).map_or(Timestamp::MIN, |event| event.recorded_at))
     }
 
+    fn truncated_before(&self, space: Space<'_>, entity: &str) -> Result<Version, Infallible> {
+        Ok(self.mark(space, entity))
+    }
+
     fn first_match(
         &self,
         space: Space<'_>,
@@ -198,9 +236,7 @@ impl Index for Model {
         after: Position,
     ) -> Result<Option<(Position, EventId)>, Infallible> {
         let matches = |e: &&Stored| {
-            e.position > after
-                && e.space() == space
-                && item.matches(&e.event_type, e.tags.iter().map(String::as_str))
+            e.position > after && e.space() == space && item.matches(&e.event_type, self.tags(e))
         };
         Ok(self.events.iter().find(matches).map(|event| (event.position, event.id)))
     }

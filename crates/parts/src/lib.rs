@@ -27,8 +27,10 @@ mod schema;
 mod verify;
 mod write;
 
+pub use cache::{Cache, CacheStats};
 pub use dir::{Copy, Inspection, LogStart, Notes, PartsDir, inspect};
 pub use erase::erase;
+pub use fault::Fault;
 pub use manifest::{Malformed, Manifest, Tombstones};
 pub use meta::{FileMeta, IndexTail, PartMeta};
 pub use rows::{Rows, leaf_of, to_batch};

@@ -1,33 +1,54 @@
 //! The payload of one log entry: the commands coalesced into it. Layout in `FORMAT.md`.
 //!
-//! Blocks are carried as they are and come out as slices of the payload, never copied or re-encoded. Tenant, fork and
-//! moment stand in a table in front of them under a checksum of its own.
+//! Blocks are carried as they are and come out as slices of the payload, never copied or re-encoded. What else a
+//! command says stands in a table in front of them under a checksum of its own. Format 2 is written; format 1, which
+//! knew appends only, is still read.
+
+mod row;
 
 use std::borrow::Borrow;
-use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chronos_block::Block;
-use chronos_domain::limits::TENANT_ID_BYTES_MAX;
+use chronos_domain::limits::{ENTITY_ID_BYTES_MAX, TENANT_ID_BYTES_MAX};
 use chronos_domain::xxh64::Xxh64;
-use chronos_domain::{Append, ForkId, Position, Space, TenantId, Timestamp};
+use chronos_domain::{
+    Append, EntityId, ForkId, Position, Rejection, Space, TenantId, Timestamp, Truncate, Truncated, Verdict,
+    Version,
+};
+
+use row::{Row, Said};
 
 const MAGIC: [u8; 4] = *b"CEN1";
-const FORMAT: u8 = 1;
+/// What is written.
+const FORMAT: u8 = 2;
+/// What is read besides: rows without a kind, each of them an append.
+const FORMAT_APPENDS: u8 = 1;
 const HEADER_BYTES: usize = 32;
 /// The part of the header that the checksum covers: all that stands before it.
 const SUMMED_BYTES: usize = 24;
-/// A row of the table without the tenant id.
-const ROW_BYTES: usize = 21;
 /// How many commands one entry can carry.
 pub const COMMANDS_MAX: usize = u16::MAX as usize;
 
 const _: () =
-    assert!(TENANT_ID_BYTES_MAX <= u8::MAX as usize, "the row keeps the length of a tenant id in a byte");
+    assert!(TENANT_ID_BYTES_MAX <= u8::MAX as usize, "a row keeps the length of a tenant id in a byte");
+const _: () =
+    assert!(ENTITY_ID_BYTES_MAX <= u16::MAX as usize, "a row keeps the length of an entity id in two bytes");
 
-/// One append as it stands in the log: whose, when, and the packed request.
+/// One command of a partition's log.
 #[derive(Clone, Debug)]
-pub struct Command {
+pub enum Command {
+    /// Store events, or only check.
+    Append(AppendCommand),
+    /// Erase the oldest events of an entity.
+    Truncate(TruncateCommand),
+    /// End the active generation here, so that it can be compacted.
+    Cut(CutCommand),
+}
+
+/// An append as it stands in the log: whose, when, and the packed request.
+#[derive(Clone, Debug)]
+pub struct AppendCommand {
     /// The tenant, from the caller's credentials.
     pub tenant: TenantId,
     /// The tenant's fork.
@@ -38,7 +59,84 @@ pub struct Command {
     pub block: Block,
 }
 
+/// A truncation as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TruncateCommand {
+    /// The tenant, from the caller's credentials.
+    pub tenant: TenantId,
+    /// The tenant's fork.
+    pub fork: ForkId,
+    /// The leader's clock when it proposed the command. Kept for audit; no event is recorded.
+    pub recorded_at: Timestamp,
+    /// Which entity.
+    pub entity: EntityId,
+    /// The first version that stays.
+    pub before: Version,
+}
+
+/// A cut as it stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutCommand {
+    /// The leader's clock when it proposed the command. Kept for audit; no event is recorded.
+    pub recorded_at: Timestamp,
+    /// Whether somebody asked for it who is going to keep the part: it is then packed as small as possible.
+    pub settle: bool,
+}
+
+/// How a command ended, in the order of the kinds of [`Command`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of an append.
+    Append(Verdict),
+    /// Of a truncation.
+    Truncate(Result<Truncated, Rejection>),
+    /// Of a cut: the last position before it.
+    Cut(Position),
+}
+
 impl Command {
+    /// Sets the leader's clock.
+    pub fn stamp(&mut self, recorded_at: Timestamp) {
+        match self {
+            Command::Append(append) => append.recorded_at = recorded_at,
+            Command::Truncate(truncate) => truncate.recorded_at = recorded_at,
+            Command::Cut(cut) => cut.recorded_at = recorded_at,
+        }
+    }
+
+    /// Bytes the command takes in an entry, about.
+    pub fn len(&self) -> usize {
+        match self {
+            Command::Append(append) => append.block.bytes().len(),
+            Command::Truncate(_) | Command::Cut(_) => 0,
+        }
+    }
+
+    /// Whether the command brings no block.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The append, if it is one.
+    pub const fn append(&self) -> Option<&AppendCommand> {
+        match self {
+            Command::Append(append) => Some(append),
+            Command::Truncate(_) | Command::Cut(_) => None,
+        }
+    }
+}
+
+impl Outcome {
+    /// The verdict, of an append.
+    pub fn verdict(self) -> Option<Verdict> {
+        match self {
+            Outcome::Append(verdict) => Some(verdict),
+            Outcome::Truncate(_) | Outcome::Cut(_) => None,
+        }
+    }
+}
+
+impl AppendCommand {
     /// Whose events these are.
     pub fn space(&self) -> Space<'_> {
         Space { tenant: self.tenant.as_str(), fork: self.fork }
@@ -47,6 +145,24 @@ impl Command {
     /// The command as apply takes it.
     pub(crate) fn append(&self) -> Append<'_, Block> {
         Append { space: self.space(), recorded_at: self.recorded_at, batch: &self.block }
+    }
+}
+
+impl TruncateCommand {
+    /// Whose entity this is.
+    pub fn space(&self) -> Space<'_> {
+        Space { tenant: self.tenant.as_str(), fork: self.fork }
+    }
+
+    /// The command as apply takes it.
+    pub(crate) fn truncate(&self) -> Truncate<'_> {
+        Truncate { space: self.space(), entity: self.entity.as_str(), before: self.before }
+    }
+}
+
+impl From<AppendCommand> for Command {
+    fn from(append: AppendCommand) -> Command {
+        Command::Append(append)
     }
 }
 
@@ -68,12 +184,12 @@ pub enum Malformed {
     Damaged(String),
     /// They follow a format this release does not know.
     #[error(
-        "log entry has format {found}, this release reads format {supported}; run the release that wrote it or a later one"
+        "log entry has format {found}, this release reads formats up to {supported}; run the release that wrote it or a later one"
     )]
     Version {
         /// The format found.
         found: u8,
-        /// The one this release reads.
+        /// The last one this release reads.
         supported: u8,
     },
     /// One of the blocks is bad.
@@ -101,35 +217,26 @@ pub fn encode<C: Borrow<Command>>(commands: &[C], known_head: Position) -> Bytes
         return Bytes::new();
     }
     let count = u16::try_from(commands.len()).expect("the caller coalesces at most COMMANDS_MAX commands");
-    let table_len: usize = commands.iter().map(|c| ROW_BYTES + c.borrow().tenant.as_str().len()).sum();
-    let blocks_len: usize = commands.iter().map(|c| c.borrow().block.bytes().len()).sum();
+    let table_len: usize = commands.iter().map(|c| row::len(c.borrow())).sum();
+    let blocks_len: usize = commands.iter().map(|c| c.borrow().len()).sum();
     let mut out = BytesMut::with_capacity(HEADER_BYTES + table_len + blocks_len);
     out.put_slice(&MAGIC);
     out.put_u8(FORMAT);
     out.put_u8(0);
     out.put_u16_le(count);
     out.put_u64_le(known_head.get());
-    out.put_u32_le(u32::try_from(table_len).expect("65535 rows of at most 85 bytes"));
+    out.put_u32_le(u32::try_from(table_len).expect("65535 rows of at most 339 bytes"));
     out.put_u32_le(0);
     out.put_u64_le(0);
     for command in commands {
-        put_row(&mut out, command.borrow());
+        row::put(&mut out, command.borrow());
     }
     let checksum = checksum(&out[..SUMMED_BYTES], &out[HEADER_BYTES..]);
     out[SUMMED_BYTES..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
-    for command in commands {
-        out.put_slice(command.borrow().block.bytes());
+    for append in commands.iter().filter_map(|command| command.borrow().append()) {
+        out.put_slice(append.block.bytes());
     }
     out.freeze()
-}
-
-fn put_row(out: &mut BytesMut, command: &Command) {
-    let tenant = command.tenant.as_str();
-    out.put_i64_le(command.recorded_at.get());
-    out.put_u64_le(command.fork.get());
-    out.put_u32_le(u32::try_from(command.block.bytes().len()).expect("a block is far smaller than 4 GiB"));
-    out.put_u8(u8::try_from(tenant.len()).expect("a tenant id has at most 64 bytes"));
-    out.put_slice(tenant.as_bytes());
 }
 
 fn checksum(header: &[u8], table: &[u8]) -> u64 {
@@ -159,13 +266,6 @@ pub(crate) struct Packed {
     rows: Vec<Row>,
 }
 
-struct Row {
-    recorded_at: Timestamp,
-    fork: ForkId,
-    tenant: TenantId,
-    block: Range<usize>,
-}
-
 impl Packed {
     pub(crate) fn open(payload: Bytes) -> Result<Packed, Malformed> {
         if payload.is_empty() {
@@ -185,17 +285,19 @@ impl Packed {
         if checksum(&header[..SUMMED_BYTES], table) != head.checksum {
             return Err(damaged("checksum of header and table does not match"));
         }
-        let rows = read_rows(table, head.commands, HEADER_BYTES + head.table_len)?;
-        let end = rows.last().map_or(HEADER_BYTES, |row| row.block.end);
+        let (rows, end) = row::read_all(table, head.format, head.commands, HEADER_BYTES + head.table_len)?;
         if end != payload.len() {
             return Err(damaged(format!("the blocks end at byte {end} of {}", payload.len())));
         }
         Ok(Packed { payload, known_head: head.known_head, rows })
     }
 
-    /// The bytes of one block, a slice of the payload; `None` when there is no such command.
+    /// The bytes of one block, a slice of the payload; `None` when there is no such command or it has no block.
     pub(crate) fn block(&self, ordinal: u16) -> Option<Bytes> {
-        self.rows.get(usize::from(ordinal)).map(|row| self.payload.slice(row.block.clone()))
+        match &self.rows.get(usize::from(ordinal))?.said {
+            Said::Append { block } => Some(self.payload.slice(block.clone())),
+            Said::Truncate { .. } | Said::Cut { .. } => None,
+        }
     }
 
     /// The length of the whole payload.
@@ -209,9 +311,18 @@ impl Packed {
     {
         let payload = self.payload;
         let command = |(ordinal, row): (usize, Row)| {
-            let block =
-                open(payload.slice(row.block)).map_err(|cause| Malformed::Block { ordinal, cause })?;
-            Ok(Command { tenant: row.tenant, fork: row.fork, recorded_at: row.recorded_at, block })
+            let Row { recorded_at, tenant, fork, said } = row;
+            Ok(match said {
+                Said::Append { block } => {
+                    let block =
+                        open(payload.slice(block)).map_err(|cause| Malformed::Block { ordinal, cause })?;
+                    Command::Append(AppendCommand { tenant, fork, recorded_at, block })
+                }
+                Said::Truncate { entity, before } => {
+                    Command::Truncate(TruncateCommand { tenant, fork, recorded_at, entity, before })
+                }
+                Said::Cut { settle } => Command::Cut(CutCommand { recorded_at, settle }),
+            })
         };
         let commands = self.rows.into_iter().enumerate().map(command).collect::<Result<_, _>>()?;
         Ok(Entry { known_head: self.known_head, commands })
@@ -219,6 +330,7 @@ impl Packed {
 }
 
 struct Header {
+    format: u8,
     commands: u16,
     known_head: Position,
     table_len: usize,
@@ -232,7 +344,7 @@ impl Header {
             return Err(damaged("magic is missing"));
         }
         let [format] = rest.take()?;
-        if format != FORMAT {
+        if format != FORMAT && format != FORMAT_APPENDS {
             return Err(Malformed::Version { found: format, supported: FORMAT });
         }
         let [reserved] = rest.take()?;
@@ -244,33 +356,8 @@ impl Header {
         if commands == 0 || reserved != 0 || reserved_too != 0 {
             return Err(damaged("header holds values that are never written"));
         }
-        Ok(Header { commands, known_head, table_len, checksum })
+        Ok(Header { format, commands, known_head, table_len, checksum })
     }
-}
-
-fn read_rows(table: &[u8], commands: u16, blocks_at: usize) -> Result<Vec<Row>, Malformed> {
-    let mut rest = Rest(table);
-    let mut rows: Vec<Row> = Vec::with_capacity(usize::from(commands).min(table.len() / ROW_BYTES));
-    for _ in 0..commands {
-        let recorded_at = Timestamp::new(i64::from_le_bytes(rest.take()?));
-        let fork = ForkId::new(u64::from_le_bytes(rest.take()?));
-        let block_len = u32::from_le_bytes(rest.take()?) as usize;
-        let [tenant_len] = rest.take()?;
-        let tenant = rest.slice(usize::from(tenant_len))?;
-        // Commands of one entry are mostly of one tenant: share the name.
-        let tenant = match rows.last() {
-            Some(row) if row.tenant.as_str().as_bytes() == tenant => row.tenant.clone(),
-            _ => read_tenant(tenant)?,
-        };
-        let start = rows.last().map_or(blocks_at, |row| row.block.end);
-        rows.push(Row { recorded_at, fork, tenant, block: start..start.saturating_add(block_len) });
-    }
-    if rest.0.is_empty() { Ok(rows) } else { Err(damaged("table is longer than its rows")) }
-}
-
-fn read_tenant(bytes: &[u8]) -> Result<TenantId, Malformed> {
-    let text = std::str::from_utf8(bytes).map_err(|_| damaged("tenant id is not UTF-8"))?;
-    TenantId::parse(text).map_err(|invalid| damaged(invalid.to_string()))
 }
 
 /// Bytes not read yet.

@@ -34,6 +34,14 @@ impl Fault {
         ))
     }
 
+    /// What reading or writing the parts of `partition` ran into.
+    pub(crate) fn of_parts(partition: PartitionId) -> impl Fn(chronos_parts::Fault) -> Fault {
+        move |fault| match fault {
+            chronos_parts::Fault::Io(source) => Fault::Io { partition, source },
+            other => Fault::Corrupt(format!("partition {partition}: {other}")),
+        }
+    }
+
     /// What reading the log of `partition` ran into.
     pub(crate) fn read(partition: PartitionId, error: ReadError) -> Fault {
         match error {

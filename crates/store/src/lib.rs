@@ -29,12 +29,21 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod apply;
 pub mod backup;
+mod blocks;
+mod chunks;
+mod cut;
+mod debt;
 pub mod entry;
+mod facts;
 mod fault;
+mod generation;
 mod identity;
 mod ids;
+mod layers;
 mod load;
+mod lookup;
 mod names;
 mod pages;
 mod partition;
@@ -42,18 +51,21 @@ mod postings;
 mod read;
 mod recent;
 mod recover;
+mod sealed;
+mod shelf;
 mod spaces;
 mod state;
 mod stats;
-mod tables;
-mod tail;
 mod verify;
 
 pub use chronos_block::{Block, Direction, Filter, Page, Range, Recorded};
-pub use entry::{Command, Entry};
+pub use cut::{Cut, CutLimits};
+pub use debt::Debt;
+pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TruncateCommand};
 pub use fault::Fault;
 pub use identity::{DataDir, Identity, OpenError, Options};
 pub use partition::{Config, Partition};
+pub use shelf::Shelf;
 pub use stats::Stats;
 pub use verify::{Damage, PartitionReport, Report, TornTail, verify};
 

@@ -39,14 +39,16 @@ impl<T: Default> Names<T> {
 
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
         let hash = hash(name);
-        let slot = self.numbers.find(hash, |slot| slot.hash == hash && self.name(slot.number) == name)?;
+        let slot =
+            self.numbers.find(hash, |slot| slot.hash == hash && self.name(NameNo(slot.number)) == name)?;
         Some(&self.named[slot.number as usize].value)
     }
 
     /// The number of a name, new or not.
     pub(crate) fn intern(&mut self, name: &str) -> NameNo {
         let hash = hash(name);
-        let known = self.numbers.find(hash, |slot| slot.hash == hash && self.name(slot.number) == name);
+        let known =
+            self.numbers.find(hash, |slot| slot.hash == hash && self.name(NameNo(slot.number)) == name);
         if let Some(slot) = known {
             return NameNo(slot.number);
         }
@@ -61,8 +63,9 @@ impl<T: Default> Names<T> {
         &mut named.value
     }
 
-    fn name(&self, number: u32) -> &str {
-        &self.named[number as usize].name
+    /// The name with this number.
+    pub(crate) fn name(&self, number: NameNo) -> &str {
+        &self.named[number.0 as usize].name
     }
 }
 

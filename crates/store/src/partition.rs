@@ -1,27 +1,36 @@
-//! The handle to one partition: one applier, many readers.
+//! The handle to one partition: one applier, one compactor, many readers.
+
+mod reads;
 
 use std::borrow::Borrow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chronos_block::{Filter, Page, Range, Recorded};
-use chronos_domain::{EventId, LogIndex, Marks, PartitionId, Position, Space, Timestamp, Verdict, Version};
-use chronos_env::CrashPoints;
+use chronos_domain::{LogIndex, Marks, PartitionId, Position, Space, Timestamp, Version};
+use chronos_env::Env;
+use chronos_parts::{LogStart, Manifest, PartsDir};
 use chronos_wal::Log;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::entry::Command;
+use crate::apply;
+use crate::cut::CutLimits;
+use crate::debt::Debt;
+use crate::entry::{Command, Outcome};
 use crate::fault::Fault;
-use crate::load::Loader;
-use crate::read::{self, Picked, Reader};
 use crate::recent::Recent;
 use crate::recover;
+use crate::sealed::Sealed;
+use crate::shelf::Shelf;
 use crate::state::State;
 use crate::stats::Stats;
 
 pub(crate) const APPLY_BEFORE: &str = "store.apply.before";
 pub(crate) const APPLY_AFTER: &str = "store.apply.after";
+
+/// Memory for the newest blocks of one partition unless somebody says otherwise.
+const CACHE_BYTES: usize = 16 << 20;
 
 /// How a partition holds its data.
 #[derive(Clone, Debug)]
@@ -29,53 +38,82 @@ pub struct Config {
     /// Memory for the newest blocks of one partition, in bytes; older blocks are read from the log when asked for.
     /// An eighth of it again is for older blocks that are read often.
     pub cache_bytes: usize,
+    /// The directory of its parts. Made if it is missing.
+    pub dir: PathBuf,
+    /// The cluster it belongs to.
+    pub cluster: u128,
+    /// When generations are cut. Never configured but by tests: replicas must agree.
+    pub cuts: CutLimits,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config { cache_bytes: 64 << 20 }
+impl Config {
+    /// For a partition whose parts are in `dir`, with everything else as usual.
+    pub fn new(dir: PathBuf, cluster: u128) -> Config {
+        Config { cache_bytes: CACHE_BYTES, dir, cluster, cuts: CutLimits::default() }
+    }
+
+    /// The same for one of several partitions, in a directory of its own beneath: `p07` for partition 7.
+    #[must_use]
+    pub fn of(&self, id: PartitionId) -> Config {
+        Config { dir: self.dir.join(format!("p{:02}", id.get())), ..self.clone() }
     }
 }
 
 /// One partition. Clones share it.
 ///
-/// Reads return what has been applied, and nothing else. They touch memory only, unless a block they return has been
-/// evicted ([`Config::cache_bytes`]): then the calling thread reads the disk.
+/// Reads return what has been applied, and nothing else. They touch memory only, unless what they return is in a part
+/// or its block has been evicted ([`Config::cache_bytes`]): then the calling thread reads the disk.
 #[derive(Clone)]
 pub struct Partition {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    id: PartitionId,
-    log: Log,
-    crash: CrashPoints,
-    state: RwLock<State>,
+/// What all handles of a partition share. Lock order: `applier`, then `state`, then `recent`.
+pub(crate) struct Shared {
+    pub(crate) id: PartitionId,
+    pub(crate) env: Env,
+    pub(crate) config: Config,
+    pub(crate) log: Log,
+    pub(crate) dir: PartsDir,
+    pub(crate) state: RwLock<State>,
+    /// Held by whoever applies an entry or installs parts: while an entry is applied, nothing leaves memory.
+    applier: Mutex<()>,
     recent: Mutex<Recent>,
     log_reads: AtomicU64,
     applied: watch::Sender<Position>,
 }
 
 impl Partition {
-    /// Rebuilds the partition from its log: every entry is decoded, verified and applied again.
+    /// Rebuilds the partition: its parts are opened, and what the log holds beyond them is decoded, verified and applied
+    /// again.
     ///
-    /// Blocks while it reads the whole log. With a quorum of one every entry in the log is committed.
+    /// Blocks while it reads. With a quorum of one every entry in the log is committed.
     ///
     /// # Errors
-    /// [`Fault::Corrupt`] when the log does not give back every entry it was given, or when what it gives back cannot
-    /// be what was written; [`Fault::Io`] when it could not be read.
-    pub fn open(id: PartitionId, log: Log, crash: CrashPoints, config: Config) -> Result<Partition, Fault> {
-        let mut state = State::new(id, config.cache_bytes);
-        recover::replay(id, &log, &crash, &mut state)?;
-        let (applied, _) = watch::channel(state.marks.applied);
+    /// [`Fault::Corrupt`] when parts and log together do not give back every entry, or when what they give back cannot
+    /// be what was written; [`Fault::Io`] when they could not be read.
+    pub fn open(env: &Env, id: PartitionId, log: Log, config: Config) -> Result<Partition, Fault> {
+        let start = if log.state().purged.is_some() { LogStart::Purged } else { LogStart::Whole };
+        let (dir, manifest, _notes) = PartsDir::open(env, config.dir.clone(), config.cluster, id, start)
+            .map_err(Fault::of_parts(id))?;
+        let manifest = manifest.unwrap_or_else(|| Manifest::start(config.cluster, id));
+        let shelf = Arc::new(Shelf::open(env, &config, id, manifest)?);
+        let purged = log.state().purged.map_or(0, |mark| mark.index);
+        let state = RwLock::new(State::new(id, shelf, config.cache_bytes, config.cuts));
+        recover::replay(id, &log, &env.crash, &state)?;
+        state.write().note_purged(LogIndex::new(purged));
+        let (applied, _) = watch::channel(state.read().visible());
         let shared = Shared {
             id,
+            env: env.clone(),
             log,
-            crash,
-            state: RwLock::new(state),
+            dir,
+            state,
+            applier: Mutex::new(()),
             recent: Mutex::new(Recent::new(config.cache_bytes / 8)),
             log_reads: AtomicU64::new(0),
             applied,
+            config,
         };
         Ok(Partition { shared: Arc::new(shared) })
     }
@@ -86,26 +124,27 @@ impl Partition {
     }
 
     /// Applies one committed entry of the log: decides every command in order, numbers what it accepts, and makes it
-    /// visible to readers before it returns. `commands` is empty for a blank entry. Gives one verdict per command.
+    /// visible to readers before it returns. `commands` is empty for a blank entry. Gives one outcome per command. May
+    /// read the disk where a command has to be compared with events in parts.
     ///
     /// Only the partition's driver calls this, once per entry, in log order, after the entry is durable.
     ///
     /// # Errors
-    /// [`Fault::Stopped`] when an earlier call ended half-way; no verdict is given.
+    /// A fault of the disk, or [`Fault::Stopped`] when an earlier call ended half-way; no outcome is given, and no later
+    /// entry is accepted.
     ///
     /// # Panics
     /// If `index` does not follow the last one.
-    pub fn apply<C: Borrow<Command>>(&self, index: LogIndex, commands: &[C]) -> Result<Vec<Verdict>, Fault> {
-        self.shared.crash.hit(APPLY_BEFORE);
-        let (verdicts, head) = {
-            let mut state = self.shared.state.write();
-            state.check_whole()?;
-            let verdicts = state.apply(index, commands);
-            (verdicts, state.marks.applied)
+    pub fn apply<C: Borrow<Command>>(&self, index: LogIndex, commands: &[C]) -> Result<Vec<Outcome>, Fault> {
+        self.shared.env.crash.hit(APPLY_BEFORE);
+        let outcomes = {
+            let _applier = self.shared.applier.lock();
+            apply::entry(&self.shared.state, index, commands)?
         };
+        let head = self.head();
         self.shared.applied.send_if_modified(|seen| std::mem::replace(seen, head) != head);
-        self.shared.crash.hit(APPLY_AFTER);
-        Ok(verdicts)
+        self.shared.env.crash.hit(APPLY_AFTER);
+        Ok(outcomes)
     }
 
     /// All marks of this replica.
@@ -133,94 +172,24 @@ impl Partition {
         self.shared.applied.subscribe()
     }
 
-    /// The event with this id.
-    ///
-    /// # Errors
-    /// A fault of storage.
-    pub fn by_id(&self, space: Space<'_>, id: EventId) -> Result<Option<Recorded>, Fault> {
-        let picked = {
-            let state = self.readable()?;
-            let tables = &state.tables;
-            let position = tables.spaces.get(space).and_then(|space| tables.find(space, id));
-            position.and_then(|position| read::pick_one(tables, position))
-        };
-        self.one(picked)
+    /// The version before which an entity's events are erased; zero when it was never truncated.
+    pub fn tombstone(&self, space: Space<'_>, entity: &str) -> Version {
+        self.shared.state.read().layers.truncated_before(space, entity)
     }
 
-    /// The event at a position, of whatever tenant and fork.
-    ///
-    /// # Errors
-    /// A fault of storage.
-    pub fn at(&self, position: Position) -> Result<Option<Recorded>, Fault> {
-        let picked = read::pick_one(&self.readable()?.tables, position);
-        self.one(picked)
+    /// What is on disk for good now. Holding it keeps its files readable, whatever compaction does meanwhile.
+    pub fn shelf(&self) -> Arc<Shelf> {
+        self.shared.state.read().layers.shelf().clone()
     }
 
-    /// Events of one entity, by version. An entity without events gives an empty page.
-    ///
-    /// # Errors
-    /// A fault of storage.
-    ///
-    /// # Panics
-    /// If what was stored contradicts the numbers it was given.
-    pub fn entity(&self, space: Space<'_>, entity: &str, range: Range) -> Result<Page, Fault> {
-        let (picked, limit, applied) = {
-            let state = self.readable()?;
-            let applied = state.marks.applied;
-            let limit = range.bound.min(applied);
-            let places = read::places(&state.tables, space, entity);
-            (read::pick_entity(&state.tables, places, &range, limit), limit, applied)
-        };
-        self.reader(&range).entity(entity, picked, limit, applied)
-    }
-
-    /// Events of one tenant and fork, by position, that match the filter.
-    ///
-    /// A call looks at a bounded number of events: when few match, it returns a page that is not full, or empty, with
-    /// a `next` to go on from.
-    ///
-    /// # Errors
-    /// A fault of storage.
-    ///
-    /// # Panics
-    /// If what was stored contradicts the numbers it was given.
-    pub fn scan(&self, space: Space<'_>, range: Range, filter: &Filter) -> Result<Page, Fault> {
-        // Every step sees the same end, however far apply moves on meanwhile.
-        let applied = self.readable()?.marks.applied;
-        let limit = range.bound.min(applied);
-        let pick = |from, count| {
-            let state = self.readable()?;
-            let table = state.tables.spaces.get(space);
-            let picked =
-                table.map(|table| read::pick_scan(&state.tables, table, range.direction, from, limit, count));
-            Ok(picked.unwrap_or_default())
-        };
-        self.reader(&range).scan(&range, filter, limit, applied, pick)
-    }
-
-    /// The entity's version; zero when it has no event.
-    pub fn version(&self, space: Space<'_>, entity: &str) -> Version {
-        self.version_at_bound(space, entity, Position::MAX)
-    }
-
-    /// The entity's version as of a position: how many of its events lie at it or before.
-    pub fn version_at_bound(&self, space: Space<'_>, entity: &str, bound: Position) -> Version {
-        let state = self.shared.state.read();
-        let places = read::places(&state.tables, space, entity);
-        read::version_within(&state.tables, places, bound.min(state.marks.applied))
-    }
-
-    /// The last position recorded at `moment` or before; zero when there is none. The bound of a read as of `moment`.
-    ///
-    /// It is final once `moment` lies before the clock of every node that may lead the partition.
-    pub fn bound_at(&self, moment: Timestamp) -> Position {
-        let state = self.shared.state.read();
-        state.tables.tail.bound_at(moment).min(state.marks.applied)
+    /// What waits to get into parts.
+    pub fn debt(&self) -> Debt {
+        Debt::of(&self.shared.state.read())
     }
 
     /// Entities with at least one event, over all tenants and forks.
     pub fn entities(&self) -> u64 {
-        self.stats().entities
+        self.shared.state.read().layers.entities()
     }
 
     /// What the partition holds, counted.
@@ -231,20 +200,40 @@ impl Partition {
         stats
     }
 
-    fn readable(&self) -> Result<RwLockReadGuard<'_, State>, Fault> {
+    /// Whether a read may have to wait for the disk: not everything is in memory.
+    pub fn reads_disk(&self) -> bool {
         let state = self.shared.state.read();
-        state.check_whole()?;
-        Ok(state)
+        let stats = state.stats();
+        stats.cached_blocks < stats.blocks || !state.layers.compacted().is_zero()
     }
 
-    fn one(&self, picked: Option<Picked>) -> Result<Option<Recorded>, Fault> {
-        picked.map_or(Ok(None), |picked| self.reader(&Range::forward()).one(picked))
+    /// The oldest generation that waits to become a part; `None` when all are done but the active one.
+    pub(crate) fn oldest_sealed(&self) -> Option<Sealed> {
+        let state = self.shared.state.read();
+        let oldest = state.layers.sealed().front()?.clone();
+        Some(Sealed::new(self.clone(), oldest))
     }
 
-    fn reader(&self, range: &Range) -> Reader<'_> {
-        let loader =
-            Loader::new(self.shared.id, &self.shared.log, &self.shared.recent, &self.shared.log_reads);
-        Reader::new(self.shared.id, loader, range)
+    /// Puts the parts of a durable manifest on the shelf. Generations up to its cut leave memory; the compacted mark is
+    /// raised.
+    ///
+    /// # Panics
+    /// If they would not end where the first generation left in memory starts.
+    pub(crate) fn install(&self, shelf: Shelf) {
+        let dropped = {
+            let _applier = self.shared.applier.lock();
+            self.shared.state.write().install(Arc::new(shelf))
+        };
+        // Large tables: nobody waits while they are taken apart.
+        drop(dropped);
+    }
+
+    /// The log has let go of everything up to this entry, for good.
+    ///
+    /// # Panics
+    /// If that reaches beyond the parts.
+    pub fn raise_purged(&self, to: LogIndex) {
+        self.shared.state.write().note_purged(to);
     }
 }
 

@@ -1,9 +1,11 @@
-//! Opening a partition: the log is read from its first entry to its last and applied again.
+//! Opening a partition: what the log holds beyond the parts is read and applied again.
 
 use chronos_domain::{LogIndex, PartitionId};
 use chronos_env::CrashPoints;
 use chronos_wal::{Log, ReadError};
+use parking_lot::RwLock;
 
+use crate::apply;
 use crate::entry::{self, Entry};
 use crate::fault::Fault;
 use crate::state::State;
@@ -13,35 +15,43 @@ pub(crate) const MID: &str = "store.recover.mid";
 /// Log bytes read at a time.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Applies every entry of the log to a fresh state.
+/// Applies every entry of the log that the state has not seen.
 pub(crate) fn replay(
     id: PartitionId,
     log: &Log,
     crash: &CrashPoints,
-    state: &mut State,
+    state: &RwLock<State>,
 ) -> Result<(), Fault> {
     let recovered = log.state();
-    if let Some(purged) = recovered.purged {
-        // Nothing is purged before its events are in parts, and there are no parts yet.
-        return Err(Fault::corrupt(id, format!("its log starts after entry {}", purged.index)));
-    }
+    let kept = state.read().applied();
+    let purged = LogIndex::new(recovered.purged.map_or(0, |mark| mark.index));
     let last = LogIndex::new(recovered.last.map_or(0, |mark| mark.index));
+    if purged > kept {
+        return Err(Fault::corrupt(
+            id,
+            format!("its log starts after entry {purged}, but its parts hold entries only up to {kept}"),
+        ));
+    }
+    if last < kept {
+        return Err(Fault::corrupt(
+            id,
+            format!("its log ends with entry {last}, but its parts hold entries up to {kept}"),
+        ));
+    }
     probe_end(id, log, last)?;
-    while state.applied() < last {
-        let entries =
-            log.read(state.applied().next().get(), BATCH_BYTES).map_err(|error| Fault::read(id, error))?;
+    let mut applied = kept;
+    while applied < last {
+        let entries = log.read(applied.next().get(), BATCH_BYTES).map_err(|error| Fault::read(id, error))?;
         if entries.is_empty() {
-            return Err(Fault::corrupt(
-                id,
-                format!("its log ends after entry {} of {last}", state.applied()),
-            ));
+            return Err(Fault::corrupt(id, format!("its log ends after entry {applied} of {last}")));
         }
         for logged in entries {
             let entry = entry::decode(&logged.payload).map_err(|malformed| {
                 Fault::corrupt(id, format!("log entry {}: {malformed}", logged.index))
             })?;
-            check(state, logged.index, &entry).map_err(|what| Fault::corrupt(id, what))?;
-            state.apply(LogIndex::new(logged.index), &entry.commands);
+            check(&state.read(), logged.index, &entry).map_err(|what| Fault::corrupt(id, what))?;
+            apply::entry(state, LogIndex::new(logged.index), &entry.commands)?;
+            applied = LogIndex::new(logged.index);
         }
         crash.hit(MID);
     }

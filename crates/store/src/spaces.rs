@@ -1,26 +1,26 @@
-//! The tenants and forks of a partition: each with entities, ids and postings of its own.
+//! The tenants and forks of a generation: each with entities, ids and postings of its own.
 
 use chronos_domain::xxh64::xxh64;
 use chronos_domain::{Space, TenantId};
 use hashbrown::HashTable;
 
+use crate::generation::Head;
 use crate::ids::Ids;
 use crate::names::Names;
 use crate::pages::Pages;
 use crate::postings::Marked;
-use crate::tail::Place;
 
-/// The number of a space within its partition.
+/// The number of a space within its generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpaceNo(u32);
 
-/// What one tenant and fork has stored in this partition.
+/// What one tenant and fork has stored in a generation.
 #[derive(Debug)]
 pub(crate) struct SpaceTable {
     pub(crate) tenant: TenantId,
     pub(crate) fork: chronos_domain::ForkId,
-    /// Every entity with the places of its events: version `n` is the `n`-th.
-    pub(crate) heads: Names<Vec<Place>>,
+    /// Every entity with an event in this generation.
+    pub(crate) heads: Names<Head>,
     pub(crate) ids: Ids,
     pub(crate) marked: Marked,
     /// The numbers of its chunks.
@@ -33,7 +33,7 @@ impl SpaceTable {
     }
 }
 
-/// All spaces of a partition.
+/// All spaces of a generation.
 #[derive(Debug)]
 pub(crate) struct Spaces {
     numbers: HashTable<u32>,

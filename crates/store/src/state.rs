@@ -1,25 +1,41 @@
-//! What apply changes and readers look at: tables, numbers and marks, under one lock.
+//! What apply changes and readers look at: layers, numbers and marks, under one lock.
 
-use std::borrow::Borrow;
+use std::sync::Arc;
 
-use chronos_domain::{LogIndex, Marks, PartitionId, PartitionState, Verdict};
+use chronos_domain::{LogIndex, Marks, PartitionId, PartitionState, Position, Verdict, truncate};
 
-use crate::entry::Command;
+use crate::chunks::Origin;
+use crate::cut::CutLimits;
+use crate::entry::{AppendCommand, Command, Outcome, TruncateCommand};
+use crate::facts::Facts;
 use crate::fault::Fault;
+use crate::layers::{Layers, SealedGeneration};
+use crate::lookup::Lookup;
+use crate::shelf::Shelf;
 use crate::stats::Stats;
-use crate::tables::Tables;
-use crate::tail::Origin;
 
 /// The state of one partition.
 #[derive(Debug)]
 pub(crate) struct State {
     numbers: PartitionState,
-    pub(crate) tables: Tables,
+    pub(crate) layers: Layers,
     pub(crate) marks: Marks,
+    limits: CutLimits,
     applied: LogIndex,
-    /// False while an entry is being applied, and for good if that ended in a panic.
+    /// False while commands are being applied, and for good if that ended in a panic.
     whole: bool,
+    entry: Option<OpenEntry>,
     outcomes: Outcomes,
+}
+
+/// An entry that has been begun.
+#[derive(Clone, Copy, Debug)]
+struct OpenEntry {
+    index: LogIndex,
+    /// Commands of it that have been applied.
+    commands: u16,
+    /// Whether one of them was a cut, and whether it settles.
+    cut: Option<bool>,
 }
 
 /// How many commands ended how, since the partition was opened (replayed ones included).
@@ -31,15 +47,24 @@ struct Outcomes {
 }
 
 impl State {
-    pub(crate) fn new(id: PartitionId, cache_bytes: usize) -> State {
-        State {
-            numbers: PartitionState::new(id),
-            tables: Tables::new(cache_bytes),
+    /// The state as of the manifest on the shelf.
+    pub(crate) fn new(id: PartitionId, shelf: Arc<Shelf>, cache_bytes: usize, limits: CutLimits) -> State {
+        let manifest = &shelf.manifest;
+        let (compacted, applied) = (manifest.compacted, manifest.applied);
+        let numbers = PartitionState::resume(id, compacted, manifest.recorded_at);
+        let mut state = State {
+            numbers,
+            layers: Layers::new(shelf, cache_bytes),
             marks: Marks::default(),
-            applied: LogIndex::ZERO,
+            limits,
+            applied,
             whole: true,
+            entry: None,
             outcomes: Outcomes::default(),
-        }
+        };
+        state.raise_marks();
+        state.marks.raise_compacted(compacted);
+        state
     }
 
     pub(crate) const fn numbers(&self) -> &PartitionState {
@@ -50,70 +75,170 @@ impl State {
         self.applied
     }
 
-    /// Applies one entry of the log: every command in order, each seeing those before it.
+    /// Begins an entry of the log.
     ///
     /// # Panics
     /// If `index` does not follow the last one: skipping or repeating an entry would lose or reorder data.
-    pub(crate) fn apply<C: Borrow<Command>>(&mut self, index: LogIndex, commands: &[C]) -> Vec<Verdict> {
+    pub(crate) fn begin(&mut self, index: LogIndex) {
         let applied = self.applied;
         assert!(index == applied.next(), "log index {index} is applied after {applied}");
-        self.whole = false;
-        let verdicts = commands.iter().enumerate().map(|(ordinal, command)| {
-            let ordinal = u16::try_from(ordinal).expect("an entry carries at most 65535 commands");
-            self.apply_one(Origin { index, ordinal }, command.borrow())
-        });
-        let verdicts = verdicts.collect();
-        self.applied = index;
-        self.raise_marks();
-        self.tables.tail.evict();
-        self.whole = true;
-        verdicts
+        assert!(self.entry.is_none(), "log index {index} is begun inside an entry");
+        self.entry = Some(OpenEntry { index, commands: 0, cut: None });
     }
 
-    /// Whether every entry that was begun has been applied to its end.
+    /// Applies the next commands of the entry in order, each seeing those before it. `facts` are theirs, or none when
+    /// there are no parts. Readers do not see the events yet: the applied mark is raised when the entry ends.
+    pub(crate) fn run<'c>(
+        &mut self,
+        commands: impl Iterator<Item = &'c Command>,
+        facts: &[Facts],
+    ) -> Vec<Outcome> {
+        let mut entry = self.entry.expect("commands are applied inside an entry");
+        self.whole = false;
+        let nothing = Facts::default();
+        let mut outcomes = Vec::new();
+        for (nth, command) in commands.enumerate() {
+            let origin = Origin { index: entry.index, ordinal: entry.commands };
+            let facts = facts.get(nth).unwrap_or(&nothing);
+            outcomes.push(self.apply_one(origin, command, facts, &mut entry));
+            entry.commands = entry.commands.wrapping_add(1);
+        }
+        self.entry = Some(entry);
+        self.whole = true;
+        outcomes
+    }
+
+    /// Ends the entry: its events become visible, and the generation is cut where it is time.
+    pub(crate) fn end(&mut self) {
+        let entry = self.entry.take().expect("an entry ends after it was begun");
+        self.whole = false;
+        self.applied = entry.index;
+        self.raise_marks();
+        let active = self.layers.active();
+        let full = active.events() >= self.limits.events || active.raw_bytes() >= self.limits.bytes;
+        if let Some(settle) = entry.cut.or_else(|| full.then_some(false)) {
+            self.layers.cut(entry.index, self.numbers.recorded_at(), settle);
+        }
+        self.layers.blocks.evict();
+        self.whole = true;
+    }
+
+    /// Whether everything that was begun has been applied to its end.
     ///
     /// # Errors
-    /// [`Fault::Stopped`]: the tables hold half an entry and must be neither read nor changed.
+    /// [`Fault::Stopped`]: the tables hold half a command and must be neither read nor changed.
     pub(crate) fn check_whole(&self) -> Result<(), Fault> {
-        if self.whole {
-            return Ok(());
-        }
+        if self.whole { Ok(()) } else { Err(self.stopped()) }
+    }
+
+    /// Whether an entry may be begun: the last one has ended.
+    ///
+    /// # Errors
+    /// [`Fault::Stopped`] as [`check_whole`](Self::check_whole), or when an entry was left half-way.
+    pub(crate) fn check_idle(&self) -> Result<(), Fault> {
+        if self.whole && self.entry.is_none() { Ok(()) } else { Err(self.stopped()) }
+    }
+
+    fn stopped(&self) -> Fault {
         let (id, applied) = (self.numbers.partition(), self.applied);
-        let what =
-            format!("partition {id} stopped inside the entry after log index {applied}; restart the node");
-        Err(Fault::Stopped(what))
+        Fault::Stopped(format!(
+            "partition {id} stopped inside the entry after log index {applied}; restart the node"
+        ))
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let (cached_blocks, cached_bytes) = self.tables.tail.cached();
-        let spaces = || self.tables.spaces.iter();
+        let layers = &self.layers;
+        let spaces = || layers.generations().flat_map(|generation| generation.spaces.iter());
         Stats {
             events: self.numbers.head().get(),
-            entities: spaces().map(|space| space.heads.len() as u64).sum(),
+            entities: layers.entities(),
             ids: spaces().map(|space| space.ids.len() as u64).sum(),
-            spaces: spaces().count() as u64,
-            blocks: self.tables.tail.len() as u64,
-            cached_blocks,
-            cached_bytes: cached_bytes as u64,
-            reread_bytes: 0,
-            log_reads: 0,
+            blocks: layers.generations().map(|generation| generation.chunks.len() as u64).sum(),
+            cached_blocks: layers.blocks.len() as u64,
+            cached_bytes: layers.blocks.bytes() as u64,
+            generations: layers.sealed().len() as u64 + 1,
+            tombstones: layers.tombstones.len() as u64,
             commands_stored: self.outcomes.stored,
             commands_duplicate: self.outcomes.duplicates,
             commands_rejected: self.outcomes.rejected,
+            ..Stats::default()
         }
     }
 
-    fn apply_one(&mut self, origin: Origin, command: &Command) -> Verdict {
-        let Ok(verdict) = self.numbers.apply(&self.tables.lookup(command.space()), &command.append());
+    fn apply_one(
+        &mut self,
+        origin: Origin,
+        command: &Command,
+        facts: &Facts,
+        entry: &mut OpenEntry,
+    ) -> Outcome {
+        match command {
+            Command::Append(append) => Outcome::Append(self.append(origin, append, facts)),
+            Command::Truncate(command) => Outcome::Truncate(self.truncate(command, facts)),
+            Command::Cut(cut) => {
+                entry.cut = Some(entry.cut == Some(true) || cut.settle);
+                Outcome::Cut(self.numbers.head())
+            }
+        }
+    }
+
+    fn append(&mut self, origin: Origin, command: &AppendCommand, facts: &Facts) -> Verdict {
+        let index = Lookup { layers: &self.layers, facts };
+        let Ok(verdict) = self.numbers.apply(&index, &command.append());
         match &verdict {
             Verdict::Stored(receipt) => {
                 self.outcomes.stored += 1;
-                self.tables.insert(origin, command, receipt);
+                self.layers.insert(origin, command, receipt);
             }
             Verdict::Duplicate(_) => self.outcomes.duplicates += 1,
             Verdict::Rejected(_) => self.outcomes.rejected += 1,
         }
         verdict
+    }
+
+    fn truncate(
+        &mut self,
+        command: &TruncateCommand,
+        facts: &Facts,
+    ) -> Result<chronos_domain::Truncated, chronos_domain::Rejection> {
+        let Ok(decided) = truncate(&Lookup { layers: &self.layers, facts }, &command.truncate());
+        match &decided {
+            Ok(truncated) if truncated.moved => {
+                let TruncateCommand { tenant, fork, entity, .. } = command;
+                self.layers.tombstones.insert(tenant, *fork, entity, truncated.before);
+                self.outcomes.stored += 1;
+            }
+            Ok(_) => self.outcomes.duplicates += 1,
+            Err(_) => self.outcomes.rejected += 1,
+        }
+        decided
+    }
+
+    /// Puts other parts on the shelf; returns what leaves memory.
+    pub(crate) fn install(&mut self, shelf: Arc<Shelf>) -> Vec<Arc<SealedGeneration>> {
+        let compacted = shelf.compacted();
+        let dropped = self.layers.install(shelf);
+        self.marks.raise_compacted(compacted);
+        dropped
+    }
+
+    /// The log has let go of everything up to this entry.
+    ///
+    /// # Panics
+    /// If that reaches beyond the parts: events would be lost.
+    pub(crate) fn note_purged(&mut self, to: LogIndex) {
+        let manifest = &self.layers.shelf().manifest;
+        let (kept, compacted) = (manifest.applied, manifest.compacted);
+        assert!(to <= kept, "the log was purged up to entry {to}, but parts have taken in only {kept}");
+        // Of an earlier purge nobody has written down the position; the next one says it.
+        if to == kept {
+            self.marks.raise_purged(compacted);
+        }
+    }
+
+    /// The last position that readers see.
+    pub(crate) const fn visible(&self) -> Position {
+        self.marks.applied
     }
 
     /// With a quorum of one an entry is applied only after its sync, so all marks arrive together.

@@ -7,13 +7,11 @@ pub struct Stats {
     pub events: u64,
     /// Entities with at least one event, over all tenants and forks.
     pub entities: u64,
-    /// Event ids known to the duplicate check.
+    /// Event ids that the duplicate check holds in memory: those of events that are not in parts yet.
     pub ids: u64,
-    /// Tenants and forks with at least one event.
-    pub spaces: u64,
-    /// Applied blocks.
+    /// Applied blocks whose events are not in parts yet.
     pub blocks: u64,
-    /// Blocks of the tail that are in memory.
+    /// Those of them that are in memory.
     pub cached_blocks: u64,
     /// Memory these blocks take.
     pub cached_bytes: u64,
@@ -21,6 +19,10 @@ pub struct Stats {
     pub reread_bytes: u64,
     /// Entries that reads had to fetch from the log since the partition was opened.
     pub log_reads: u64,
+    /// Generations in memory: the active one, and those that wait to become a part.
+    pub generations: u64,
+    /// Entities that were truncated. Each is held in memory.
+    pub tombstones: u64,
     /// Commands stored since the partition was opened, replay included.
     pub commands_stored: u64,
     /// Commands that were a repetition, likewise.

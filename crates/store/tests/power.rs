@@ -4,6 +4,7 @@
 
 mod support;
 
+use chronos_domain::LogIndex;
 use chronos_env::Env;
 use chronos_env::sim::World;
 use chronos_store::Command;
@@ -15,7 +16,8 @@ const SEEDS: u64 = 6;
 const ENTRIES: usize = 40;
 
 /// The entry that was on its way when the power failed: nobody knows of it, and both ends are right.
-type InFlight = Option<(usize, Vec<Command>)>;
+/// With its index in the log.
+type InFlight = Option<(usize, LogIndex, Vec<Command>)>;
 
 /// Appends until the power fails or all is done.
 async fn work(env: &Env, run: &mut Run, wishes: &[Wish], is_off: impl Fn() -> bool) -> InFlight {
@@ -30,11 +32,12 @@ async fn work(env: &Env, run: &mut Run, wishes: &[Wish], is_off: impl Fn() -> bo
             return None;
         }
         let commands = run.commands(at, wishes);
+        let index = node.partition(at).applied_index().next();
         let answer = node.append(at, &commands).await;
         match answer {
             // Without power no answer reaches anybody.
             Ok(verdicts) if !is_off() => assert_eq!(verdicts, run.acknowledged(at, &commands)),
-            _ => return Some((at, commands)),
+            _ => return Some((at, index, commands)),
         }
     }
     node.close().await;
@@ -46,12 +49,12 @@ async fn survey(env: &Env, run: &mut Run, in_flight: InFlight) {
     let report = chronos_store::verify(env.disk.as_ref(), &data_dir()).unwrap();
     assert!(report.is_clean(), "a power cut is no damage: {:?}", report.damages);
     let node = Node::open(env, 2_000).unwrap();
-    if let Some((at, commands)) = in_flight {
+    if let Some((at, index, commands)) = in_flight {
         let mut whole = run.oracles[at].clone();
         for command in &commands {
             whole.apply(command);
         }
-        if node.partition(at).head() != run.oracles[at].head() {
+        if node.partition(at).applied_index() >= index {
             run.oracles[at] = whole;
         }
     }

@@ -301,6 +301,10 @@ impl Index for Faulty<'_> {
         self.call(self.model.recorded_at(position))
     }
 
+    fn truncated_before(&self, space: Space<'_>, entity: &str) -> Result<Version, LogIndex> {
+        self.call(self.model.truncated_before(space, entity))
+    }
+
     fn first_match(
         &self,
         space: Space<'_>,

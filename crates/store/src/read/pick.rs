@@ -1,21 +1,21 @@
 //! Choosing what to return, under the lock: numbers and cheap handles, no bytes of events.
 
-use chronos_block::{Direction, Range};
+use std::ops::RangeInclusive;
+
+use chronos_block::Direction;
 use chronos_domain::{Position, Space, Version};
 
+use crate::chunks::Place;
+use crate::generation::Generation;
+use crate::layers::Layers;
 use crate::load::{Held, Source};
-use crate::spaces::SpaceTable;
-use crate::tables::Tables;
-use crate::tail::Place;
 
-/// Events chosen, in the order of the read.
+/// Events in memory or in the log, chosen in the order of the read.
 #[derive(Debug, Default)]
 pub(crate) struct Picked {
     /// The chunks they are in, each with how many of the slots are its own.
     pub(super) chunks: Vec<(Held, usize)>,
     pub(super) slots: Vec<Slot>,
-    /// The version (entity) or position (scan) that would come next within the bound.
-    pub(super) more: Option<u64>,
 }
 
 /// One event of a chunk.
@@ -25,28 +25,44 @@ pub(super) struct Slot {
     pub(super) version: Version,
 }
 
-impl Picked {
-    /// Adds the event at `place`; neighbours of one chunk share one handle.
-    fn add(&mut self, tables: &Tables, last_chunk: &mut Option<usize>, place: Place, version: Version) {
-        match self.chunks.last_mut() {
-            Some((_, slots)) if *last_chunk == Some(place.chunk()) => *slots += 1,
-            _ => self.chunks.push((hold(tables, place.chunk()), 1)),
+/// Collects events; neighbours of one chunk share one handle.
+struct Picker<'a> {
+    layers: &'a Layers,
+    picked: Picked,
+    /// The chunk picked from last, by its first position.
+    last: Option<Position>,
+}
+
+impl<'a> Picker<'a> {
+    fn new(layers: &'a Layers) -> Picker<'a> {
+        Picker { layers, picked: Picked::default(), last: None }
+    }
+
+    fn add(&mut self, generation: &Generation, place: Place, version: Version) {
+        let first = generation.chunks.get(place.chunk()).first;
+        match self.picked.chunks.last_mut() {
+            Some((_, slots)) if self.last == Some(first) => *slots += 1,
+            _ => self.picked.chunks.push((hold(self.layers, generation, place.chunk()), 1)),
         }
-        *last_chunk = Some(place.chunk());
-        self.slots.push(Slot { slot: place.slot(), version });
+        self.last = Some(first);
+        self.picked.slots.push(Slot { slot: place.slot(), version });
+    }
+
+    fn add_position(&mut self, generation: &Generation, chunk: usize, position: Position) {
+        let slot = position.get() - generation.chunks.get(chunk).first.get();
+        let slot = u16::try_from(slot).expect("a chunk holds at most 4096 events");
+        self.add(generation, Place::new(chunk, slot), generation.stored(position).version);
     }
 }
 
-fn hold(tables: &Tables, number: usize) -> Held {
-    let chunk = tables.tail.chunk(number);
-    let source = match &chunk.block {
+/// A chunk of a generation, with its block if that is in memory.
+pub(crate) fn hold(layers: &Layers, generation: &Generation, number: usize) -> Held {
+    let chunk = generation.chunks.get(number);
+    let source = match layers.blocks.get(generation.block_no(number)) {
         Some(block) => Source::Memory(block.clone()),
-        None => {
-            let row = tables.row(chunk.first).expect("every position of a chunk has a row");
-            Source::Log { origin: chunk.origin, first_id: row.id }
-        }
+        None => Source::Log { origin: chunk.origin, first_id: generation.stored(chunk.first).id },
     };
-    let space = tables.spaces.table(chunk.space);
+    let space = generation.spaces.table(chunk.space);
     Held {
         first: chunk.first,
         events: chunk.events,
@@ -57,119 +73,128 @@ fn hold(tables: &Tables, number: usize) -> Held {
     }
 }
 
-/// How many of an entity's events lie within `bound`.
-pub(crate) fn version_within(tables: &Tables, places: &[Place], bound: Position) -> Version {
-    let beyond = |last: &Place| tables.tail.position(*last) > bound;
-    let within = match places.last() {
-        Some(last) if beyond(last) => places.partition_point(|place| !beyond(place)),
-        _ => places.len(),
-    };
-    Version::new(within as u64)
+/// What memory knows of an entity as of a position.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// Its version.
+    pub(crate) version: Version,
+    /// Its version before the oldest event of it that is in memory.
+    pub(crate) before: Version,
 }
 
-/// Picks events of an entity by version.
-pub(crate) fn pick_entity(tables: &Tables, places: &[Place], range: &Range, limit: Position) -> Picked {
-    let known = version_within(tables, places, limit).get();
-    let count = range.events_max() as u64;
-    let mut picked = Picked::default();
-    let mut last_chunk = None;
-    let mut add = |version: u64| {
-        let place = places[usize::try_from(version - 1).expect("a version counts places in memory")];
-        picked.add(tables, &mut last_chunk, place, Version::new(version));
-    };
-    let more = match range.direction {
-        Direction::Forward => {
-            let from = range.from.max(1);
-            let end = from.saturating_add(count).min(known + 1);
-            (from..end).for_each(&mut add);
-            Some(from.max(end)).filter(|next| *next <= known)
-        }
-        Direction::Backward => {
-            let from = range.from.min(known);
-            let end = from.saturating_sub(count);
-            (end + 1..=from).rev().for_each(&mut add);
-            Some(end).filter(|next| *next >= 1)
-        }
-    };
-    picked.more = more;
-    picked
-}
-
-/// Picks at most `count` events of a space by position.
-pub(crate) fn pick_scan(
-    tables: &Tables,
-    space: &SpaceTable,
-    direction: Direction,
-    from: Position,
-    limit: Position,
-    count: usize,
-) -> Picked {
-    match direction {
-        Direction::Forward => pick_forward(tables, space, from, limit, count),
-        Direction::Backward => pick_backward(tables, space, from.min(limit), count),
+/// The entity as of a position, if an event of it in memory lies within.
+pub(crate) fn known(layers: &Layers, space: Space<'_>, entity: &str, bound: Position) -> Option<Known> {
+    let mut known: Option<Known> = None;
+    for generation in layers.generations() {
+        let Some(head) = generation.head_of(space, entity) else { continue };
+        known = match known {
+            Some(known) => Some(Known { before: head.before(), ..known }),
+            None => head
+                .version_within(&generation.chunks, bound)
+                .map(|version| Known { version, before: head.before() }),
+        };
     }
+    known
+}
+
+/// Picks these versions of an entity, all of which are in memory.
+pub(crate) fn pick_versions(
+    layers: &Layers,
+    space: Space<'_>,
+    entity: &str,
+    versions: &RangeInclusive<u64>,
+    direction: Direction,
+) -> Picked {
+    let mut picker = Picker::new(layers);
+    let mut pick = |generation: &Generation| {
+        let Some(head) = generation.head_of(space, entity) else { return };
+        let first = (*versions.start()).max(head.before().get() + 1);
+        let last = (*versions.end()).min(head.version().get());
+        let mut add = |version| {
+            let version = Version::new(version);
+            picker.add(generation, head.place(version), version);
+        };
+        match direction {
+            Direction::Forward => (first..=last).for_each(&mut add),
+            Direction::Backward => (first..=last).rev().for_each(&mut add),
+        }
+    };
+    match direction {
+        Direction::Forward => layers.generations().rev().for_each(&mut pick),
+        Direction::Backward => layers.generations().for_each(&mut pick),
+    }
+    picker.picked
+}
+
+/// Picks at most `count` events of a space by position, from one generation: from `from`, which it holds, towards its
+/// end or the limit. Also gives the next event there, if one is left.
+pub(crate) fn pick_positions(
+    layers: &Layers,
+    generation: &Generation,
+    space: Space<'_>,
+    direction: Direction,
+    (from, limit): (Position, Position),
+    count: usize,
+) -> (Picked, Option<Position>) {
+    let mut picker = Picker::new(layers);
+    let next = match direction {
+        Direction::Forward => pick_forward(&mut picker, generation, space, from, limit, count),
+        Direction::Backward => pick_backward(&mut picker, generation, space, from, count),
+    };
+    (picker.picked, next)
 }
 
 fn pick_forward(
-    tables: &Tables,
-    space: &SpaceTable,
+    picker: &mut Picker<'_>,
+    generation: &Generation,
+    space: Space<'_>,
     from: Position,
     limit: Position,
     count: usize,
-) -> Picked {
-    let mut picked = Picked::default();
-    let mut last_chunk = None;
-    let passed = space.chunks.partition_point(|number| tables.tail.chunk(*number).last() < from);
+) -> Option<Position> {
+    let space = generation.spaces.get(space)?;
+    let passed = space.chunks.partition_point(|number| generation.chunks.get(*number).last() < from);
     for number in (passed..space.chunks.len()).map(|at| space.chunks[at]) {
-        let chunk = tables.tail.chunk(number);
+        let chunk = generation.chunks.get(number);
         for position in chunk.first.max(from).get()..=chunk.last().min(limit).get() {
-            if picked.slots.len() == count {
-                picked.more = Some(position);
-                return picked;
+            if picker.picked.slots.len() == count {
+                return Some(Position::new(position));
             }
-            add_position(&mut picked, tables, &mut last_chunk, number, position);
+            picker.add_position(generation, number, Position::new(position));
         }
         if chunk.last() >= limit {
-            break;
+            return None;
         }
     }
-    picked
+    None
 }
 
-fn pick_backward(tables: &Tables, space: &SpaceTable, from: Position, count: usize) -> Picked {
-    let mut picked = Picked::default();
-    let mut last_chunk = None;
-    let reached = space.chunks.partition_point(|number| tables.tail.chunk(*number).first <= from);
+fn pick_backward(
+    picker: &mut Picker<'_>,
+    generation: &Generation,
+    space: Space<'_>,
+    from: Position,
+    count: usize,
+) -> Option<Position> {
+    let space = generation.spaces.get(space)?;
+    let reached = space.chunks.partition_point(|number| generation.chunks.get(*number).first <= from);
     for number in (0..reached).rev().map(|at| space.chunks[at]) {
-        let chunk = tables.tail.chunk(number);
+        let chunk = generation.chunks.get(number);
         for position in (chunk.first.get()..=chunk.last().min(from).get()).rev() {
-            if picked.slots.len() == count {
-                picked.more = Some(position);
-                return picked;
+            if picker.picked.slots.len() == count {
+                return Some(Position::new(position));
             }
-            add_position(&mut picked, tables, &mut last_chunk, number, position);
+            picker.add_position(generation, number, Position::new(position));
         }
     }
-    picked
+    None
 }
 
-fn add_position(picked: &mut Picked, tables: &Tables, last: &mut Option<usize>, chunk: usize, position: u64) {
-    let slot = position - tables.tail.chunk(chunk).first.get();
-    let slot = u16::try_from(slot).expect("a chunk holds at most 4096 events");
-    let row = tables.row(Position::new(position)).expect("every position of a chunk has a row");
-    picked.add(tables, last, Place::new(chunk, slot), row.version);
-}
-
-/// Picks the event at a position; `None` where there is none.
-pub(crate) fn pick_one(tables: &Tables, position: Position) -> Option<Picked> {
-    let place = tables.tail.place(position)?;
-    let version = tables.row(position)?.version;
-    let mut picked = Picked::default();
-    picked.add(tables, &mut None, place, version);
-    Some(picked)
-}
-
-/// The places of an entity's events; none for a stranger.
-pub(crate) fn places<'a>(tables: &'a Tables, space: Space<'_>, entity: &str) -> &'a [Place] {
-    tables.spaces.get(space).and_then(|space| space.heads.get(entity)).map_or(&[], Vec::as_slice)
+/// Picks the event at a position; `None` where memory has none.
+pub(crate) fn pick_one(layers: &Layers, position: Position) -> Option<Picked> {
+    let generation = layers.holding(position)?;
+    let place = generation.chunks.place(position)?;
+    let mut picker = Picker::new(layers);
+    picker.add(generation, place, generation.stored(position).version);
+    Some(picker.picked)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use chronos_domain::{Batch, ForkId, Position, Receipt, TenantId, Timestamp, Version, invariants};
 
-use crate::entry::Command;
+use crate::entry::AppendCommand;
 use crate::names::Names;
 
 /// The last numbers seen.
@@ -35,7 +35,7 @@ impl Numbers {
     ///
     /// # Errors
     /// Says which number does not follow.
-    pub(super) fn enter(&mut self, command: &Command, receipt: &Receipt) -> Result<(), String> {
+    pub(super) fn enter(&mut self, command: &AppendCommand, receipt: &Receipt) -> Result<(), String> {
         let block = &command.block;
         if block.events() == 0 {
             return Ok(());

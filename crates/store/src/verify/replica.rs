@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use chronos_domain::{LogIndex, PartitionId};
 use chronos_wal::{Corrupt, Entry, LogId, LogReport, Place, Verdict, VerifyReport};
+use parking_lot::RwLock;
 
 use super::numbers::Numbers;
 use super::partition_of;
 use super::report::{Damage, PartitionReport, Report, TornTail};
-use crate::entry;
+use crate::apply;
+use crate::cut::CutLimits;
+use crate::entry::{self, Command, Outcome};
 use crate::identity::WAL;
 use crate::recover;
+use crate::shelf::Shelf;
 use crate::state::State;
 
 /// Every partition that has an entry.
@@ -22,7 +27,7 @@ pub(super) struct Replicas {
 
 struct Replica {
     partition: PartitionId,
-    state: State,
+    state: RwLock<State>,
     numbers: Numbers,
     /// After the first damage nothing that follows can be judged.
     broken: bool,
@@ -116,19 +121,24 @@ fn damage(file: &Path, offset: u64, partition: Option<PartitionId>, entry: &Entr
 impl Replica {
     fn new(partition: PartitionId) -> Replica {
         // No block needs to stay in memory: nobody reads.
-        Replica { partition, state: State::new(partition, 0), numbers: Numbers::new(), broken: false }
+        let shelf = Arc::new(Shelf::empty(partition));
+        let state = RwLock::new(State::new(partition, shelf, 0, CutLimits::default()));
+        Replica { partition, state, numbers: Numbers::new(), broken: false }
     }
 
     fn apply(&mut self, logged: &Entry) -> Result<(), String> {
         let entry = entry::decode_strictly(&logged.payload).map_err(|malformed| malformed.to_string())?;
-        recover::check(&self.state, logged.index, &entry)?;
-        let verdicts = self.state.apply(LogIndex::new(logged.index), &entry.commands);
-        for (command, verdict) in entry.commands.iter().zip(&verdicts) {
-            if let chronos_domain::Verdict::Stored(receipt) = verdict {
+        recover::check(&self.state.read(), logged.index, &entry)?;
+        let outcomes = apply::entry(&self.state, LogIndex::new(logged.index), &entry.commands)
+            .map_err(|fault| fault.to_string())?;
+        for (command, outcome) in entry.commands.iter().zip(&outcomes) {
+            if let (Command::Append(command), Outcome::Append(chronos_domain::Verdict::Stored(receipt))) =
+                (command, outcome)
+            {
                 self.numbers.enter(command, receipt)?;
             }
         }
-        let (booked, head) = (self.numbers.head(), self.state.numbers().head());
+        let (booked, head) = (self.numbers.head(), self.state.read().numbers().head());
         if booked == head {
             Ok(())
         } else {
@@ -138,8 +148,8 @@ impl Replica {
 
     /// Where log, replay and the second book do not say the same at the end.
     fn disagreement(&self, last: u64) -> Option<String> {
-        let stats = self.state.stats();
-        let applied = self.state.applied();
+        let stats = self.state.read().stats();
+        let applied = self.state.read().applied();
         if applied.get() != last {
             return Some(format!("its log ends with entry {last}, but replay with {applied}"));
         }
@@ -156,7 +166,7 @@ impl Replica {
             partition: self.partition,
             head: self.numbers.head(),
             entities: self.numbers.entities(),
-            entries: self.state.applied().get(),
+            entries: self.state.read().applied().get(),
             whole: !self.broken,
         }
     }

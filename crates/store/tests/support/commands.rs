@@ -6,7 +6,7 @@ use chronos_domain::{
     Condition, EntityId, EventId, EventType, Expectation, ForkId, Position, QueryItem, TenantId, Timestamp,
     Version,
 };
-use chronos_store::Command;
+use chronos_store::{AppendCommand, Command, CutCommand, TruncateCommand};
 use proptest::prelude::*;
 
 use super::oracle::Oracle;
@@ -30,6 +30,21 @@ pub(crate) struct Wish {
     /// Send an earlier command again instead: the whole of it, or all but its last event and another one.
     again: Option<(prop::sample::Index, bool)>,
     packed: bool,
+    /// Do this instead.
+    instead: Option<Instead>,
+}
+
+/// A command that is no append.
+#[derive(Clone, Debug)]
+enum Instead {
+    /// Truncate an entity at some place of its history, or one beyond it.
+    Truncate {
+        entity: u8,
+        before: prop::sample::Index,
+    },
+    Cut {
+        settle: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -82,8 +97,15 @@ pub(crate) fn wish() -> impl Strategy<Value = Wish> {
     let events = prop::collection::vec(happening, 0..6);
     let (tenant, fork) =
         (prop_oneof![4 => Just(0_usize), 1 => Just(1)], prop_oneof![4 => Just(0_u64), 1 => Just(1)]);
-    (tenant, fork, -3..10_i64, events, expect, prop::option::weighted(0.2, query), again, any::<bool>())
-        .prop_map(|(tenant, fork, step, events, expect, condition, again, packed)| Wish {
+    let instead = prop_oneof![
+        3 => (0..ENTITIES, any::<prop::sample::Index>())
+            .prop_map(|(entity, before)| Instead::Truncate { entity, before }),
+        2 => any::<bool>().prop_map(|settle| Instead::Cut { settle }),
+    ];
+    let instead = prop::option::weighted(0.08, instead);
+    let whole = (tenant, fork, -3..10_i64, events, expect, prop::option::weighted(0.2, query), again);
+    (whole, any::<bool>(), instead).prop_map(
+        |((tenant, fork, step, events, expect, condition, again), packed, instead)| Wish {
             tenant,
             fork,
             step,
@@ -92,7 +114,9 @@ pub(crate) fn wish() -> impl Strategy<Value = Wish> {
             condition,
             again,
             packed,
-        })
+            instead,
+        },
+    )
 }
 
 /// Some wishes, always the same.
@@ -119,12 +143,33 @@ impl Wish {
     /// The command, made against what `oracle` holds now. Ids are born from `next_id`.
     pub(crate) fn command(&self, oracle: &Oracle, next_id: &mut u128) -> Command {
         let now = Timestamp::new(oracle.clock() + self.step);
+        if let Some(instead) = &self.instead {
+            return self.instead(instead, now, oracle);
+        }
+        self.append(now, oracle, next_id).into()
+    }
+
+    fn instead(&self, instead: &Instead, recorded_at: Timestamp, oracle: &Oracle) -> Command {
+        let tenant = TenantId::parse(TENANTS[self.tenant]).unwrap();
+        let fork = ForkId::new(self.fork);
+        match instead {
+            Instead::Cut { settle } => Command::Cut(CutCommand { recorded_at, settle: *settle }),
+            Instead::Truncate { entity: n, before } => {
+                let version = oracle.version(&tenant, fork, *n).get();
+                let before = before.index(usize::try_from(version).unwrap() + 2) as u64;
+                let (entity, before) = (entity(*n), Version::new(before));
+                Command::Truncate(TruncateCommand { tenant, fork, recorded_at, entity, before })
+            }
+        }
+    }
+
+    fn append(&self, now: Timestamp, oracle: &Oracle, next_id: &mut u128) -> AppendCommand {
         if let Some((which, whole)) = &self.again
             && !oracle.commands.is_empty()
         {
             let earlier = which.get(&oracle.commands);
             let block = if *whole { earlier.block.clone() } else { self.half_again(&earlier.block, next_id) };
-            return Command { recorded_at: now, block, ..earlier.clone() };
+            return AppendCommand { recorded_at: now, block, ..earlier.clone() };
         }
         let tenant = TenantId::parse(TENANTS[self.tenant]).unwrap();
         let fork = ForkId::new(self.fork);
@@ -137,7 +182,7 @@ impl Wish {
             *next_id += 1;
             packer.push(happening.draft(*next_id)).unwrap();
         }
-        Command { tenant, fork, recorded_at: now, block: packer.finish(self.compression()).unwrap() }
+        AppendCommand { tenant, fork, recorded_at: now, block: packer.finish(self.compression()).unwrap() }
     }
 
     fn compression(&self) -> Compression {

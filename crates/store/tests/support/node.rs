@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use chronos_domain::{LogIndex, PartitionId, Verdict};
+use chronos_domain::{LogIndex, PartitionId};
 use chronos_env::Env;
-use chronos_store::{Command, Config, DataDir, Fault, Options, Partition, entry};
+use chronos_store::{Command, Config, CutLimits, DataDir, Fault, Options, Outcome, Partition, entry};
 use chronos_wal::{Entry, LogId, Wal};
 
 pub(crate) const DATA: &str = "/data/node";
 /// The partitions the tests write to; they share two lanes.
 pub(crate) const USED: [u8; 3] = [0, 1, 31];
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 10;
+/// Small enough that a short history has many generations.
+const CUTS: CutLimits = CutLimits { events: 25, bytes: 6_000 };
 
 pub(crate) struct Node {
     pub(crate) wal: Wal,
@@ -30,10 +32,12 @@ impl Node {
         };
         let (wal, _) = Wal::open(env, config).map_err(|error| error.to_string())?;
         dir.seal(env).map_err(|error| error.to_string())?;
+        let parts = Config::new(Path::new(DATA).join("parts"), dir.identity.cluster);
+        let parts = Config { cache_bytes, cuts: CUTS, ..parts };
         let partitions = USED.iter().map(|number| {
             let log = wal.log(LogId::new(*number));
             let id = PartitionId::new(*number).unwrap();
-            Partition::open(id, log, env.crash.clone(), Config { cache_bytes })
+            Partition::open(env, id, log, parts.of(id))
         });
         Ok(Node { partitions: partitions.collect(), wal, dir })
     }
@@ -50,7 +54,7 @@ impl Node {
     }
 
     /// Makes commands durable as one entry and applies them; an error means that nobody was told anything.
-    pub(crate) async fn append(&self, at: usize, commands: &[Command]) -> Result<Vec<Verdict>, String> {
+    pub(crate) async fn append(&self, at: usize, commands: &[Command]) -> Result<Vec<Outcome>, String> {
         let partition = self.partition(at);
         let index = partition.applied_index().next();
         let payload = entry::encode(commands, partition.head());

@@ -1,13 +1,13 @@
 //! What a partition must hold and answer: the domain's referee, the blocks that were accepted, and every read done by
 //! walking over all events.
 
-use chronos_block::{Filter, Recorded};
+use chronos_block::{Compression, Draft, Filter, Packer, Recorded};
 use chronos_domain::model::{Model, Stored};
 use chronos_domain::{
-    Append, Batch, EventId, ForkId, PartitionId, PartitionState, Position, Space, TenantId, Timestamp,
-    Verdict, Version,
+    Append, Batch, EntityId, EventId, EventType, ForkId, Index, PartitionId, PartitionState, Position, Space,
+    TenantId, Timestamp, Truncate, Verdict, Version, truncate,
 };
-use chronos_store::{Command, Direction, Page, Partition, Range};
+use chronos_store::{AppendCommand, Command, Direction, Outcome, Page, Partition, Range, TruncateCommand};
 
 use super::commands::{ENTITIES, FORKS, TENANTS, TYPES, entity, kind, tag};
 
@@ -17,8 +17,8 @@ pub(crate) struct Oracle {
     model: Model,
     /// What each position says.
     recorded: Vec<Recorded>,
-    /// Commands that were stored, in order.
-    pub(crate) commands: Vec<Command>,
+    /// Appends that were stored, in order.
+    pub(crate) commands: Vec<AppendCommand>,
     clock: i64,
 }
 
@@ -41,7 +41,31 @@ impl Oracle {
         Version::new(self.model.history(space, entity(about).as_str()).count() as u64)
     }
 
-    pub(crate) fn apply(&mut self, command: &Command) -> Verdict {
+    pub(crate) fn apply(&mut self, command: &Command) -> Outcome {
+        match command {
+            Command::Append(append) => Outcome::Append(self.append(append)),
+            Command::Truncate(truncate) => self.truncate(truncate),
+            Command::Cut(_) => Outcome::Cut(self.head()),
+        }
+    }
+
+    fn truncate(&mut self, command: &TruncateCommand) -> Outcome {
+        let (space, entity) = (command.space(), command.entity.as_str());
+        let Ok(decided) = truncate(&self.model, &Truncate { space, entity, before: command.before });
+        if let Ok(truncated) = &decided
+            && truncated.moved
+        {
+            self.model.truncate(space, entity, truncated.before);
+            for event in &mut self.recorded {
+                if self.model.is_erased(self.model.at(event.position).unwrap()) && !event.erased {
+                    *event = without_content(event);
+                }
+            }
+        }
+        Outcome::Truncate(decided)
+    }
+
+    fn append(&mut self, command: &AppendCommand) -> Verdict {
         self.clock = self.clock.max(command.recorded_at.get());
         let append =
             Append { space: command.space(), recorded_at: command.recorded_at, batch: &command.block };
@@ -133,7 +157,7 @@ impl Oracle {
         for moment in -5..self.clock + 2 {
             let moment = Timestamp::new(moment);
             let before = self.recorded.iter().filter(|event| event.recorded_at <= moment).count();
-            assert_eq!(partition.bound_at(moment).get(), before as u64, "as of {moment}");
+            assert_eq!(partition.bound_at(moment).unwrap().get(), before as u64, "as of {moment}");
         }
     }
 
@@ -144,12 +168,19 @@ impl Oracle {
             let mut wanted: Vec<&Recorded> =
                 history.map(|stored| self.at(stored.position).unwrap()).collect();
             let version = Version::new(wanted.len() as u64);
-            assert_eq!(partition.version_at_bound(space, id.as_str(), bound), version);
+            assert_eq!(partition.version_at_bound(space, id.as_str(), bound).unwrap(), version);
+            let Ok(truncated_before) = self.model.truncated_before(space, id.as_str());
+            assert_eq!(partition.tombstone(space, id.as_str()), truncated_before);
+            wanted.retain(|event| !event.erased);
             if direction == Direction::Backward {
                 wanted.reverse();
             }
             for limits in LIMITS {
-                let read = |range| partition.entity(space, id.as_str(), range).unwrap();
+                let read = |range| {
+                    let page = partition.entity(space, id.as_str(), range).unwrap();
+                    assert_eq!(page.truncated_before, truncated_before);
+                    page
+                };
                 self.check_pages(&wanted, bound, direction, limits, |e| e.version.get(), read);
             }
         }
@@ -244,14 +275,33 @@ fn filters() -> [Filter; 4] {
     ]
 }
 
+/// What a truncation leaves of an event.
+fn without_content(event: &Recorded) -> Recorded {
+    let said = event.event();
+    let (entity, event_type) =
+        (EntityId::parse(said.entity_id).unwrap(), EventType::parse(said.event_type).unwrap());
+    let mut packer = Packer::new();
+    packer.push(Draft::json(said.event_id, entity, event_type, "")).unwrap();
+    let block = packer.finish(Compression::None).unwrap();
+    Recorded { block, slot: 0, erased: true, ..event.clone() }
+}
+
 /// Numbers, owner and every byte of what was said.
 pub(crate) fn same_events(got: &[Recorded], wanted: &[&Recorded]) {
-    let numbers =
-        |e: &Recorded| (e.position, e.version, e.recorded_at, e.partition, e.tenant.clone(), e.slot);
+    let numbers = |e: &Recorded| {
+        (e.position, e.version, e.recorded_at, e.partition, e.tenant.clone(), e.fork, e.erased)
+    };
     let listed: Vec<_> = got.iter().map(numbers).collect();
     assert_eq!(listed, wanted.iter().map(|event| numbers(event)).collect::<Vec<_>>());
     for (a, b) in got.iter().zip(wanted) {
-        assert!(a.block == b.block, "position {} came back with other bytes", a.position);
-        assert_eq!(a.payload(), b.payload());
+        let position = a.position;
+        let (a, b) = (a.event(), b.event());
+        assert_eq!(
+            (a.event_id, a.entity_id, a.event_type, a.content_type, a.occurred_at),
+            (b.event_id, b.entity_id, b.event_type, b.content_type, b.occurred_at),
+            "position {position} came back as something else"
+        );
+        assert!(a.tags.eq(b.tags), "position {position} came back with other tags");
+        assert_eq!((a.payload, a.metadata), (b.payload, b.metadata), "position {position}");
     }
 }

@@ -1,7 +1,6 @@
 //! A node's partitions and what each must hold.
 
-use chronos_domain::Verdict;
-use chronos_store::Command;
+use chronos_store::{Command, Outcome};
 
 use super::commands::Wish;
 use super::node::{Node, USED};
@@ -21,15 +20,15 @@ impl Run {
         wishes.iter().map(|wish| wish.command(&self.oracles[at], &mut self.next_id)).collect()
     }
 
-    /// Appends an entry and compares the verdicts.
+    /// Appends an entry and compares the outcomes.
     pub(crate) async fn entry(&mut self, node: &Node, at: usize, wishes: &[Wish]) {
         let commands = self.commands(at, wishes);
-        let verdicts = node.append(at, &commands).await.unwrap();
-        assert_eq!(verdicts, self.acknowledged(at, &commands));
+        let outcomes = node.append(at, &commands).await.unwrap();
+        assert_eq!(outcomes, self.acknowledged(at, &commands));
     }
 
     /// From now on these commands must be there.
-    pub(crate) fn acknowledged(&mut self, at: usize, commands: &[Command]) -> Vec<Verdict> {
+    pub(crate) fn acknowledged(&mut self, at: usize, commands: &[Command]) -> Vec<Outcome> {
         commands.iter().map(|command| self.oracles[at].apply(command)).collect()
     }
 
