@@ -4,7 +4,8 @@
 //! ```text
 //! edge ─► App::append ── authorize ─ placement ─ JSON ─► Node::propose ─► Appended
 //!      ─► App::read_* ── authorize ─ barrier ─ as_of → position bound ─► Reader ─► pages
-//!      ─► App::state ─── a Reader folded by a named reducer
+//!      ─► App::state ─── a Reader folded by a named reducer, from the last checkpoint on
+//!      ─► App::truncate, compact, digests, prove, verify, holdings, sample ── authorize ─► Archive
 //! ```
 //!
 //! Invariants:
@@ -18,14 +19,18 @@
 #![deny(missing_docs)]
 
 mod append;
+mod archive;
 mod as_of;
 pub mod authority;
 pub mod error;
+mod integrity;
 mod json;
+mod keeping;
 mod merge;
 mod port;
 mod quota;
 mod read;
+mod sample;
 mod state;
 
 use std::sync::Arc;
@@ -35,13 +40,17 @@ use chronos_domain::limits::STATE_CHECKPOINTS_BYTES_MAX;
 use crate::state::Checkpoints;
 
 pub use append::{Appended, DURABILITY};
+pub use archive::{Archive, Digest, Holdings, Truncation, TypeHoldings, Verified};
 pub use as_of::{AsOf, Consistency};
 pub use authority::Principal;
 pub use error::{Class, Error, Reason};
+pub use integrity::Digests;
+pub use keeping::{EachPartition, Wait};
 pub use merge::AllReader;
 pub use port::Node;
 pub use quota::Quota;
 pub use read::{AllRequest, EntityRequest, PartitionRequest, Reader, View, Watermarks};
+pub use sample::{Sample, SampleRequest};
 pub use state::{Reducer, State, StateRequest};
 
 /// The use cases over one node. Cheap to clone when the node is.

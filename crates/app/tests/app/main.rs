@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere, its helpers too")]
 
+mod archive;
 mod node;
+mod samples;
 mod states;

@@ -29,14 +29,30 @@ struct Inner {
     read: usize,
     /// Truncate so, once this many more pages of an entity have been read.
     later: Option<(usize, EntityId, Version)>,
+    /// Pages of partitions handed out.
+    scans: usize,
+    /// Partitions whose compaction was waited for.
+    compacted: usize,
 }
 
 impl Plain {
     /// Stores one event, a second after the one before.
     pub(crate) fn store(&self, entity: &EntityId, payload: &str, content_type: ContentType) {
+        self.store_as("t", entity, payload, content_type);
+    }
+
+    /// The same, of a type of its own.
+    pub(crate) fn store_as(
+        &self,
+        event_type: &str,
+        entity: &EntityId,
+        payload: &str,
+        content_type: ContentType,
+    ) {
         let mut inner = self.inner.lock().unwrap();
         let id = EventId::from_u128(inner.events.len() as u128 + 1);
-        let mut draft = Draft::json(id, entity.clone(), EventType::parse("t").unwrap(), payload.to_owned());
+        let mut draft =
+            Draft::json(id, entity.clone(), EventType::parse(event_type).unwrap(), payload.to_owned());
         draft.content_type = content_type;
         let mut packer = Packer::new();
         packer.push(draft).unwrap();
@@ -72,12 +88,37 @@ impl Plain {
         self.inner.lock().unwrap().later = Some((pages, entity.clone(), before));
     }
 
+    pub(crate) fn head(&self, partition: PartitionId) -> Position {
+        self.marks(partition).unwrap().applied
+    }
+
+    /// Where the event of that id is.
+    pub(crate) fn find(&self, partition: PartitionId, id: EventId) -> Option<Position> {
+        let inner = self.inner.lock().unwrap();
+        let found = inner.events.iter().find(|e| e.partition == partition && e.event().event_id == id)?;
+        Some(found.position)
+    }
+
+    pub(crate) fn note_compacted(&self, partitions: usize) {
+        self.inner.lock().unwrap().compacted += partitions;
+    }
+
+    /// How many partitions have been waited for since the last call.
+    pub(crate) fn take_compacted(&self) -> usize {
+        std::mem::take(&mut self.inner.lock().unwrap().compacted)
+    }
+
     /// The payloads that are left of an entity, with their versions.
     pub(crate) fn left(&self, entity: &EntityId) -> Vec<(Version, Vec<u8>)> {
         let inner = self.inner.lock().unwrap();
         let mark = inner.mark(entity.as_str());
         let left = inner.of(entity.as_str()).filter(|event| event.version >= mark);
         left.map(|event| (event.version, event.payload().to_vec())).collect()
+    }
+
+    /// How many pages of partitions have been read since the last call.
+    pub(crate) fn take_scans(&self) -> usize {
+        std::mem::take(&mut self.inner.lock().unwrap().scans)
     }
 
     /// How many events of entities have been read since the last call.
@@ -181,12 +222,18 @@ impl Node for Plain {
 
     async fn scan(
         &self,
-        _: PartitionId,
+        partition: PartitionId,
         _: (&TenantId, ForkId),
-        _: Range,
-        _: &Filter,
+        range: Range,
+        filter: &Filter,
     ) -> Result<Page, Error> {
-        unreachable!("no partition is scanned")
+        let mut inner = self.inner.lock().unwrap();
+        inner.scans += 1;
+        let all = inner.events.iter().filter(|e| e.partition == partition && e.position <= range.bound);
+        let wanted = all.filter(|e| e.position.get() >= range.from && filter.matches(e));
+        let events = wanted.take(range.events_max()).cloned().collect();
+        let examined = range.bound;
+        Ok(Page { events, next: None, examined, applied: examined, truncated_before: Version::ZERO })
     }
 
     async fn event(
