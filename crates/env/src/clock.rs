@@ -54,6 +54,21 @@ impl Clock {
         tokio::time::sleep(d).await;
     }
 
+    /// Holds up the calling thread for `d`: for work that blocks anyway, on a thread of its own, and must not go too
+    /// fast. Gives back what is still to be waited: nothing, or all of it in a simulation, whose one thread cannot wait;
+    /// sleep that off as soon as there is a place to await.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock the rest of the workspace asks")]
+    #[must_use = "what is still to be waited must be slept off"]
+    pub fn hold(&self, d: Duration) -> Duration {
+        match &self.0 {
+            Source::Real { .. } => {
+                std::thread::sleep(d);
+                Duration::ZERO
+            }
+            Source::Sim(_) => d,
+        }
+    }
+
     /// Drives `f` for at most `d`; a future that is ready wins over a deadline that has passed.
     ///
     /// # Errors
@@ -94,6 +109,15 @@ mod tests {
     fn wall_time_before_the_epoch_is_negative() {
         assert_eq!(micros_since_epoch(UNIX_EPOCH + Duration::from_micros(7)), 7);
         assert_eq!(micros_since_epoch(UNIX_EPOCH - Duration::from_micros(7)), -7);
+    }
+
+    #[test]
+    fn a_hold_waits_on_a_real_clock_and_is_owed_on_a_simulated_one() {
+        let (clock, d) = (Clock::real(), Duration::from_millis(2));
+        let before = clock.monotonic();
+        assert_eq!(clock.hold(d), Duration::ZERO);
+        assert!(clock.monotonic() - before >= d, "it came back too early");
+        assert_eq!(Clock::sim(VirtualTime::new()).hold(d), d);
     }
 
     #[test]
