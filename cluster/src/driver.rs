@@ -1,4 +1,4 @@
-//! The driver of one group: proposals in, log entries out, verdicts back.
+//! The driver of one group: proposals in, log entries out, outcomes back.
 //!
 //! ```text
 //! proposals ─► coalesce ─► log.append ─► (group commit, fdatasync) ─► apply ─► answers
@@ -18,6 +18,7 @@ use chronos_store::{Command, Partition, entry};
 use chronos_wal::{Entry, Fault, Log};
 use tokio::sync::{mpsc, watch};
 
+use crate::backlog::Backlog;
 use crate::proposal::{Proposal, ProposeError};
 
 /// Entries of one group between append and apply: enough to write the next while the last one syncs.
@@ -60,6 +61,7 @@ pub(crate) struct Driver {
     proposals: mpsc::Receiver<Proposal>,
     in_flight: VecDeque<InFlight>,
     progress: Arc<Progress>,
+    backlog: Arc<Backlog>,
     synced_tx: mpsc::UnboundedSender<Synced>,
     synced_rx: mpsc::UnboundedReceiver<Synced>,
     next: u64,
@@ -81,6 +83,7 @@ impl Driver {
         partition: Partition,
         proposals: mpsc::Receiver<Proposal>,
         progress: Arc<Progress>,
+        backlog: Arc<Backlog>,
     ) -> Self {
         let (synced_tx, synced_rx) = mpsc::unbounded_channel();
         let next = partition.applied_index().get() + 1;
@@ -93,6 +96,7 @@ impl Driver {
             proposals,
             in_flight,
             progress,
+            backlog,
             synced_tx,
             synced_rx,
             next,
@@ -133,7 +137,7 @@ impl Driver {
         self.progress.begun.fetch_add(1, Ordering::SeqCst);
         self.recorded_at = self.recorded_at.max(Timestamp::new(self.env.clock.wall_micros()));
         for proposal in &mut proposals {
-            proposal.command.recorded_at = self.recorded_at;
+            proposal.command.stamp(self.recorded_at);
         }
         let commands: Vec<&Command> = proposals.iter().map(|proposal| &proposal.command).collect();
         let payload = entry::encode(&commands, self.partition.head());
@@ -155,7 +159,7 @@ impl Driver {
             if proposal.deadline <= now {
                 proposal.answer(Err(ProposeError::DeadlinePassed));
             } else {
-                bytes += proposal.command.block.bytes().len();
+                bytes += proposal.command.len();
                 taken.push(proposal);
             }
             let full = bytes >= ENTRY_BYTES_MAX || taken.len() >= ENTRY_COMMANDS_MAX;
@@ -186,10 +190,11 @@ impl Driver {
     fn apply(&mut self, entry: InFlight) -> Result<(), String> {
         let commands: Vec<&Command> = entry.proposals.iter().map(|proposal| &proposal.command).collect();
         match self.partition.apply(LogIndex::new(entry.index), &commands) {
-            Ok(verdicts) => {
+            Ok(outcomes) => {
                 self.log.commit(entry.index);
-                for (proposal, verdict) in entry.proposals.into_iter().zip(verdicts) {
-                    proposal.answer(Ok(verdict));
+                self.backlog.update(&self.partition);
+                for (proposal, outcome) in entry.proposals.into_iter().zip(outcomes) {
+                    proposal.answer(Ok(outcome));
                 }
                 Ok(())
             }

@@ -8,15 +8,30 @@
 //! Invariants:
 //!
 //! * entries of one group are applied in log order, each exactly once, and only after their sync succeeded;
-//! * a proposal is answered exactly once, with one of three outcomes: a verdict of apply, *certainly not done*,
-//!   or *unknown*;
+//! * a proposal is answered exactly once, with one of three outcomes: what apply said, *certainly not done*, or
+//!   *unknown*;
 //! * after the first failed sync nothing is acknowledged any more.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod backlog;
+mod compaction;
+mod compactor;
 mod driver;
 mod groups;
 mod proposal;
+mod quarantine;
+mod request;
+mod scrubber;
+mod wish;
 
+pub use chronos_store::entry::Outcome;
+pub use compaction::{CompactionConfig, CompactionStats};
 pub use groups::{Config, Groups};
 pub use proposal::ProposeError;
+pub use request::Request;
+pub use scrubber::{ScrubConfig, ScrubPass, ScrubProgress, ScrubStats};
+pub use wish::CompactError;
+
+/// Every crash point of this crate, in the order a node first passes them.
+pub const CRASH_POINTS: &[&str] = &[compactor::PURGE_BEFORE, compactor::PURGE_DONE];

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_domain::Verdict;
 use chronos_store::Command;
+use chronos_store::entry::Outcome;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-/// Why a proposal has no verdict.
+/// Why a proposal has no outcome.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProposeError {
     /// The partition does not take commands on this node. Certainly not done.
@@ -19,13 +19,16 @@ pub enum ProposeError {
     /// The deadline passed before the command was written to the log. Certainly not done.
     #[error("the deadline passed before the command reached the log")]
     DeadlinePassed,
+    /// Compaction is behind, and the deadline passed before it had caught up. Certainly not done.
+    #[error("more events wait for compaction than may; retry later, and see the node's log if this goes on")]
+    Behind,
     /// The command was handed to the log and its fate is not known: it may have happened.
     #[error("{0}; the append may have happened: retry with the same event ids to find out")]
     Unknown(Arc<str>),
 }
 
 /// What an accepted proposal resolves to.
-pub(crate) type Answer = Result<Verdict, ProposeError>;
+pub(crate) type Answer = Result<Outcome, ProposeError>;
 
 /// A command waiting for its group's driver.
 pub(crate) struct Proposal {

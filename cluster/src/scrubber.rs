@@ -263,7 +263,13 @@ impl Rounds {
             self.progress(|progress| progress.partitions += 1);
         }
         let took = clock.monotonic().saturating_sub(started);
-        tracing::info!(parts = seen.parts, bytes = seen.bytes, found = seen.findings.len(), ?took, "scrub pass over");
+        tracing::info!(
+            parts = seen.parts,
+            bytes = seen.bytes,
+            found = seen.findings.len(),
+            ?took,
+            "scrub pass over"
+        );
         let mut stats = self.shared.stats.lock();
         stats.passes += 1;
         stats.current = None;

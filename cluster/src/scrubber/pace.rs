@@ -89,7 +89,10 @@ mod tests {
         let mut pace = Pace::new(clock.clone(), 1 << 20);
         let began = clock.monotonic();
         pace.hold(1 << 30, &AtomicBool::new(true));
-        assert!(clock.monotonic() - began < Duration::from_secs(1000), "it did not wait a quarter of an hour");
+        assert!(
+            clock.monotonic() - began < Duration::from_secs(1000),
+            "it did not wait a quarter of an hour"
+        );
         let mut pace = Pace::new(clock.clone(), 1 << 20);
         pace.hold(1 << 10, &AtomicBool::new(false));
         assert!(clock.monotonic() - began >= Duration::from_micros(976) - SLACK);
