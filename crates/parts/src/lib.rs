@@ -24,6 +24,8 @@ mod part;
 mod read;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod write;
 
@@ -31,7 +33,30 @@ pub use cache::{Cache, CacheStats};
 pub use dir::{Copy, Inspection, LogStart, Notes, PartsDir, inspect};
 pub use erase::erase;
 pub use fault::Fault;
+pub use index::{Counts, TypeCount};
 pub use manifest::{Malformed, Manifest, Tombstones};
 pub use meta::{FileMeta, IndexTail, PartMeta};
+pub use part::Part;
+pub use read::{Scan, ScanCounters, Scanned};
 pub use rows::{Rows, leaf_of, to_batch};
 pub use schema::schema;
+pub use verify::Verified;
+pub use write::{Spec, Writer};
+
+/// Every crash point of this crate, in the order a node first passes them.
+pub const CRASH_POINTS: &[&str] = &[
+    "parts.write.parquet",
+    "parts.write.synced",
+    "parts.write.verified",
+    "parts.write.renamed",
+    dir::SWAP_BEFORE,
+    dir::SWAP_WRITTEN,
+    dir::SWAP_RENAMED,
+    dir::SWAP_DURABLE,
+    dir::TWIN_WRITTEN,
+    dir::TWIN_RENAMED,
+    dir::SWAP_DONE,
+    dir::REMOVE_BEFORE,
+    dir::REMOVE_ONE,
+    dir::REMOVE_DONE,
+];

@@ -1,1 +1,0 @@
-//! The Parquet half of a part, read through checked bytes.
