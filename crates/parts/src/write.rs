@@ -3,6 +3,8 @@
 //! Both files are written under temporary names, synced, opened again as a reader would and verified in full. Only then
 //! do they get their names, and a manifest may name them. Until that manifest is in place they are leftovers that the
 //! next start removes, so a crash anywhere here costs the work and nothing else.
+//!
+#![doc = include_str!("../FORMAT.md")]
 
 mod group;
 mod parquet;

@@ -22,8 +22,8 @@ impl Batches {
 
     /// Parquet pages decoded since this was last asked.
     pub(crate) fn newly_decoded(&mut self) -> u64 {
-        let fetched = self.source.fetched();
-        std::mem::replace(&mut self.counted, fetched).abs_diff(fetched)
+        let before = std::mem::replace(&mut self.counted, self.source.fetched());
+        self.counted - before
     }
 }
 
@@ -35,7 +35,7 @@ impl Iterator for Batches {
         let next = self.reader.as_mut()?.next();
         self.cache.count_decoded(PageKind::Parquet(0), self.source.fetched() - before);
         match next {
-            Some(Ok(batch)) => return Some(Ok(batch)),
+            Some(Ok(batch)) => Some(Ok(batch)),
             Some(Err(error)) => {
                 self.reader = None;
                 Some(Err(self.source.fault(error)))

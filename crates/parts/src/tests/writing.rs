@@ -56,7 +56,7 @@ fn a_part_may_have_one_row() {
 #[test]
 fn events_of_a_megabyte_are_given_back_in_blocks_that_hold_them() {
     let world = World::new(4);
-    let noise = |i: usize| (0..1 << 20).map(|at| (at * (i + 3) >> 5) as u8).collect::<Vec<u8>>();
+    let noise = |i: usize| (0..1 << 20).map(|at| ((at * (i + 3)) >> 5) as u8).collect::<Vec<u8>>();
     let seeds: Vec<Seed> = (0..10).map(|i| seed(noise(i).into())).collect();
     let events = history(1, &seeds);
     let meta = write(&world.env(), &events, 3, Bounds { rows: 100, bytes: 5 << 20 });
