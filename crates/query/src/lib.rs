@@ -1,3 +1,50 @@
-//! SQL over events.
+//! SQL over the events of a tenant: what lies in parts and what does not yet, of all partitions, as one table.
+//!
+//! A question sees one moment: each partition is bounded at a position before anything is planned, and a table that a
+//! question names twice is the same table both times. Nothing that can be written here changes anything, reads a
+//! file, or sees another tenant's events.
+//!
+//! ```text
+//!   SQL ─► statement: is it a question? ─► session: one table, three views, functions ─► plan
+//!                                                                                        │ conditions
+//!            parts (pruned by the manifest, then by their indexes) ─┐                    ▼
+//!            what is not in parts yet ──────────────────────────────┴─► source ─► scan, two streams
+//! ```
+//!
+//! Invariants:
+//!
+//! * what is read is a superset of what is needed, and every condition is checked again on what was read, so that
+//!   pruning can make an answer slow and never wrong;
+//! * an answer ends with [`Ok(None)`](Answer::next) only when it is whole;
+//! * memory, rows, time and turns are bounded ([`Limits`], and the expiry of each question).
+//!
+//! This is the only room that may use DataFusion, which starts tasks and reads a clock of its own: questions are no
+//! part of the deterministic simulation.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+mod answer;
+mod columns;
+mod engine;
+mod error;
+mod explain;
+mod json;
+mod limits;
+mod scan;
+mod session;
+mod source;
+mod statement;
+mod stats;
+mod stored;
+mod table;
+mod views;
+mod wanted;
+
+pub use answer::Answer;
+pub use engine::{Engine, Question};
+pub use error::Error;
+pub use limits::Limits;
+pub use stats::Stats;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! Asks and answers.
+
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use chronos_domain::{Position, TenantId};
+use chronos_store::Partition;
+use datafusion::common::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::sql::parser::Statement;
+use futures::StreamExt;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::answer::{Answer, Work};
+use crate::error::Error;
+use crate::explain;
+use crate::limits::{BATCHES_WAITING, Limits, STREAMS};
+use crate::session;
+use crate::source::Source;
+use crate::statement::{self, Asked};
+use crate::stats::Counters;
+use crate::stored::Stored;
+use crate::table::Events;
+
+/// What is asked, and of which moment.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Whose events it is about; of nobody else's it learns anything.
+    pub tenant: TenantId,
+    /// One statement.
+    pub sql: String,
+    /// The partitions, each with the last position that the question may see.
+    pub partitions: Vec<(Partition, Position)>,
+    /// How many rows the answer may have.
+    pub rows: u64,
+}
+
+/// Answers questions. Clones share threads, memory and turns.
+///
+/// It computes on two threads of its own, started by the first question, so that a question that keeps a processor
+/// busy delays neither appends nor other reads. Time spent there is not simulated: a deterministic simulation
+/// must not ask.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limits: Limits,
+    base: OnceLock<SessionState>,
+    runtime: OnceLock<Threads>,
+    turns: Arc<Semaphore>,
+}
+
+impl Engine {
+    /// An engine within bounds. Costs nothing until it is asked.
+    pub fn new(limits: Limits) -> Engine {
+        let turns = Arc::new(Semaphore::new(limits.questions));
+        let shared = Shared { limits, base: OnceLock::new(), runtime: OnceLock::new(), turns };
+        Engine { shared: Arc::new(shared) }
+    }
+
+    /// The bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// Answers a question, until `expiry` resolves. Reads nothing before the answer's rows are asked for, but for the
+    /// first few.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn run(
+        &self,
+        question: Question,
+        expiry: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Answer, Error> {
+        let Question { tenant, sql, partitions, rows } = question;
+        let stored = |(partition, bound)| -> Arc<dyn Source> {
+            Arc::new(Stored::new(partition, tenant.clone(), bound))
+        };
+        let sources = partitions.into_iter().map(stored).collect();
+        self.ask(&tenant, &sql, sources, rows, expiry).await
+    }
+
+    /// Answers one question over some sources, with at most `rows` rows, until `expiry` resolves.
+    pub(crate) async fn ask(
+        &self,
+        tenant: &TenantId,
+        sql: &str,
+        sources: Vec<Arc<dyn Source>>,
+        rows: u64,
+        expiry: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Answer, Error> {
+        let asked = statement::parse(sql)?;
+        let counters = Arc::new(Counters::default());
+        let events = Events::new(tenant.as_str().to_owned(), sources, counters.clone());
+        let (begun, begins) = oneshot::channel();
+        let (out, batches) = mpsc::channel(BATCHES_WAITING);
+        let question = Answering {
+            base: self.base().clone(),
+            memory_bytes: self.shared.limits.memory_bytes,
+            rows,
+            counters: counters.clone(),
+            out,
+        };
+        let turns = self.shared.turns.clone();
+        let task = self.runtime().spawn(async move {
+            let _turn = turns.acquire_owned().await;
+            question.answer(asked, events, begun).await
+        });
+        let mut work = Work::new(task, Box::pin(expiry));
+        let schema = work.first(begins, &counters).await?;
+        Ok(Answer::new(schema, batches, work, counters))
+    }
+
+    fn base(&self) -> &SessionState {
+        self.shared.base.get_or_init(|| session::base(self.shared.limits.memory_bytes))
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.shared.runtime.get_or_init(Threads::start).0.as_ref().expect("taken only when dropped")
+    }
+}
+
+/// The engine's threads; what runs on them is given up when it goes.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn start() -> Threads {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(STREAMS)
+            .thread_name("chronos-query")
+            .enable_time()
+            .build()
+            .expect("a runtime without network asks nothing of the system but two threads");
+        Threads(Some(runtime))
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Waiting is not allowed on an async thread, and there is nothing to wait for: questions change nothing.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// One question while it is answered.
+struct Answering {
+    base: SessionState,
+    memory_bytes: usize,
+    rows: u64,
+    counters: Arc<Counters>,
+    out: mpsc::Sender<RecordBatch>,
+}
+
+impl Answering {
+    async fn answer(
+        self,
+        asked: Asked,
+        events: Events,
+        begun: oneshot::Sender<SchemaRef>,
+    ) -> Result<(), Error> {
+        let state = session::with_events(&self.base, Arc::new(events)).await;
+        let state = state.map_err(|failure| self.failed(&failure))?;
+        match asked {
+            Asked::Rows(statement) => {
+                let (_, stream) = self.start(&state, statement).await?;
+                // Nobody waits for an answer that was dropped; sending its rows will tell.
+                let _ = begun.send(stream.schema());
+                self.send(stream).await
+            }
+            Asked::Plan { of, analyze } => {
+                let (plan, stream) = self.start(&state, of).await?;
+                let _ = begun.send(explain::schema());
+                self.count(stream).await?;
+                let rows = explain::rows(plan.as_ref(), analyze, &self.counters.read());
+                let _ = self.out.send(rows).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn start(
+        &self,
+        state: &SessionState,
+        statement: Statement,
+    ) -> Result<(Arc<dyn ExecutionPlan>, SendableRecordBatchStream), Error> {
+        let failed = |failure: DataFusionError| self.failed(&failure);
+        let plan = state.statement_to_plan(statement).await.map_err(failed)?;
+        statement::check(&plan)?;
+        let plan = state.create_physical_plan(&plan).await.map_err(failed)?;
+        let stream = execute_stream(plan.clone(), state.task_ctx()).map_err(failed)?;
+        Ok((plan, stream))
+    }
+
+    /// Hands on the rows up to the limit, and fails at the first beyond it.
+    async fn send(&self, mut stream: SendableRecordBatchStream) -> Result<(), Error> {
+        let mut left = self.rows;
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(|failure| self.failed(&failure))?;
+            let fits = batch.num_rows().min(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= fits as u64;
+            let more = fits < batch.num_rows();
+            self.counters.rows_returned.add(fits);
+            if fits > 0 && self.out.send(batch.slice(0, fits)).await.is_err() {
+                return Ok(());
+            }
+            if more {
+                return Err(Error::TooManyRows { rows: self.rows });
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the rows that would be handed on.
+    async fn count(&self, mut stream: SendableRecordBatchStream) -> Result<(), Error> {
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(|failure| self.failed(&failure))?;
+            self.counters.rows_returned.add(batch.num_rows());
+        }
+        Ok(())
+    }
+
+    fn failed(&self, failure: &DataFusionError) -> Error {
+        Error::of(failure, self.memory_bytes)
+    }
+}

@@ -1,0 +1,88 @@
+//! A real partition as a source: its parts, and what is not in parts yet.
+
+mod ids;
+mod tail;
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use chronos_domain::{ForkId, PartitionId, Position, Space, TenantId, Timestamp};
+use chronos_store::Partition;
+
+use crate::source::{Piece, Source, Wish};
+use crate::wanted::{Span, Wanted};
+
+/// A partition up to a bound, as one tenant sees it.
+///
+/// Everything is asked of the partition by position, wherever it lies by then.
+#[derive(Clone)]
+struct View {
+    partition: Partition,
+    tenant: TenantId,
+    bound: Position,
+}
+
+impl View {
+    fn space(&self) -> Space<'_> {
+        Space { tenant: self.tenant.as_str(), fork: ForkId::MAIN }
+    }
+}
+
+/// See [`View`].
+pub(crate) struct Stored {
+    view: View,
+}
+
+impl Stored {
+    pub(crate) fn new(partition: Partition, tenant: TenantId, bound: Position) -> Stored {
+        Stored { view: View { partition, tenant, bound } }
+    }
+}
+
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stored")
+            .field("partition", &self.view.partition)
+            .field("bound", &self.view.bound)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Source for Stored {
+    fn partition(&self) -> PartitionId {
+        self.view.partition.id()
+    }
+
+    fn files(&self) -> usize {
+        0
+    }
+
+    fn pieces(&self, wish: &Arc<Wish>) -> Vec<Arc<dyn Piece>> {
+        let view = &self.view;
+        if let Some(ids) = wish.wanted.ids() {
+            return vec![Arc::new(ids::Named::new(view.clone(), ids, wish.clone()))];
+        }
+        let positions = positions(&wish.wanted, view.bound);
+        let moments = moments(&wish.wanted);
+        if positions.is_empty() {
+            return Vec::new();
+        }
+        vec![Arc::new(tail::Tail::new(view.clone(), positions, moments, wish.clone()))]
+    }
+}
+
+/// The wanted positions that exist for this question.
+fn positions(wanted: &Wanted, bound: Position) -> RangeInclusive<Position> {
+    let position = |number: i64| Position::new(u64::try_from(number).unwrap_or(0));
+    let span = wanted.positions.unwrap_or(Span { from: 1, to: i64::MAX });
+    position(span.from.max(1))..=position(span.to).min(bound)
+}
+
+type Moments = (Option<Timestamp>, Option<Timestamp>);
+
+/// The wanted moments of recording, both included.
+fn moments(wanted: &Wanted) -> Moments {
+    let Some(span) = wanted.recorded else { return (None, None) };
+    let end = |number: i64, open: i64| (number != open).then(|| Timestamp::new(number));
+    (end(span.from, i64::MIN), end(span.to, i64::MAX))
+}

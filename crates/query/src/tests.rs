@@ -1,0 +1,7 @@
+//! The engine over plain vectors, against answers worked out by hand and by loops.
+
+mod fact;
+mod generated;
+mod limits;
+mod plain;
+mod questions;
