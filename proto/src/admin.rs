@@ -104,23 +104,27 @@ impl TryFrom<v1::CompactedPartition> for CompactedPartition {
     }
 }
 
-/// What was read of a partition to verify it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a partition has on disk, read in full.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Parts, each of them two files.
+    /// Parts that are whole, each of them two files.
     pub parts: u64,
-    /// Bytes of these files.
-    pub bytes: u64,
     /// Events in them.
     pub events: u64,
+    /// Entries of the log that are whole.
+    pub log_entries: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Everything that is not as it was written, or could not be read, each with its place.
+    pub findings: Vec<String>,
 }
 
-/// Whether one partition is unharmed.
+/// Whether one partition is as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedPartition {
     /// Which one.
     pub partition: PartitionId,
-    /// What was read of it and is as it was written, or what is damaged.
+    /// What was read of it and found, or why it is not served.
     pub outcome: Result<Verified, Failure>,
 }
 
@@ -129,7 +133,15 @@ impl From<VerifiedPartition> for v1::VerifyResponse {
         let partition = of.partition.get().into();
         match of.outcome {
             Err(failure) => Self { partition, failure: Some(failure.into()), ..Self::default() },
-            Ok(Verified { parts, bytes, events }) => Self { partition, parts, bytes, events, failure: None },
+            Ok(verified) => Self {
+                partition,
+                parts: verified.parts,
+                events: verified.events,
+                log_entries: verified.log_entries,
+                bytes: verified.bytes,
+                findings: verified.findings,
+                failure: None,
+            },
         }
     }
 }
@@ -140,7 +152,13 @@ impl TryFrom<v1::VerifyResponse> for VerifiedPartition {
     fn try_from(message: v1::VerifyResponse) -> Result<Self, Invalid> {
         let outcome = match message.failure {
             Some(failure) => Err(Failure::try_from(failure)?),
-            None => Ok(Verified { parts: message.parts, bytes: message.bytes, events: message.events }),
+            None => Ok(Verified {
+                parts: message.parts,
+                events: message.events,
+                log_entries: message.log_entries,
+                bytes: message.bytes,
+                findings: message.findings,
+            }),
         };
         Ok(Self { partition: crate::partition(message.partition)?, outcome })
     }

@@ -24,19 +24,19 @@ pub trait Archive: Node {
         deadline: Duration,
     ) -> impl Future<Output = Result<Truncation, Error>> + Send;
 
-    /// Asks for everything that is applied by then to be compacted; returns its end, before any of it is.
+    /// Asks for everything that is applied by then to be compacted; returns its end, perhaps before any of it is.
     fn cut(
         &self,
         partition: PartitionId,
         deadline: Duration,
     ) -> impl Future<Output = Result<Position, Error>> + Send;
 
-    /// Asks the same of several partitions, and returns once all of it is compacted and the log behind it is gone.
+    /// Asks the same, and returns once all of it is compacted and the log behind it is gone.
     fn compact(
         &self,
-        partitions: &[PartitionId],
+        partition: PartitionId,
         deadline: Duration,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
+    ) -> impl Future<Output = Result<Position, Error>> + Send;
 
     /// The digest of the partition's first events up to `at`, which are applied.
     fn digest(
@@ -57,7 +57,7 @@ pub trait Archive: Node {
         deadline: Duration,
     ) -> impl Future<Output = Result<Option<Proof>, Error>> + Send;
 
-    /// Reads every byte of the partition's parts and compares it with what was written. It takes as long as that
+    /// Reads everything that the partition has on disk and compares it with what was written. It takes as long as that
     /// takes.
     fn verify(&self, partition: PartitionId) -> impl Future<Output = Result<Verified, Error>> + Send;
 
@@ -90,15 +90,19 @@ pub struct Digest {
     pub root: Hash,
 }
 
-/// What was read of a partition and is as it was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a partition has on disk, read in full.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Parts, each of them two files.
+    /// Parts that are whole, each of them two files.
     pub parts: u64,
-    /// Bytes of these files.
-    pub bytes: u64,
     /// Events in them.
     pub events: u64,
+    /// Entries of the log that are whole.
+    pub log_entries: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Everything that is not as it was written, or could not be read, each with its place.
+    pub findings: Vec<String>,
 }
 
 /// What a partition holds, over all tenants and forks.

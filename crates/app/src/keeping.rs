@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chronos_domain::{EntityId, PartitionId, Position, Rejection, Version, place};
 
+use futures::future::join_all;
+
 use crate::App;
 use crate::archive::{Archive, Holdings, Truncation, Verified};
 use crate::authority::{Action, Principal, authorize};
@@ -49,11 +51,11 @@ impl<N: Archive> App<N> {
 
     /// Has everything that is stored by then written into parts.
     ///
-    /// Each partition answers with the position up to which it is (or, without waiting, soon will be) compacted.
+    /// Each partition answers with the position up to which it is (or, without waiting, soon will be) compacted, or why
+    /// it is not; when the deadline passed, its compaction goes on all the same.
     ///
     /// # Errors
-    /// When the principal may not administer, or waiting took longer than `deadline`: the compaction goes on all the
-    /// same.
+    /// When the principal may not administer.
     pub async fn compact(
         &self,
         principal: &Principal,
@@ -61,21 +63,21 @@ impl<N: Archive> App<N> {
         (wait, deadline): (Wait, Duration),
     ) -> Result<EachPartition<Position>, Error> {
         authorize(principal, Action::Administer)?;
-        let mut answers = Vec::new();
-        for &partition in partitions {
-            answers.push((partition, self.node().cut(partition, deadline).await));
-        }
-        if wait == Wait::Yes {
-            let cut: Vec<_> = answers.iter().filter(|(_, end)| end.is_ok()).map(|(id, _)| *id).collect();
-            self.node().compact(&cut, deadline).await?;
-        }
-        Ok(answers)
+        let each = partitions.iter().map(|&partition| async move {
+            let end = match wait {
+                Wait::No => self.node().cut(partition, deadline).await,
+                Wait::Yes => self.node().compact(partition, deadline).await,
+            };
+            (partition, end)
+        });
+        Ok(join_all(each).await)
     }
 
-    /// Reads every byte of one partition's parts and compares it with what was written.
+    /// Reads everything that one partition has on disk and compares it with what was written. What damage it finds
+    /// also closes the partition, as any read would that met it.
     ///
     /// # Errors
-    /// `CORRUPT` with the first damage, which also closes the partition; others when it could not be read.
+    /// When the principal may not administer, or this node does not serve the partition.
     pub async fn verify(&self, principal: &Principal, partition: PartitionId) -> Result<Verified, Error> {
         authorize(principal, Action::Administer)?;
         self.node().verify(partition).await

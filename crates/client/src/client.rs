@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
+use crate::admin::Admin;
 use crate::append::Append;
-use crate::connections::{Connections, Rpc};
+use crate::connections::{AdminRpc, Connections, Rpc, admin_rpc, rpc};
 use crate::many::{self, ManyReport};
 use crate::options::Options;
 use crate::outcome::{AppendError, ReadError};
@@ -232,6 +233,12 @@ impl Client {
         Info::try_from(answer).map_err(|invalid| ReadError::protocol(&invalid))
     }
 
+    /// What is asked about whole histories, and done to them.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
+    }
+
     /// Covers every acknowledged append of this client and its clones. Given to a read as
     /// [`Consistency::AtLeast`], the read sees them all, whichever replica answers.
     #[must_use]
@@ -258,11 +265,28 @@ impl Inner {
         F: Fn(Rpc) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
+        self.call_over(|channel| ask(rpc(channel))).await
+    }
+
+    /// The same of whole histories. What is done to them is done once, however often it is asked for.
+    pub(crate) async fn call_admin<T, F, A>(&self, ask: F) -> Result<T, ReadError>
+    where
+        F: Fn(AdminRpc) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.call_over(|channel| ask(admin_rpc(channel))).await
+    }
+
+    async fn call_over<T, F, A>(&self, ask: F) -> Result<T, ReadError>
+    where
+        F: Fn(Channel) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
         let deadline = Deadline::after(self.options.deadline);
         let mut backoff = Backoff::new(&self.options, EventId::NIL);
         loop {
-            let (server, rpc) = self.connections.current();
-            let failure = match deadline.bound(ask(rpc)).await {
+            let (server, channel) = self.connections.channel();
+            let failure = match deadline.bound(ask(channel)).await {
                 Some(Ok(response)) => return Ok(response.into_inner()),
                 Some(Err(status)) => Failure::from_status(&status),
                 None => return Err(ReadError::Unavailable(out_of_time())),

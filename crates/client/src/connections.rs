@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use chronos_proto::v1::admin_client::AdminClient;
 use chronos_proto::v1::event_store_client::EventStoreClient;
 use tonic::transport::Channel;
 
@@ -9,6 +10,21 @@ use crate::address::MESSAGE_BYTES_MAX;
 
 /// The generated client over one connection.
 pub(crate) type Rpc = EventStoreClient<Channel>;
+
+/// The generated client of what is asked about whole histories, over one connection.
+pub(crate) type AdminRpc = AdminClient<Channel>;
+
+/// Asks for events over a connection.
+pub(crate) fn rpc(channel: Channel) -> Rpc {
+    Rpc::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// Asks about whole histories over a connection.
+pub(crate) fn admin_rpc(channel: Channel) -> AdminRpc {
+    AdminRpc::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
 
 /// One channel for each server. The client stays with one until it fails, then goes to the next.
 pub(crate) struct Connections {
@@ -28,10 +44,7 @@ impl Connections {
 
     pub(crate) fn current(&self) -> (Server, Rpc) {
         let (server, channel) = self.channel();
-        let rpc = Rpc::new(channel)
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        (server, rpc)
+        (server, rpc(channel))
     }
 
     /// The connection to the current server, for its other services.

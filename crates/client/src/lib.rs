@@ -31,6 +31,7 @@
 //! | append a list that spans partitions | [`Client::append_many`] |
 //! | read | [`Client::read`], [`Client::get`], [`Client::state`] |
 //! | see my own writes wherever I read | [`Client::token`], or [`Options::read_your_writes`] |
+//! | ask about whole histories, compact, prove | [`Client::admin`] |
 //! | look at the node | [`Client::watermarks`], [`Client::info`] |
 //! | copy all of it | [`Client::backup`] |
 //!
@@ -45,6 +46,7 @@
 #![deny(missing_docs)]
 
 mod address;
+mod admin;
 mod append;
 mod attempt;
 mod backup;
@@ -60,6 +62,7 @@ mod read;
 mod session;
 mod state;
 
+pub use admin::{Admin, Digests, Sample, Verification};
 pub use append::{Append, Payload};
 pub use backup::{Backup, Fetched};
 pub use client::{Appended, Client, Watermarks};
@@ -75,6 +78,11 @@ pub use chronos_block::{Block, Compression, Draft, Filter, Packer};
 pub use chronos_domain::{
     Condition, EntityId, EventId, EventType, Expectation, PartitionId, Position, QueryItem, Rejection, Tag,
     Timestamp, Token, Version,
+};
+pub use chronos_proof::{Hash, Proof};
+pub use chronos_proto::admin::{
+    CompactedPartition, Digest, Holdings, PartitionDigest, PartitionHoldings, TypeHoldings, Verified,
+    VerifiedPartition,
 };
 pub use chronos_proto::{
     Class, Consistency, Event, Failure, Info, LogStats, Moment, PartitionMarks, PartitionStats, Reducer,

@@ -41,7 +41,12 @@ pub(crate) fn compacted() -> impl Strategy<Value = CompactedPartition> {
 }
 
 pub(crate) fn verified() -> impl Strategy<Value = VerifiedPartition> {
-    let verified = any::<[u64; 3]>().prop_map(|[parts, bytes, events]| Verified { parts, bytes, events });
+    let verified = (any::<[u64; 4]>(), proptest::collection::vec(any::<String>(), 0..3)).prop_map(
+        |(numbers, findings)| {
+            let [parts, events, log_entries, bytes] = numbers;
+            Verified { parts, events, log_entries, bytes, findings }
+        },
+    );
     (partition(), or_failure(verified))
         .prop_map(|(partition, outcome)| VerifiedPartition { partition, outcome })
 }

@@ -38,10 +38,12 @@ impl Archive for Plain {
         if partition == REFUSED { Err(refusal()) } else { Ok(self.head(partition)) }
     }
 
-    async fn compact(&self, partitions: &[PartitionId], _: Duration) -> Result<(), Error> {
-        assert!(!partitions.contains(&REFUSED));
-        self.note_compacted(partitions.len());
-        Ok(())
+    async fn compact(&self, partition: PartitionId, _: Duration) -> Result<Position, Error> {
+        if partition == REFUSED {
+            return Err(refusal());
+        }
+        self.note_compacted();
+        Ok(self.head(partition))
     }
 
     async fn digest(&self, partition: PartitionId, at: Position, _: Duration) -> Result<Digest, Error> {
@@ -171,7 +173,9 @@ fn a_compaction_waits_for_those_partitions_that_took_it() {
         assert_eq!(end.ok(), (partition != REFUSED).then(|| node.head(partition)));
     }
     assert_eq!(node.take_compacted(), 0);
-    compact(Wait::Yes);
+    for (partition, end) in compact(Wait::Yes) {
+        assert_eq!(end.ok(), (partition != REFUSED).then(|| node.head(partition)));
+    }
     assert_eq!(node.take_compacted(), 31);
 }
 

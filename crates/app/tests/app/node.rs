@@ -99,8 +99,8 @@ impl Plain {
         Some(found.position)
     }
 
-    pub(crate) fn note_compacted(&self, partitions: usize) {
-        self.inner.lock().unwrap().compacted += partitions;
+    pub(crate) fn note_compacted(&self) {
+        self.inner.lock().unwrap().compacted += 1;
     }
 
     /// How many partitions have been waited for since the last call.
