@@ -98,11 +98,10 @@ impl Packing {
         row: usize,
     ) -> Result<(), Rejection> {
         let tenant = self.tenant(&fields.tenant)?;
-        let draft = draft(fields, contents.row(row))?;
         // A block holds so many events and bytes, and no id twice, which two spaces may share.
-        if self.packer.push(draft.clone()).is_err() {
+        if self.packer.push(draft(fields, contents.row(row))?).is_err() {
             self.close();
-            self.packer.push(draft)?;
+            self.packer.push(draft(fields, contents.row(row))?)?;
         }
         self.waiting.push(Numbers {
             tenant,
