@@ -11,7 +11,7 @@ use chronos_domain::LogIndex;
 use parking_lot::RwLock;
 
 use crate::entry::{Command, Outcome};
-use crate::facts::Facts;
+use crate::facts;
 use crate::fault::Fault;
 use crate::state::State;
 
@@ -33,7 +33,7 @@ pub(crate) fn entry<C: Borrow<Command>>(
     loop {
         let run = runs.next().unwrap_or_default();
         let commands = &commands[run];
-        let facts = find_out(state, commands)?;
+        let facts = facts::find_out(state, commands)?;
         let mut state = state.write();
         if !begun {
             state.check_idle()?;
@@ -47,11 +47,6 @@ pub(crate) fn entry<C: Borrow<Command>>(
             return Ok(outcomes);
         }
     }
-}
-
-/// What the parts know about each of the commands; nothing when there are none.
-fn find_out<C: Borrow<Command>>(_state: &RwLock<State>, _commands: &[C]) -> Result<Vec<Facts>, Fault> {
-    Ok(Vec::new())
 }
 
 /// Stretches of commands about which facts can be found out at once. A truncation takes tags away, so a condition that

@@ -33,8 +33,10 @@ mod apply;
 pub mod backup;
 mod blocks;
 mod chunks;
+mod compact;
 mod cut;
 mod debt;
+mod digest;
 pub mod entry;
 mod facts;
 mod fault;
@@ -51,6 +53,7 @@ mod postings;
 mod read;
 mod recent;
 mod recover;
+mod scrub;
 mod sealed;
 mod shelf;
 mod spaces;
@@ -59,15 +62,28 @@ mod stats;
 mod verify;
 
 pub use chronos_block::{Block, Direction, Filter, Page, Range, Recorded};
+pub use compact::{Compaction, Done, Setback, Slice};
 pub use cut::{Cut, CutLimits};
 pub use debt::Debt;
+pub use digest::Digest;
 pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TruncateCommand};
 pub use fault::Fault;
 pub use identity::{DataDir, Identity, OpenError, Options};
 pub use partition::{Config, Partition};
+pub use scrub::{Finding, Nature, Scrub, Scrubbed};
 pub use shelf::Shelf;
 pub use stats::Stats;
 pub use verify::{Damage, PartitionReport, Report, TornTail, verify};
 
 /// Every crash point of this crate, in the order a node first passes them.
-pub const CRASH_POINTS: &[&str] = &[recover::MID, partition::APPLY_BEFORE, partition::APPLY_AFTER];
+pub const CRASH_POINTS: &[&str] = &[
+    recover::MID,
+    partition::APPLY_BEFORE,
+    partition::APPLY_AFTER,
+    compact::BEGUN,
+    compact::WRITTEN,
+    compact::REWRITTEN,
+    compact::SWAPPED,
+    compact::INSTALLED,
+    compact::REMOVED,
+];

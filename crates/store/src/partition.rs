@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chronos_domain::{LogIndex, Marks, PartitionId, Position, Space, Timestamp, Version};
 use chronos_env::Env;
-use chronos_parts::{LogStart, Manifest, PartsDir};
+use chronos_parts::{Cache, LogStart, PartsDir};
 use chronos_wal::Log;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::apply;
 use crate::cut::CutLimits;
 use crate::debt::Debt;
+use crate::digest::Tail;
 use crate::entry::{Command, Outcome};
 use crate::fault::Fault;
 use crate::recent::Recent;
@@ -31,6 +32,8 @@ pub(crate) const APPLY_AFTER: &str = "store.apply.after";
 
 /// Memory for the newest blocks of one partition unless somebody says otherwise.
 const CACHE_BYTES: usize = 16 << 20;
+/// Memory for decoded pages of parts, likewise.
+const PARTS_CACHE_BYTES: usize = 64 << 20;
 
 /// How a partition holds its data.
 #[derive(Clone, Debug)]
@@ -42,6 +45,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// The cluster it belongs to.
     pub cluster: u128,
+    /// Where decoded pages of parts are kept. Clones share it: one serves a node.
+    pub parts_cache: Cache,
     /// When generations are cut. Never configured but by tests: replicas must agree.
     pub cuts: CutLimits,
 }
@@ -49,7 +54,8 @@ pub struct Config {
 impl Config {
     /// For a partition whose parts are in `dir`, with everything else as usual.
     pub fn new(dir: PathBuf, cluster: u128) -> Config {
-        Config { cache_bytes: CACHE_BYTES, dir, cluster, cuts: CutLimits::default() }
+        let parts_cache = Cache::new(PARTS_CACHE_BYTES);
+        Config { cache_bytes: CACHE_BYTES, dir, cluster, parts_cache, cuts: CutLimits::default() }
     }
 
     /// The same for one of several partitions, in a directory of its own beneath: `p07` for partition 7.
@@ -79,6 +85,8 @@ pub(crate) struct Shared {
     /// Held by whoever applies an entry or installs parts: while an entry is applied, nothing leaves memory.
     applier: Mutex<()>,
     recent: Mutex<Recent>,
+    /// Held while digests are made, also while the disk is read for them.
+    pub(crate) tail: Mutex<Tail>,
     log_reads: AtomicU64,
     applied: watch::Sender<Position>,
 }
@@ -96,10 +104,12 @@ impl Partition {
         let start = if log.state().purged.is_some() { LogStart::Purged } else { LogStart::Whole };
         let (dir, manifest, _notes) = PartsDir::open(env, config.dir.clone(), config.cluster, id, start)
             .map_err(Fault::of_parts(id))?;
-        let manifest = manifest.unwrap_or_else(|| Manifest::start(config.cluster, id));
-        let shelf = Arc::new(Shelf::open(env, &config, id, manifest)?);
+        let shelf = match manifest {
+            Some(manifest) => Shelf::open(env, &config, manifest)?,
+            None => Shelf::empty(config.cluster, id),
+        };
         let purged = log.state().purged.map_or(0, |mark| mark.index);
-        let state = RwLock::new(State::new(id, shelf, config.cache_bytes, config.cuts));
+        let state = RwLock::new(State::new(id, Arc::new(shelf), config.cache_bytes, config.cuts));
         recover::replay(id, &log, &env.crash, &state)?;
         state.write().note_purged(LogIndex::new(purged));
         let (applied, _) = watch::channel(state.read().visible());
@@ -111,6 +121,7 @@ impl Partition {
             state,
             applier: Mutex::new(()),
             recent: Mutex::new(Recent::new(config.cache_bytes / 8)),
+            tail: Mutex::new(Tail::new()),
             log_reads: AtomicU64::new(0),
             applied,
             config,

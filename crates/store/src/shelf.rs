@@ -6,59 +6,46 @@ use std::sync::Arc;
 use chronos_block::{Direction, Filter, Recorded};
 use chronos_domain::{EventId, PartitionId, Position, Space, Timestamp, Version};
 use chronos_env::Env;
-use chronos_parts::Manifest;
+use chronos_parts::{Manifest, Part};
 
 use crate::fault::Fault;
 use crate::partition::Config;
 
 /// The parts of a partition at one moment. Whoever holds it can read them, whatever compaction does meanwhile.
-#[derive(Debug)]
 pub struct Shelf {
     /// What the parts are, and what they hold together.
     pub manifest: Arc<Manifest>,
+    /// The parts, open, in the order of positions.
+    pub parts: Vec<Arc<Part>>,
 }
 
 /// Events of one part, in the order of a read.
 pub(crate) struct Run {
+    part: Arc<Part>,
     pub(crate) positions: Vec<Position>,
 }
 
 impl Run {
     /// The events at some of its positions.
-    pub(crate) fn rows(&self, _positions: &[Position]) -> Result<Vec<Recorded>, Fault> {
-        Ok(Vec::new())
+    pub(crate) fn rows(&self, positions: &[Position]) -> Result<Vec<Recorded>, Fault> {
+        self.part.rows(positions).map_err(Fault::of_parts(self.part.partition()))
     }
 }
 
 impl Shelf {
     /// Without parts.
-    pub(crate) fn empty(partition: PartitionId) -> Shelf {
-        Shelf { manifest: Arc::new(Manifest::start(0, partition)) }
+    pub(crate) fn empty(cluster: u128, partition: PartitionId) -> Shelf {
+        Shelf { manifest: Arc::new(Manifest::start(cluster, partition)), parts: Vec::new() }
     }
 
     /// Opens the parts of a manifest.
-    pub(crate) fn open(
-        _env: &Env,
-        _config: &Config,
-        _partition: PartitionId,
-        manifest: Manifest,
-    ) -> Result<Shelf, Fault> {
-        Ok(Shelf { manifest: Arc::new(manifest) })
-    }
-
-    /// Where the event with an id is.
-    pub(crate) fn find(&self, _space: Space<'_>, _id: EventId) -> Result<Option<Position>, Fault> {
-        Ok(None)
-    }
-
-    /// The event at a position that is in a part.
-    pub(crate) fn run_of(&self, position: Position) -> Run {
-        Run { positions: vec![position] }
-    }
-
-    /// The last position recorded at `moment` or before; zero when there is none.
-    pub(crate) fn bound_at(&self, _moment: Timestamp) -> Result<Position, Fault> {
-        Ok(Position::ZERO)
+    pub(crate) fn open(env: &Env, config: &Config, manifest: Manifest) -> Result<Shelf, Fault> {
+        let id = manifest.partition;
+        let open = |meta: &chronos_parts::PartMeta| {
+            Part::open(env.disk.clone(), &config.dir, meta.clone(), id, &config.parts_cache).map(Arc::new)
+        };
+        let parts = manifest.parts.iter().map(open).collect::<Result<_, _>>();
+        Ok(Shelf { parts: parts.map_err(Fault::of_parts(id))?, manifest: Arc::new(manifest) })
     }
 
     /// The last position in parts.
@@ -66,36 +53,112 @@ impl Shelf {
         self.manifest.compacted
     }
 
+    fn fault(&self) -> impl Fn(chronos_parts::Fault) -> Fault + use<> {
+        Fault::of_parts(self.manifest.partition)
+    }
+
+    /// The part that holds a position, which must not lie beyond the last one.
+    pub(crate) fn part_at(&self, position: Position) -> &Arc<Part> {
+        let at = self.parts.partition_point(|part| part.meta().last < position);
+        self.parts.get(at).expect("a manifest's parts hold every position up to its last one")
+    }
+
+    /// The event at a position that is in a part.
+    pub(crate) fn run_of(&self, position: Position) -> Run {
+        Run { part: self.part_at(position).clone(), positions: vec![position] }
+    }
+
+    /// Where the event with an id is.
+    pub(crate) fn find(&self, space: Space<'_>, id: EventId) -> Result<Option<Position>, Fault> {
+        // Who asks for an id asks for a young one more often than for an old one.
+        for part in self.parts.iter().rev() {
+            if let Some(position) = part.find(space, id).map_err(self.fault())? {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+
     /// The version of an entity as of a position, as far as parts know it.
     pub(crate) fn version_within(
         &self,
-        _space: Space<'_>,
-        _entity: &str,
-        _bound: Position,
+        space: Space<'_>,
+        entity: &str,
+        bound: Position,
     ) -> Result<Version, Fault> {
+        for part in self.parts.iter().rev().filter(|part| part.meta().first <= bound) {
+            let Some(versions) = part.versions(space, entity).map_err(self.fault())? else { continue };
+            if part.meta().last <= bound {
+                return Ok(*versions.end());
+            }
+            let within = part.versions_at(space, entity, bound).map_err(self.fault())?;
+            if within > 0 {
+                return Ok(Version::new(versions.start().get() + within - 1));
+            }
+        }
         Ok(Version::ZERO)
     }
 
     /// Where these versions of an entity are, as far as they are in parts: oldest first.
     pub(crate) fn positions(
         &self,
-        _space: Space<'_>,
-        _entity: &str,
-        _versions: RangeInclusive<u64>,
+        space: Space<'_>,
+        entity: &str,
+        versions: RangeInclusive<u64>,
     ) -> Result<Vec<Run>, Fault> {
-        Ok(Vec::new())
+        let mut runs = Vec::new();
+        if versions.is_empty() {
+            return Ok(runs);
+        }
+        for part in self.parts.iter().rev() {
+            let Some(held) = part.versions(space, entity).map_err(self.fault())? else { continue };
+            let first = (*held.start()).max(Version::new(*versions.start()));
+            let last = (*held.end()).min(Version::new(*versions.end()));
+            if first <= last {
+                let positions = part.positions(space, entity, first..=last).map_err(self.fault())?;
+                runs.push(Run { part: part.clone(), positions });
+            }
+            if held.start().get() <= *versions.start() {
+                break;
+            }
+        }
+        runs.reverse();
+        Ok(runs)
     }
 
     /// Up to `count` events of a space that a filter can match, from the part that holds `from`, and which positions
     /// that part has.
     pub(crate) fn matching(
         &self,
-        _space: Space<'_>,
-        _filter: &Filter,
-        _direction: Direction,
-        _stretch: (Position, Position),
-        _count: usize,
+        space: Space<'_>,
+        filter: &Filter,
+        direction: Direction,
+        (from, limit): (Position, Position),
+        count: usize,
     ) -> Result<(Run, RangeInclusive<Position>), Fault> {
-        unreachable!("no position is on an empty shelf")
+        let part = self.part_at(from);
+        let (first, last) = (part.meta().first, part.meta().last);
+        let asked = match direction {
+            Direction::Forward => from..=last.min(limit),
+            Direction::Backward => first..=from,
+        };
+        let positions = part.matching(space, filter, asked, direction, count).map_err(self.fault())?;
+        Ok((Run { part: part.clone(), positions }, first..=last))
+    }
+
+    /// The last position recorded at `moment` or before; zero when there is none.
+    pub(crate) fn bound_at(&self, moment: Timestamp) -> Result<Position, Fault> {
+        let begun = self.parts.partition_point(|part| part.meta().recorded.0 <= moment);
+        let Some(part) = begun.checked_sub(1).map(|at| &self.parts[at]) else { return Ok(Position::ZERO) };
+        if part.meta().recorded.1 <= moment {
+            return Ok(part.meta().last);
+        }
+        Ok(part.bound_at(moment).map_err(self.fault())?.unwrap_or_default())
+    }
+}
+
+impl std::fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shelf").field("manifest", &self.manifest).finish_non_exhaustive()
     }
 }

@@ -7,9 +7,9 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chronos_block::{Compression, Draft, Packer};
-use chronos_domain::{EventId, ForkId, LogIndex, Position, Space, TenantId, Timestamp};
+use chronos_domain::{EventId, ForkId, LogIndex, Position, Space, TenantId, Timestamp, Verdict};
 use chronos_env::sim::World;
-use chronos_store::{AppendCommand, Command, Fault, Filter, Partition, Range};
+use chronos_store::{AppendCommand, Command, CutCommand, Fault, Filter, Outcome, Partition, Range};
 use proptest::prelude::*;
 use support::commands::{Wish, entity, kind, sample, wish};
 use support::node::{Node, USED};
@@ -20,6 +20,8 @@ use support::run::Run;
 enum Step {
     /// Commands that share an entry; none makes it a blank one.
     Entry { at: usize, wishes: Vec<Wish> },
+    /// Some of the cuts that wait are taken in, and perhaps the log is purged.
+    Compact { at: usize, cuts: usize, purge: bool },
     /// The node is closed and started again, perhaps with another budget of memory.
     Restart { cache_bytes: usize },
 }
@@ -28,6 +30,8 @@ fn step() -> impl Strategy<Value = Step> {
     let wishes = prop::collection::vec(wish(), 0..4);
     prop_oneof![
         8 => (0..2_usize, wishes).prop_map(|(at, wishes)| Step::Entry { at, wishes }),
+        1 => (0..2_usize, 1..4_usize, any::<bool>())
+            .prop_map(|(at, cuts, purge)| Step::Compact { at, cuts, purge }),
         1 => cache().prop_map(|cache_bytes| Step::Restart { cache_bytes }),
     ]
 }
@@ -43,6 +47,10 @@ async fn live(env: &chronos_env::Env, steps: &[Step], cache_bytes: usize) {
     for step in steps {
         match step {
             Step::Entry { at, wishes } => run.entry(&node, *at, wishes).await,
+            Step::Compact { at, cuts, purge } => {
+                node.compact(*at, *cuts, *purge).await.unwrap();
+                run.oracles[*at].check(node.partition(*at));
+            }
             Step::Restart { cache_bytes } => {
                 node.close().await;
                 node = Node::open(env, *cache_bytes).unwrap();
@@ -58,7 +66,7 @@ proptest! {
 
     #[test]
     fn whatever_happens_every_answer_is_the_referees(
-        steps in prop::collection::vec(step(), 1..25), cache_bytes in cache(),
+        steps in prop::collection::vec(step(), 1..40), cache_bytes in cache(),
     ) {
         let world = World::new(7);
         world.run(live(&world.env(), &steps, cache_bytes));
@@ -80,6 +88,40 @@ fn the_random_commands_come_to_every_verdict() {
         assert!(counts[..3].iter().all(|count| *count >= 20), "{counts:?}");
         assert_eq!((stats.ids, stats.cached_blocks), (stats.events, 0));
         assert!(stats.generations > 3 && stats.tombstones > 3, "{stats:?}");
+    });
+}
+
+/// What it holds in memory and what in parts makes no difference to any answer; nor does a log that starts late.
+#[test]
+fn a_history_that_is_compacted_and_purged_gives_every_answer_as_before() {
+    let world = World::new(1);
+    world.run(async {
+        let mut node = Node::open(&world.env(), 3_000).unwrap();
+        let mut run = Run::new();
+        let wishes = sample(120);
+        for (n, wishes) in wishes.chunks(12).enumerate() {
+            for wish in wishes {
+                run.entry(&node, 0, std::slice::from_ref(wish)).await;
+            }
+            if n % 3 == 2 {
+                node.compact(0, usize::MAX, true).await.unwrap();
+                node.close().await;
+                node = Node::open(&world.env(), 0).unwrap();
+            }
+        }
+        let all = Command::Cut(CutCommand { recorded_at: Timestamp::new(0), settle: true });
+        node.append(0, &[all]).await.unwrap();
+        node.compact(0, usize::MAX, true).await.unwrap();
+        let (partition, oracle) = (node.partition(0), &run.oracles[0]);
+        let (stats, marks) = (partition.stats(), partition.marks());
+        assert_eq!((stats.ids, stats.blocks, stats.cached_bytes), (0, 0, 0), "something is left in memory");
+        assert_eq!((marks.compacted, marks.purged), (oracle.head(), oracle.head()));
+        oracle.check(partition);
+        // The very first request of all, once more.
+        let first = Command::from(oracle.commands[0].clone());
+        let outcomes = node.append(0, &[first]).await.unwrap();
+        let Outcome::Append(Verdict::Duplicate(receipt)) = &outcomes[0] else { panic!("{outcomes:?}") };
+        assert_eq!(receipt.first.get(), 1);
     });
 }
 

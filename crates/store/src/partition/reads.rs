@@ -161,7 +161,7 @@ impl Partition {
 
     /// Reads anew when what was picked has left memory and log before it could be read: it is in a part then, and parts
     /// do not leave a shelf that is held, so that this happens as often as something is compacted and no more.
-    fn until_it_stays<T>(&self, read: impl Fn() -> Result<T, Miss>) -> Result<T, Fault> {
+    pub(crate) fn until_it_stays<T>(&self, read: impl Fn() -> Result<T, Miss>) -> Result<T, Fault> {
         loop {
             match read() {
                 Ok(read) => return Ok(read),

@@ -121,7 +121,7 @@ fn damage(file: &Path, offset: u64, partition: Option<PartitionId>, entry: &Entr
 impl Replica {
     fn new(partition: PartitionId) -> Replica {
         // No block needs to stay in memory: nobody reads.
-        let shelf = Arc::new(Shelf::empty(partition));
+        let shelf = Arc::new(Shelf::empty(0, partition));
         let state = RwLock::new(State::new(partition, shelf, 0, CutLimits::default()));
         Replica { partition, state, numbers: Numbers::new(), broken: false }
     }

@@ -65,6 +65,25 @@ impl Node {
         synced.await.map_err(|_| "the lane died".to_owned())?.map_err(|fault| fault.to_string())?;
         partition.apply(LogIndex::new(index.get()), commands).map_err(|fault| fault.to_string())
     }
+
+    /// Takes in up to so many cuts of a partition, and lets the log go of what is in parts then, if it shall.
+    pub(crate) async fn compact(&self, at: usize, cuts: usize, purge: bool) -> Result<(), String> {
+        let partition = self.partition(at);
+        for _ in 0..cuts {
+            if partition.compact_step(|_| {}).map_err(|setback| setback.to_string())?.is_none() {
+                break;
+            }
+        }
+        let purgeable = partition.debt().purgeable;
+        if purge && !purgeable.is_zero() {
+            let (done, purged) = tokio::sync::oneshot::channel();
+            let log = self.wal.log(LogId::new(USED[at]));
+            log.purge(purgeable.get(), Box::new(move |result| drop(done.send(result))));
+            purged.await.map_err(|_| "the lane died".to_owned())?.map_err(|fault| fault.to_string())?;
+            partition.raise_purged(purgeable);
+        }
+        Ok(())
+    }
 }
 
 pub(crate) fn data_dir() -> PathBuf {

@@ -7,6 +7,7 @@ use chronos_domain::{
     Append, Batch, EntityId, EventId, EventType, ForkId, Index, PartitionId, PartitionState, Position, Space,
     TenantId, Timestamp, Truncate, Verdict, Version, truncate,
 };
+use chronos_proof::{Hash, chain_next, chain_start, subtree_root};
 use chronos_store::{AppendCommand, Command, Direction, Outcome, Page, Partition, Range, TruncateCommand};
 
 use super::commands::{ENTITIES, FORKS, TENANTS, TYPES, entity, kind, tag};
@@ -15,6 +16,8 @@ use super::commands::{ENTITIES, FORKS, TENANTS, TYPES, entity, kind, tag};
 pub(crate) struct Oracle {
     numbers: PartitionState,
     model: Model,
+    /// The leaf hash of each position, as it was before anything was erased.
+    leaves: Vec<Hash>,
     /// What each position says.
     recorded: Vec<Recorded>,
     /// Appends that were stored, in order.
@@ -25,7 +28,8 @@ pub(crate) struct Oracle {
 impl Oracle {
     pub(crate) fn new(partition: u8) -> Oracle {
         let numbers = PartitionState::new(PartitionId::new(partition).unwrap());
-        Oracle { numbers, model: Model::new(), recorded: Vec::new(), commands: Vec::new(), clock: 0 }
+        let (model, leaves, recorded) = (Model::new(), Vec::new(), Vec::new());
+        Oracle { numbers, model, leaves, recorded, commands: Vec::new(), clock: 0 }
     }
 
     pub(crate) fn head(&self) -> Position {
@@ -86,7 +90,7 @@ impl Oracle {
                 event_type: event.event_type.to_owned(),
                 tags: event.tags.map(str::to_owned).collect(),
             });
-            self.recorded.push(Recorded {
+            let recorded = Recorded {
                 block: command.block.clone(),
                 slot: i as u16,
                 tenant: command.tenant.clone(),
@@ -96,7 +100,9 @@ impl Oracle {
                 version,
                 recorded_at: receipt.recorded_at,
                 erased: false,
-            });
+            };
+            self.leaves.push(chronos_parts::leaf_of(&recorded, command.fork));
+            self.recorded.push(recorded);
         }
         self.commands.push(command.clone());
         verdict
@@ -114,6 +120,7 @@ impl Oracle {
         assert_eq!(partition.stats().events, head.get());
         self.check_points(partition);
         self.check_moments(partition);
+        self.check_digests(partition);
         let head = head.get();
         let bounds =
             [Position::MAX, Position::new(head / 2), Position::new(head.saturating_sub(1)), Position::ZERO];
@@ -151,6 +158,28 @@ impl Oracle {
             }
         }
         assert!(partition.by_id(space_of(0, 0), EventId::from_u128(u128::MAX)).unwrap().is_none());
+    }
+
+    /// The digest of any past is the one that a plain chain and a plain tree over all leaves come to, and every event is
+    /// proven against it.
+    fn check_digests(&self, partition: &Partition) {
+        let head = self.head().get();
+        for at in [head, head / 2, head / 3, head.saturating_sub(1), 0] {
+            let digest = partition.digest(Some(Position::new(at))).unwrap();
+            let leaves = &self.leaves[..usize::try_from(at).unwrap()];
+            let chain =
+                leaves.iter().fold(chain_start(partition.id()), |chain, leaf| chain_next(chain, *leaf));
+            assert_eq!((digest.position.get(), digest.chain), (at, chain));
+            assert_eq!(digest.root, subtree_root(leaves));
+            for stored in self.model.events().iter().step_by(7) {
+                let proof = partition.prove(stored.space(), stored.id, Some(Position::new(at))).unwrap();
+                match proof {
+                    Some(proof) => proof.check(digest.digest).unwrap(),
+                    None => assert!(stored.position.get() > at),
+                }
+            }
+        }
+        assert_eq!(partition.digest(None).unwrap().position, self.head());
     }
 
     fn check_moments(&self, partition: &Partition) {
