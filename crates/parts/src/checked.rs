@@ -12,7 +12,7 @@ mod file;
 mod identity;
 mod summer;
 
-pub(crate) use file::CheckedFile;
+pub(crate) use file::{CheckedFile, open_exact, read_whole};
 pub(crate) use identity::{FileKind, Identity};
 pub(crate) use summer::{FileWriter, Summed, Summer, Sums};
 

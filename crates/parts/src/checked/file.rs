@@ -57,6 +57,11 @@ impl CheckedFile {
         Ok(CheckedFile { file, path: path.to_owned(), identity, covered, sums })
     }
 
+    /// The open file and where it is, for reading what is checked otherwise.
+    pub(crate) fn handle(&self) -> (&Arc<dyn File>, &Path) {
+        (&self.file, &self.path)
+    }
+
     /// How many bytes can be read.
     pub(crate) fn len(&self) -> u64 {
         self.covered

@@ -1,0 +1,6 @@
+//! The index against plain lists of rows.
+
+mod bytes;
+mod damage;
+mod fixture;
+mod lookups;
