@@ -9,6 +9,8 @@
 //! repeats its reads repeats its misses.
 
 mod shard;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -165,7 +167,7 @@ impl Cache {
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
         // The top bits: the shard's own table uses the low ones.
         let shards = self.0.shards.len() as u64;
-        &self.0.shards[((hash >> 32) * shards >> 32) as usize]
+        &self.0.shards[(((hash >> 32) * shards) >> 32) as usize]
     }
 }
 

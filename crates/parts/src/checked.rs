@@ -11,6 +11,8 @@
 mod file;
 mod identity;
 mod summer;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use file::{CheckedFile, open_exact, read_whole};
 pub(crate) use identity::{FileKind, Identity};

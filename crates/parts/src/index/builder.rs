@@ -1,6 +1,6 @@
 //! From rows to an index file.
 //!
-//! Rows are held by columns until the end, some 45 bytes each and every distinct name once, because names are numbered in
+//! Rows are held by columns until the end, some 50 bytes each and every distinct name once, because names are numbered in
 //! their order. Equal rows give equal bytes: nothing depends on hash seeds or on when names were met.
 
 mod encode;
@@ -79,6 +79,15 @@ struct Columns {
     erased: Vec<bool>,
 }
 
+/// Appends to a column that may grow to millions of rows: by a quarter at a time, so that what is reserved in vain stays
+/// small.
+fn push<T>(column: &mut Vec<T>, value: T) {
+    if column.len() == column.capacity() {
+        column.reserve_exact((column.len() / 4).max(1024));
+    }
+    column.push(value);
+}
+
 /// What the ids of a space are hashed with.
 pub(super) fn id_seed(space: Space<'_>) -> u64 {
     xxh64(space.tenant.as_bytes(), space.fork.get())
@@ -131,16 +140,16 @@ impl IndexBuilder {
         let mut set: Vec<u32> = row.tags.iter().map(|tag| self.tags.intern(space, tag)).collect();
         set.sort_unstable();
         let columns = &mut self.rows;
-        columns.types.push(event_type);
-        columns.content_types.push(self.content_types.intern(0, row.content_type));
-        columns.sets.push(self.sets.intern(&set));
-        columns.occurred.push(row.occurred_at.map_or(0, Timestamp::get));
-        columns.occurred_known.push(row.occurred_at.is_some());
-        columns.erased.push(row.erased);
+        push(&mut columns.types, event_type);
+        push(&mut columns.content_types, self.content_types.intern(0, row.content_type));
+        push(&mut columns.sets, self.sets.intern(&set));
+        push(&mut columns.occurred, row.occurred_at.map_or(0, Timestamp::get));
+        push(&mut columns.occurred_known, row.occurred_at.is_some());
+        push(&mut columns.erased, row.erased);
         let before = columns.recorded.last().copied().unwrap_or(i64::MIN);
         assert!(before <= row.recorded_at.get(), "recorded at {} after {before}", row.recorded_at);
-        columns.recorded.push(row.recorded_at.get());
-        self.ids.push(id_hash(id_seed(row.space), row.event_id));
+        push(&mut columns.recorded, row.recorded_at.get());
+        push(&mut self.ids, id_hash(id_seed(row.space), row.event_id));
         self.id_range.0 = self.id_range.0.min(row.event_id);
         self.id_range.1 = self.id_range.1.max(row.event_id);
         self.push_leaf(row.leaf);
@@ -190,7 +199,7 @@ impl IndexBuilder {
         let next = first + u64::from(*rows);
         assert_eq!(row.version.get(), next, "version of {} after {rows} of it", row.entity);
         *rows += 1;
-        self.rows.entities.push(entity);
+        push(&mut self.rows.entities, entity);
     }
 
     fn push_leaf(&mut self, leaf: Hash) {

@@ -29,7 +29,7 @@ const _: () = assert!(BUCKETS_LOG2_MAX + PRINT_BITS <= 32);
 
 /// Where a hash belongs among `pages` pages.
 fn page_of(hash: u64, pages: u32) -> u32 {
-    ((hash >> 32) * u64::from(pages) >> 32) as u32
+    (((hash >> 32) * u64::from(pages)) >> 32) as u32
 }
 
 fn print_of(hash: u64) -> u16 {

@@ -69,7 +69,7 @@ impl Index {
     ) -> Result<Option<Vec<AnyOf<'_>>>, Fault> {
         let mut needed = Vec::new();
         for tag in tags {
-            let Some((_, name)) = self.tags().find(names.number, names.tags.clone(), tag)? else {
+            let Some(name) = self.tags().find(names.number, names.tags.clone(), tag)? else {
                 return Ok(None);
             };
             needed.push(AnyOf(vec![self.lists(Section::TagRows).list(name.list())?]));
@@ -77,7 +77,7 @@ impl Index {
         if types.len() > 0 {
             let mut any = Vec::new();
             for event_type in types {
-                if let Some((_, name)) = self.types().find(names.number, names.types.clone(), event_type)? {
+                if let Some(name) = self.types().find(names.number, names.types.clone(), event_type)? {
                     any.push(self.lists(Section::TypeRows).list(name.list())?);
                 }
             }

@@ -17,9 +17,8 @@ mod tail;
 mod tests;
 
 pub(crate) use builder::{Built, IndexBuilder, IndexRow};
-pub(crate) use names::Name;
 pub use reader::{Counts, TypeCount};
-pub(crate) use reader::{Entity, Index, RowFields};
+pub(crate) use reader::{Index, RowFields};
 
 /// A row of a part, from 0: its event's position is the part's first position plus this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -201,23 +201,27 @@ fn unfold(from: &mut Cursor<'_>, shared: &[u32], further: &[u32]) -> Result<(Str
 #[derive(Clone)]
 pub(crate) struct Name {
     page: Arc<NamePage>,
-    slot: u16,
+    number: u32,
 }
 
 impl Name {
     pub(crate) fn as_str(&self) -> &str {
-        self.page.name(usize::from(self.slot))
+        self.page.name(self.slot())
     }
 
     /// Which entries of the array of rows are those of this name.
     pub(super) fn list(&self) -> Range<u64> {
-        let slot = usize::from(self.slot);
+        let slot = self.slot();
         self.page.starts[slot]..self.page.starts[slot + 1]
     }
 
     /// What the dictionary notes of the name besides: an entity's first version, a type's raw bytes.
     pub(super) fn note(&self) -> u64 {
-        self.page.notes[usize::from(self.slot)]
+        self.page.notes[self.slot()]
+    }
+
+    fn slot(&self) -> usize {
+        (self.number % PAGE_NAMES) as usize
     }
 }
 
@@ -239,21 +243,19 @@ pub(super) struct Names<'a> {
 impl Names<'_> {
     /// The name of this number.
     pub(super) fn get(&self, number: u32) -> Result<Name, Fault> {
-        let page = self.page(number / PAGE_NAMES)?;
-        let slot = (number % PAGE_NAMES) as u16;
-        if usize::from(slot) >= page.ends.len() {
-            return Err(self.pages.corrupt(self.names, "it is asked for a name it does not have"));
-        }
-        Ok(Name { page, slot })
+        self.in_page(self.page(number / PAGE_NAMES)?, number)
     }
 
-    /// The name of the space whose names are `numbers`, and its number.
-    pub(super) fn find(
-        &self,
-        space: u32,
-        numbers: Range<u32>,
-        name: &str,
-    ) -> Result<Option<(u32, Name)>, Fault> {
+    fn in_page(&self, page: Arc<NamePage>, number: u32) -> Result<Name, Fault> {
+        let name = Name { page, number };
+        if name.slot() >= name.page.ends.len() {
+            return Err(self.pages.corrupt(self.names, "it is asked for a name it does not have"));
+        }
+        Ok(name)
+    }
+
+    /// The name, looked up in the space whose names are `numbers`.
+    pub(super) fn find(&self, space: u32, numbers: Range<u32>, name: &str) -> Result<Option<Name>, Fault> {
         if self.directory.hashes.pages() == 0 {
             let number = self.first_not(numbers.clone(), |other| other < name)?;
             return self.confirm(number, &numbers, name);
@@ -274,24 +276,32 @@ impl Names<'_> {
         Ok(start..end)
     }
 
-    fn confirm(&self, number: u32, numbers: &Range<u32>, name: &str) -> Result<Option<(u32, Name)>, Fault> {
+    fn confirm(&self, number: u32, numbers: &Range<u32>, name: &str) -> Result<Option<Name>, Fault> {
         if !numbers.contains(&number) {
             return Ok(None);
         }
         let found = self.get(number)?;
-        Ok((found.as_str() == name).then_some((number, found)))
+        Ok((found.as_str() == name).then_some(found))
     }
 
     /// The first of `numbers` whose name is not `below`; the names that are come first.
     fn first_not(&self, numbers: Range<u32>, below: impl Fn(&str) -> bool) -> Result<u32, Fault> {
         let (mut low, mut high) = (numbers.start, numbers.end);
+        let mut held: Option<Name> = None;
         while low < high {
             let middle = low + (high - low) / 2;
-            if below(self.get(middle)?.as_str()) {
+            let name = match held.take() {
+                Some(name) if name.number / PAGE_NAMES == middle / PAGE_NAMES => {
+                    self.in_page(name.page, middle)?
+                }
+                _ => self.get(middle)?,
+            };
+            if below(name.as_str()) {
                 low = middle + 1;
             } else {
                 high = middle;
             }
+            held = Some(name);
         }
         Ok(low)
     }

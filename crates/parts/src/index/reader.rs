@@ -32,7 +32,6 @@ pub(crate) struct Index {
 /// One entity of a part.
 #[derive(Clone, Debug)]
 pub(crate) struct Entity {
-    number: u32,
     first: Version,
     rows: Range<u64>,
 }
@@ -162,10 +161,10 @@ impl Index {
     /// The entity of this name, if it has events in this part.
     pub(crate) fn entity(&self, space: Space<'_>, name: &str) -> Result<Option<Entity>, Fault> {
         let Some(names) = self.space(space) else { return Ok(None) };
-        let Some((number, found)) = self.entities().find(names.number, names.entities, name)? else {
+        let Some(found) = self.entities().find(names.number, names.entities, name)? else {
             return Ok(None);
         };
-        self.entity_of(number, &found).map(Some)
+        self.entity_of(&found).map(Some)
     }
 
     /// The rows of those of the entity's `versions` that are in this part, ascending.
@@ -295,7 +294,7 @@ impl Index {
         Ok(unpacked)
     }
 
-    pub(super) fn entity_of(&self, number: u32, name: &Name) -> Result<Entity, Fault> {
+    pub(super) fn entity_of(&self, name: &Name) -> Result<Entity, Fault> {
         let rows = name.list();
         if rows.is_empty() || rows.end - rows.start > u64::from(self.tail.rows) {
             return Err(self
@@ -306,7 +305,7 @@ impl Index {
         if last.is_none() {
             return Err(self.pages.corrupt(Section::EntityNames, "an entity's versions are too high"));
         }
-        Ok(Entity { number, first: Version::new(name.note()), rows })
+        Ok(Entity { first: Version::new(name.note()), rows })
     }
 
     pub(super) fn entity_rows(&self, entity: &Entity) -> Result<List<'_>, Fault> {

@@ -41,12 +41,7 @@ pub(super) fn write<W: Write>(
 /// All sections, and a tail that lacks what is not theirs.
 fn write_sections<W: Write>(index: &mut IndexBuilder, out: &mut SectionWriter<W>) -> io::Result<Tail> {
     let spaces = SpaceOrder::of(&index.spaces);
-    let row_spaces: Vec<u32> = index
-        .rows
-        .entities
-        .iter()
-        .map(|entity| spaces.ranks[index.entities.group(*entity) as usize])
-        .collect();
+    let entries = spaces.entries(index);
     let ids = hashes::write(out, &std::mem::take(&mut index.ids))?;
 
     let entities = Order::of(&index.entities, &spaces);
@@ -59,9 +54,10 @@ fn write_sections<W: Write>(index: &mut IndexBuilder, out: &mut SectionWriter<W>
     content_types.renumber(&mut index.rows.content_types);
 
     let row_pages = write_rows(index, &entities, out)?;
-    let space_rows = match spaces.order.len() {
+    let space_of = |entity: &u32| [entries.partition_point(|space| space.entities_end <= *entity) as u32];
+    let space_rows = match entries.len() {
         1 => lists::write(out, &[])?,
-        n => lists::write(out, &by_number(n, row_spaces.iter().map(|space| [*space])).1)?,
+        n => lists::write(out, &by_number(n, index.rows.entities.iter().map(space_of)).1)?,
     };
     let one = |column: &[u32], names: usize| by_number(names, column.iter().map(|number| [*number]));
     let entity_rows = one(&index.rows.entities, entities.order.len());
@@ -80,7 +76,7 @@ fn write_sections<W: Write>(index: &mut IndexBuilder, out: &mut SectionWriter<W>
         rows: index.rows(),
         page_rows: 0,
         id_range: index.id_range,
-        spaces: spaces.entries(index),
+        spaces: entries,
         ids,
         row_pages,
         space_rows,
