@@ -183,9 +183,7 @@ impl Scrub {
 
     fn part(&self, part: &Part, pace: &mut dyn FnMut(u64)) -> Scrubbed {
         match part.verify(pace) {
-            Ok(seen) => {
-                Scrubbed { parts: 1, events: seen.rows, bytes: seen.bytes, ..Scrubbed::default() }
-            }
+            Ok(seen) => Scrubbed { parts: 1, events: seen.rows, bytes: seen.bytes, ..Scrubbed::default() },
             Err(_) if !self.relies_on(part) => Scrubbed::default(),
             Err(fault) => {
                 let file = self.partition.shared.dir.path().join(part.meta().parquet_name());
@@ -232,10 +230,12 @@ impl Scrub {
         }
         self.log.0 = index.next();
         let finding = match error {
-            ReadError::Corrupt(corrupt) => self.in_log(index, Nature::Damaged, &corrupt.what).map(|finding| {
-                let place = Damage { file: corrupt.file, offset: corrupt.offset, ..finding.damage };
-                Finding { damage: place, ..finding }
-            }),
+            ReadError::Corrupt(corrupt) => {
+                self.in_log(index, Nature::Damaged, &corrupt.what).map(|finding| {
+                    let place = Damage { file: corrupt.file, offset: corrupt.offset, ..finding.damage };
+                    Finding { damage: place, ..finding }
+                })
+            }
             ReadError::Io(error) => self.in_log(index, Nature::Unreadable, error),
             missing @ ReadError::NotHere { .. } => self.in_log(index, Nature::Damaged, missing),
         };
@@ -247,7 +247,12 @@ impl Scrub {
         self.found_in_log += 1;
         if self.found_in_log == LOG_FINDINGS_MAX {
             self.log.0 = self.log.1.next();
-            return Some(self.finding(WAL.into(), Some(index), nature, format!("{what}; the rest is not read")));
+            return Some(self.finding(
+                WAL.into(),
+                Some(index),
+                nature,
+                format!("{what}; the rest is not read"),
+            ));
         }
         (self.found_in_log < LOG_FINDINGS_MAX)
             .then(|| self.finding(WAL.into(), Some(index), nature, what.to_string()))
