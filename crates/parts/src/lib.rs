@@ -36,7 +36,7 @@ pub use fault::Fault;
 pub use index::{Counts, TypeCount};
 pub use manifest::{Malformed, Manifest, Tombstones};
 pub use meta::{FileMeta, IndexTail, PartMeta};
-pub use part::Part;
+pub use part::{Part, PartFile};
 pub use read::{Scan, ScanCounters, Scanned};
 pub use rows::{Rows, leaf_of, to_batch};
 pub use schema::schema;

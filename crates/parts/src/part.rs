@@ -1,5 +1,6 @@
 //! An open part: everything a reader may ask of it.
 
+mod copy;
 mod selection;
 
 use std::ops::RangeInclusive;
@@ -22,6 +23,8 @@ use crate::read::{Contents, Packing, ParquetFile, Scan, Scanned, projection};
 use crate::schema::Column;
 use crate::write::{CHAIN_ROWS, leaf_of_row};
 use selection::Selected;
+
+pub use copy::PartFile;
 
 /// Rows that are decoded at once where all columns are needed.
 pub(crate) const READ_ROWS: usize = 4096;

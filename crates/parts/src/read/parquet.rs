@@ -62,6 +62,10 @@ impl ParquetFile {
         self.file.path()
     }
 
+    pub(crate) fn handle(&self) -> (&Arc<dyn chronos_env::File>, &std::path::Path) {
+        self.file.handle()
+    }
+
     /// The footer. Two readers that come first may both read it; one of the two equal results is kept.
     pub(crate) fn footer(&self) -> Result<&Arc<Footer>, Fault> {
         if let Some(footer) = self.footer.get() {
