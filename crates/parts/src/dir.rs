@@ -224,11 +224,10 @@ impl PartsDir {
         if self.disk.exists(&temporary)? {
             self.disk.remove(&temporary)?;
         }
-        let file = self.disk.open(&temporary, OpenMode::CreateNew)?;
-        file.write_at(bytes, 0)?;
-        file.sync_data()?;
-        if self.disk.read_file(&temporary)? != bytes {
-            return Err(Fault::corrupt(&temporary, None, "it does not read back as it was written just now"));
+        if let Err(fault) = write_and_compare(self.disk.as_ref(), &temporary, bytes) {
+            // A full disk should not be left fuller; if this fails too, the next attempt removes it.
+            let _ = self.disk.remove(&temporary);
+            return Err(fault);
         }
         self.crash.hit(written);
         Ok(temporary)
@@ -265,6 +264,16 @@ impl std::fmt::Debug for PartsDir {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PartsDir({})", self.path.display())
     }
+}
+
+fn write_and_compare(disk: &dyn Disk, file: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let open = disk.open(file, OpenMode::CreateNew)?;
+    open.write_at(bytes, 0)?;
+    open.sync_data()?;
+    if disk.read_file(file)? != bytes {
+        return Err(Fault::corrupt(file, None, "it does not read back as it was written just now"));
+    }
+    Ok(())
 }
 
 /// Whether a name is one that parts and manifests are written under, the two manifests themselves excepted.

@@ -81,7 +81,7 @@ fn history(index: u64) -> Vec<Command> {
     let block = packer.finish(Compression::None).unwrap();
     let append = AppendCommand { tenant: tenant.clone(), fork: ForkId::MAIN, recorded_at, block };
     let mut commands = vec![Command::Append(append)];
-    if index % 13 == 0 {
+    if index.is_multiple_of(13) {
         let (fork, before) = (ForkId::MAIN, Version::new(index / 3));
         commands.push(Command::Truncate(TruncateCommand {
             tenant,
@@ -91,7 +91,7 @@ fn history(index: u64) -> Vec<Command> {
             before,
         }));
     }
-    if index % 17 == 0 || index == ENTRIES {
+    if index.is_multiple_of(17) || index == ENTRIES {
         commands.push(Command::Cut(CutCommand { recorded_at, settle: index == ENTRIES }));
     }
     commands
