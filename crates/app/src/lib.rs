@@ -31,6 +31,7 @@ mod port;
 mod quota;
 mod read;
 mod sample;
+mod snapshot;
 mod state;
 
 use std::sync::Arc;

@@ -1,0 +1,32 @@
+//! One moment of all partitions, for questions that are answered over all of them at once.
+
+use std::time::Duration;
+
+use chronos_domain::{PartitionId, Token};
+
+use crate::App;
+use crate::as_of::AsOf;
+use crate::authority::{Action, Principal, authorize};
+use crate::error::Error;
+use crate::port::Node;
+
+impl<N: Node> App<N> {
+    /// How far each partition reaches in the past of `as_of`; what is applied here, without one. Whoever reads no
+    /// further sees the same events however often it reads.
+    ///
+    /// # Errors
+    /// When a partition is not served here, or `as_of` is not the past of all of them.
+    pub async fn snapshot(
+        &self,
+        principal: &Principal,
+        as_of: Option<&AsOf>,
+        deadline: Duration,
+    ) -> Result<Token, Error> {
+        authorize(principal, Action::Read)?;
+        let mut token = Token::new();
+        for partition in PartitionId::all() {
+            token.advance(partition, self.bound(partition, as_of, deadline).await?);
+        }
+        Ok(token)
+    }
+}
