@@ -62,7 +62,7 @@ impl<N: Node> App<N> {
                 self.past(*t)?;
                 // A command may already carry a time before now and not be applied yet.
                 self.node().settle(partition, deadline).await?;
-                self.node().bound_at(partition, *t)
+                self.node().bound_at(partition, *t).await
             }
             Some(AsOf::Token(token)) => {
                 let position = token.get(partition);
@@ -87,7 +87,7 @@ impl<N: Node> App<N> {
             _ => self.bound(partition, as_of, deadline).await?,
         };
         let space = (principal.tenant(), ForkId::MAIN);
-        let head = self.node().version(partition, space, entity.as_str(), bound)?;
+        let head = self.node().version(partition, space, entity.as_str(), bound).await?;
         match as_of {
             Some(AsOf::Version(wanted)) if *wanted > head => Err(Error::invalid(format!(
                 "as_of names version {wanted}, but {entity} is at version {head}; give a version up to that"

@@ -55,22 +55,20 @@ pub trait Node: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// The last position recorded at or before `t`.
-    ///
-    /// # Errors
-    /// When this node does not serve the partition.
-    fn bound_at(&self, partition: PartitionId, t: Timestamp) -> Result<Position, Error>;
+    fn bound_at(
+        &self,
+        partition: PartitionId,
+        t: Timestamp,
+    ) -> impl Future<Output = Result<Position, Error>> + Send;
 
     /// The entity's version as of `bound`; 0 when it has no event.
-    ///
-    /// # Errors
-    /// When this node does not serve the partition.
     fn version(
         &self,
         partition: PartitionId,
         space: (&TenantId, ForkId),
         entity: &str,
         bound: Position,
-    ) -> Result<Version, Error>;
+    ) -> impl Future<Output = Result<Version, Error>> + Send;
 
     /// One page of an entity's events by version.
     fn entity(

@@ -227,7 +227,7 @@ impl<N: Node> App<N> {
         authorize(principal, Action::Read)?;
         let partition = place(principal.tenant().as_str(), entity.as_str());
         self.catch_up(partition, consistency, deadline).await?;
-        self.known(principal, partition, entity)?;
+        self.known(principal, partition, entity).await?;
         let (bound, head) = self.entity_bound((principal, partition, entity), as_of, deadline).await?;
         Ok(EntityPast { partition, bound, head })
     }
@@ -328,10 +328,10 @@ impl<N: Node> App<N> {
     }
 
     /// Refuses an entity that never had an event.
-    fn known(&self, principal: &Principal, partition: PartitionId, entity: &EntityId) -> Result<(), Error> {
+    async fn known(&self, principal: &Principal, partition: PartitionId, entity: &EntityId) -> Result<(), Error> {
         let space = (principal.tenant(), ForkId::MAIN);
         let everything = Position::new(u64::MAX);
-        match self.node().version(partition, space, entity.as_str(), everything)? {
+        match self.node().version(partition, space, entity.as_str(), everything).await? {
             Version::ZERO => Err(Error::not_found(format!("entity {entity} has no event"))
                 .with("entity_id", entity)
                 .with("partition", partition)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chronos_app::{Class, Error, Node, Reason};
 use chronos_block::{Block, Filter, Page, Range, Recorded};
-use chronos_cluster::{Groups, ProposeError};
+use chronos_cluster::{Groups, Outcome, ProposeError, Request};
 use chronos_domain::{
     EventId, ForkId, Marks, PartitionId, Position, Space, TenantId, Timestamp, Verdict, Version,
 };
@@ -37,36 +37,51 @@ impl Engine {
         self.partition(partition).map(Partition::stats)
     }
 
+    /// The groups themselves, for what concerns all partitions at once.
+    pub(crate) const fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// Resolves when a group has stopped for good, with the reason.
     pub(crate) async fn faulted(&self) -> Arc<str> {
         self.groups.faulted().await
     }
 
-    fn partition(&self, id: PartitionId) -> Result<&Partition, Error> {
+    pub(crate) fn partition(&self, id: PartitionId) -> Result<&Partition, Error> {
         self.groups.partition(id).map_err(|why| refused(Class::Failed, id, &why))
     }
 
-    /// Runs a read that returns many events, which may go back to blocks that are no longer in memory: then it would
-    /// hold up everything else on this thread while the disk answers.
-    async fn page(
+    /// Runs a read. When not everything is in memory it would hold up everything else on this thread while the disk
+    /// answers.
+    async fn read<T: Send + 'static>(
         &self,
         id: PartitionId,
-        read: impl FnOnce(&Partition) -> Result<Page, Fault> + Send + 'static,
-    ) -> Result<Page, Error> {
+        read: impl FnOnce(&Partition) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Error> {
         let partition = self.partition(id)?;
-        let stats = partition.stats();
-        let page = if stats.cached_blocks == stats.blocks {
-            read(partition)
-        } else {
+        let answer = if partition.reads_disk() {
             let partition = partition.clone();
             self.env.tasks.blocking(move || read(&partition)).await
+        } else {
+            read(partition)
         };
-        page.map_err(|fault| self.failed(id, &fault))
+        answer.map_err(|fault| self.failed(id, &fault))
+    }
+
+    /// Replicates one command, and returns what apply said of it.
+    async fn outcome(&self, id: PartitionId, request: Request, deadline: Duration) -> Result<Outcome, Error> {
+        self.groups.partition(id).map_err(|why| refused(Class::NotApplied, id, &why))?;
+        let proposed = self.groups.propose(id, request, deadline);
+        match self.env.clock.timeout(self.left(deadline), proposed).await {
+            Ok(answer) => answer.map_err(|error| proposal_failed(id, &error)),
+            // It may wait for its turn, or be on its way to the disk: only a retry can tell.
+            Err(_) => Err(Error::new(Class::Unknown, Reason::DeadlineExceeded, LATE).with("partition", id)),
+        }
     }
 
     /// A read that gives no answer. Damage closes the partition: what is stored there can no longer be relied on, so
     /// nothing may be added to it either.
-    fn failed(&self, id: PartitionId, fault: &Fault) -> Error {
+    pub(crate) fn failed(&self, id: PartitionId, fault: &Fault) -> Error {
         if let Fault::Corrupt(damage) = fault {
             self.groups.quarantine(id, damage);
         }
@@ -90,14 +105,9 @@ impl Node for Engine {
         block: Block,
         deadline: Duration,
     ) -> Result<Verdict, Error> {
-        self.groups.partition(id).map_err(|why| refused(Class::NotApplied, id, &why))?;
-        let command = (tenant.clone(), ForkId::MAIN, block);
-        let proposed = self.groups.propose(id, command, deadline);
-        match self.env.clock.timeout(self.left(deadline), proposed).await {
-            Ok(answer) => answer.map_err(|error| proposal_failed(id, &error)),
-            // It may wait for its turn, or be on its way to the disk: only a retry can tell.
-            Err(_) => Err(Error::new(Class::Unknown, Reason::DeadlineExceeded, LATE).with("partition", id)),
-        }
+        let request = Request::Append { tenant: tenant.clone(), fork: ForkId::MAIN, block };
+        let outcome = self.outcome(id, request, deadline).await?;
+        Ok(outcome.verdict().expect("what answers an append is a verdict"))
     }
 
     fn marks(&self, id: PartitionId) -> Result<Marks, Error> {
@@ -139,18 +149,22 @@ impl Node for Engine {
         Err(not_caught_up(id, self.partition(id)?.head(), position))
     }
 
-    fn bound_at(&self, id: PartitionId, t: Timestamp) -> Result<Position, Error> {
-        self.partition(id).map(|partition| partition.bound_at(t))
+    async fn bound_at(&self, id: PartitionId, t: Timestamp) -> Result<Position, Error> {
+        self.read(id, move |partition| partition.bound_at(t)).await
     }
 
-    fn version(
+    async fn version(
         &self,
         id: PartitionId,
-        space: (&TenantId, ForkId),
+        (tenant, fork): (&TenantId, ForkId),
         entity: &str,
         bound: Position,
     ) -> Result<Version, Error> {
-        self.partition(id).map(|partition| partition.version_at_bound(borrow(&space), entity, bound))
+        let (tenant, entity) = (tenant.clone(), Arc::<str>::from(entity));
+        let read = move |partition: &Partition| {
+            partition.version_at_bound(borrow(&(&tenant, fork)), &entity, bound)
+        };
+        self.read(id, read).await
     }
 
     async fn entity(
@@ -161,7 +175,7 @@ impl Node for Engine {
         range: Range,
     ) -> Result<Page, Error> {
         let (tenant, entity) = (tenant.clone(), Arc::<str>::from(entity));
-        self.page(id, move |partition| partition.entity(borrow(&(&tenant, fork)), &entity, range)).await
+        self.read(id, move |partition| partition.entity(borrow(&(&tenant, fork)), &entity, range)).await
     }
 
     async fn scan(
@@ -172,17 +186,17 @@ impl Node for Engine {
         filter: &Filter,
     ) -> Result<Page, Error> {
         let (tenant, filter) = (tenant.clone(), filter.clone());
-        self.page(id, move |partition| partition.scan(borrow(&(&tenant, fork)), range, &filter)).await
+        self.read(id, move |partition| partition.scan(borrow(&(&tenant, fork)), range, &filter)).await
     }
 
-    /// Reads at most one entry from the disk, so it stays on this thread.
     async fn event(
         &self,
         id: PartitionId,
-        space: (&TenantId, ForkId),
+        (tenant, fork): (&TenantId, ForkId),
         event: EventId,
     ) -> Result<Option<Recorded>, Error> {
-        self.partition(id)?.by_id(borrow(&space), event).map_err(|fault| self.failed(id, &fault))
+        let tenant = tenant.clone();
+        self.read(id, move |partition| partition.by_id(borrow(&(&tenant, fork)), event)).await
     }
 }
 
@@ -214,6 +228,9 @@ fn proposal_failed(id: PartitionId, error: &ProposeError) -> Error {
         }
         ProposeError::NoSpace => {
             say(Class::NotApplied, Reason::ResourceExhausted).retry_after_ms(NO_SPACE_RETRY_MS)
+        }
+        ProposeError::Behind => {
+            say(Class::NotApplied, Reason::ResourceExhausted).retry_after_ms(UNAVAILABLE_RETRY_MS)
         }
         ProposeError::DeadlinePassed => say(Class::NotApplied, Reason::DeadlineExceeded),
         ProposeError::Unknown(_) => say(Class::Unknown, Reason::Unavailable),

@@ -191,13 +191,13 @@ impl Node for Plain {
         Ok(())
     }
 
-    fn bound_at(&self, partition: PartitionId, t: Timestamp) -> Result<Position, Error> {
+    async fn bound_at(&self, partition: PartitionId, t: Timestamp) -> Result<Position, Error> {
         let inner = self.inner.lock().unwrap();
         let past = inner.events.iter().filter(|e| e.partition == partition && e.recorded_at <= t);
         Ok(past.map(|event| event.position).max().unwrap_or_default())
     }
 
-    fn version(
+    async fn version(
         &self,
         partition: PartitionId,
         _: (&TenantId, ForkId),
