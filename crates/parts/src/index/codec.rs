@@ -127,10 +127,31 @@ impl<'a> Cursor<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Decodes `page` cut short at every byte, which has to be refused, and with every bit flipped, which has to be
+    /// refused or lead to something that `look` can look at from all sides without a panic.
+    pub(in crate::index) fn tamper<T>(
+        page: &[u8],
+        decode: impl Fn(&[u8]) -> Result<T, Malformed>,
+        look: impl Fn(T),
+    ) {
+        look(decode(page).expect("it is whole"));
+        for end in 0..page.len() {
+            assert!(decode(&page[..end]).is_err(), "{end} bytes of {}", page.len());
+        }
+        let mut page = page.to_vec();
+        for bit in 0..page.len() * 8 {
+            page[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(decoded) = decode(&page) {
+                look(decoded);
+            }
+            page[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
 
     proptest! {
         #[test]

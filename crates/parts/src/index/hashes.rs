@@ -179,3 +179,47 @@ impl BitReader<'_> {
         taken as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::codec::tests::tamper;
+    use super::*;
+
+    fn page(hashes: &[u64]) -> Vec<u8> {
+        let mut numbers: Vec<u32> = (0..hashes.len() as u32).collect();
+        encode(&mut numbers, hashes)
+    }
+
+    proptest! {
+        /// Also of hashes that are equal, or that differ where nothing of them is kept.
+        #[test]
+        fn a_hash_leads_to_its_numbers(
+            hashes in prop::collection::vec(prop_oneof![any::<u64>(), 0..40_u64, (0..4_u64).prop_map(|n| n << 40)], 1..300),
+        ) {
+            let (page, _) = HashPage::decode(&page(&hashes)).unwrap();
+            for (number, hash) in (0..).zip(&hashes) {
+                let found = page.candidates(*hash);
+                prop_assert!(found.contains(&number));
+                prop_assert!(found.is_sorted());
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_page_is_refused_or_harmless() {
+        let hashes: Vec<u64> = (0..70_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+        let look = |(page, _): (HashPage, usize)| (0..300).for_each(|hash| _ = page.candidates(hash << 3));
+        tamper(&page(&hashes), HashPage::decode, look);
+    }
+
+    #[test]
+    fn pages_share_the_hashes_evenly_and_in_order() {
+        assert_eq!(page_of(0, 7), 0);
+        assert_eq!(page_of(u64::MAX, 7), 6);
+        assert_eq!(page_of(u64::MAX / 2, 2), 0);
+        assert_eq!(page_of(u64::MAX / 2 + 1, 2), 1);
+        assert_eq!(page_of(u64::MAX, u32::MAX), u32::MAX - 1);
+    }
+}

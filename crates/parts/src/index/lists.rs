@@ -191,3 +191,24 @@ impl List<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::codec::tests::tamper;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn rows_come_back(rows in prop::collection::vec(prop_oneof![any::<u32>(), 0..300_u32], 1..200)) {
+            prop_assert_eq!(ListPage::decode(&encode(&rows)).unwrap().0.0, rows);
+        }
+    }
+
+    #[test]
+    fn a_damaged_page_is_refused_or_harmless() {
+        let rows: Vec<u32> = (0..60).map(|i| i * i * 31 % 1_000).collect();
+        tamper(&encode(&rows), ListPage::decode, |_| ());
+    }
+}

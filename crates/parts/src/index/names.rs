@@ -310,3 +310,48 @@ impl Names<'_> {
         self.pages.page(self.names, &self.directory.pages, page, NamePage::decode)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::codec::tests::tamper;
+    use super::*;
+
+    fn page(names: &[(String, u32, u64)]) -> Vec<u8> {
+        let entries: Vec<Entry<'_>> = names
+            .iter()
+            .map(|(name, rows, note)| Entry { space: 0, name, rows: *rows, note: *note })
+            .collect();
+        encode(&entries, 77)
+    }
+
+    fn look(page: NamePage) -> Vec<(String, Range<u64>, u64)> {
+        let page = Arc::new(page);
+        let name = |number| Name { page: Arc::clone(&page), number };
+        let names = (0..page.ends.len() as u32).map(name);
+        names.map(|name| (name.as_str().to_owned(), name.list(), name.note())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn names_come_back(names in prop::collection::vec(("[a-cé水]{0,6}", 0..9_u32, any::<u64>()), 0..PAGE_NAMES as usize)) {
+            let found = look(NamePage::decode(&page(&names)).unwrap().0);
+            let mut start = 77;
+            for ((name, rows, note), found) in names.iter().zip(&found) {
+                let list = start..start + u64::from(*rows);
+                start = list.end;
+                prop_assert_eq!(found, &(name.clone(), list, *note));
+            }
+            prop_assert_eq!(found.len(), names.len());
+        }
+    }
+
+    #[test]
+    fn a_damaged_page_is_refused_or_harmless() {
+        let names = ["", "order-1", "order-12", "order-é", "order-é水", "水"];
+        let names: Vec<_> =
+            names.iter().zip(1..).map(|(name, i)| (name.to_string(), i, u64::from(i))).collect();
+        tamper(&page(&names), NamePage::decode, |(page, _)| _ = look(page));
+    }
+}

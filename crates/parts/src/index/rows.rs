@@ -355,3 +355,82 @@ impl RowDirectory {
         (row.0 / PAGE_ROWS, (row.0 % PAGE_ROWS) as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::codec::tests::tamper;
+    use super::*;
+
+    type Drawn = (u32, u32, u32, Vec<u32>, Option<i64>, i64, bool);
+
+    fn drawn() -> impl Strategy<Value = Drawn> {
+        let moment = || prop_oneof![any::<i64>(), 0..50_i64, (0..50_i64).prop_map(|n| n * 1_000_000)];
+        let tags = prop::collection::btree_set(0..9_u32, 0..4).prop_map(|tags| tags.into_iter().collect());
+        (0..20_u32, 0..3_u32, 0..2_u32, tags, prop::option::of(moment()), moment(), any::<bool>())
+    }
+
+    /// Versions without gaps, from somewhere.
+    fn numbered(drawn: &[Drawn]) -> Vec<NumberedRow<'_>> {
+        let mut versions = [0; 20];
+        let mut rows = Vec::new();
+        for (entity, event_type, content_type, tags, occurred_at, recorded_at, erased) in drawn {
+            let version = &mut versions[*entity as usize];
+            *version += 1;
+            rows.push(NumberedRow {
+                entity: *entity,
+                version: *version + u64::from(*entity) * 70_000,
+                event_type: *event_type,
+                content_type: *content_type,
+                tags,
+                occurred_at: *occurred_at,
+                recorded_at: *recorded_at,
+                erased: *erased,
+            });
+        }
+        rows
+    }
+
+    fn look(page: &RowPage) {
+        (0..page.len() as usize).for_each(|slot| _ = page.get(slot));
+    }
+
+    proptest! {
+        #[test]
+        fn rows_come_back(drawn in prop::collection::vec(drawn(), 1..80)) {
+            let rows = numbered(&drawn);
+            let (page, _) = RowPage::decode(&encode(&rows)).unwrap();
+            let found: Vec<NumberedRow<'_>> = (0..rows.len()).map(|slot| page.get(slot)).collect();
+            prop_assert_eq!(found, rows);
+        }
+    }
+
+    #[test]
+    fn moments_as_far_apart_as_can_be_come_back() {
+        let moments = [i64::MIN, i64::MAX, 0, i64::MIN, i64::MIN, 1];
+        for n in 0..=moments.len() {
+            let mut page = Vec::new();
+            put_moments(&mut page, moments[..n].iter().copied());
+            assert_eq!(super::moments(&mut Cursor::new(&page), n).unwrap(), moments[..n]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_page_is_refused_or_harmless() {
+        let tags = [[1, 4], [2, 300]];
+        let rows: Vec<NumberedRow<'_>> = (0..24)
+            .map(|i| NumberedRow {
+                entity: i * 7 % 5 + 200,
+                version: u64::from(i / 5) + 1,
+                event_type: i % 2,
+                content_type: 0,
+                tags: &tags[i as usize % 2][..i as usize % 3],
+                occurred_at: (i % 4 > 0).then_some(i64::from(i) * 1_000),
+                recorded_at: i64::from(i / 3) * 500,
+                erased: i == 9,
+            })
+            .collect();
+        tamper(&encode(&rows), RowPage::decode, |(page, _)| look(&page));
+    }
+}

@@ -262,3 +262,25 @@ fn read_sums(from: &mut Cursor<'_>) -> Result<Arc<[u64]>, Malformed> {
     let sums = from.count()?;
     (0..sums).map(|_| from.u64()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::codec::tests::tamper;
+    use super::super::tests::fixture;
+    use super::*;
+
+    #[test]
+    fn a_damaged_tail_is_refused_or_harmless() {
+        let (bytes, built) = fixture::build(1_000, &fixture::few());
+        let tail = &bytes[built.tail.offset as usize..];
+        let decode = |bytes: &[u8]| {
+            Tail::decode(bytes).map_err(|bad| match bad {
+                BadTail::Malformed(malformed) => malformed,
+                BadTail::Version(_) => Malformed("another version"),
+            })
+        };
+        tamper(tail, decode, |_| ());
+        let decoded = Tail::decode(tail).unwrap();
+        assert_eq!(decoded.encode(built.tail.offset), tail);
+    }
+}

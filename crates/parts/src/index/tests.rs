@@ -2,5 +2,5 @@
 
 mod bytes;
 mod damage;
-mod fixture;
+pub(super) mod fixture;
 mod lookups;

@@ -37,6 +37,26 @@ impl Plain {
     }
 }
 
+/// Rows of two spaces, enough for one whole chunk.
+pub(crate) fn few() -> Vec<Plain> {
+    (0..1_100_u64)
+        .map(|i| Plain {
+            tenant: "default".to_owned(),
+            fork: i % 2,
+            entity: format!("entity-{}", i % 6),
+            version: i / 6 + 1,
+            id: u128::from(i + 1),
+            event_type: format!("type.{}", i % 3),
+            content_type: "application/json".to_owned(),
+            tags: vec![format!("tag:{}", i % 4)],
+            occurred_at: Some(i as i64),
+            recorded_at: i as i64,
+            erased: false,
+            raw_bytes: 10,
+        })
+        .collect()
+}
+
 pub(crate) fn partition() -> PartitionId {
     PartitionId::new(7).unwrap()
 }
