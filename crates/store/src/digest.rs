@@ -70,6 +70,12 @@ impl Partition {
     }
 }
 
+/// The root of the tree over all events in parts, from their leaves and chunks.
+pub(crate) fn root_of(shelf: &Arc<Shelf>) -> Result<Hash, Fault> {
+    let (partition, at) = (shelf.manifest.partition, shelf.compacted());
+    root_at(&History { partition, shelf, tail: &Tail::new(), at }, at.get())
+}
+
 /// The hashes of the first events of a partition.
 pub(crate) struct History<'a> {
     partition: PartitionId,

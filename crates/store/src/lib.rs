@@ -69,7 +69,7 @@ pub use digest::Digest;
 pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TruncateCommand};
 pub use fault::Fault;
 pub use identity::{DataDir, Identity, OpenError, Options};
-pub use partition::{Config, Partition};
+pub use partition::{Config, PARTS, Partition};
 pub use scrub::{Finding, Nature, Scrub, Scrubbed};
 pub use shelf::Shelf;
 pub use stats::Stats;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chronos_domain::{LogIndex, Marks, PartitionId, Position, Space, Timestamp, Version};
 use chronos_env::Env;
-use chronos_parts::{Cache, LogStart, PartsDir};
+use chronos_parts::{Cache, CacheStats, LogStart, PartsDir};
 use chronos_wal::Log;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -29,6 +29,9 @@ use crate::stats::Stats;
 
 pub(crate) const APPLY_BEFORE: &str = "store.apply.before";
 pub(crate) const APPLY_AFTER: &str = "store.apply.after";
+
+/// Where in a data directory the partitions have their parts: the directory that [`Config::of`] starts from.
+pub const PARTS: &str = "parts";
 
 /// Memory for the newest blocks of one partition unless somebody says otherwise.
 const CACHE_BYTES: usize = 16 << 20;
@@ -209,6 +212,11 @@ impl Partition {
         stats.reread_bytes = self.shared.recent.lock().bytes() as u64;
         stats.log_reads = self.shared.log_reads.load(Ordering::Relaxed);
         stats
+    }
+
+    /// How the cache of pages of parts does, which all partitions of a node share.
+    pub fn parts_cache(&self) -> CacheStats {
+        self.shared.config.parts_cache.stats()
     }
 
     /// Whether a read may have to wait for the disk: not everything is in memory.

@@ -11,4 +11,4 @@ pub(crate) use entity::EntityRead;
 pub(crate) use mask::Mask;
 pub(crate) use pick::{Picked, hold, known, pick_one};
 pub(crate) use reader::Reader;
-pub(crate) use scan::{Step, step};
+pub(crate) use scan::step;

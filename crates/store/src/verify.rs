@@ -1,21 +1,26 @@
 //! Checking a data directory that no server is using, without changing it.
 //!
 //! The log is walked frame by frame; every entry is decoded, every block's content is hashed again, and every
-//! partition is applied from its first entry, as a starting server would. Beside it a second, plainer book of numbers
+//! partition is applied from its first entry behind its parts, as a starting server would. Parts are read in full. Beside it a second, plainer book of numbers
 //! is kept, and both must agree: positions are exactly 1 to the head, and each entity's versions exactly 1 to its
 //! version. Needs memory for ids, heads and numbers, not for events.
 
+mod kept;
 mod numbers;
 mod replica;
 mod report;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use chronos_domain::{EventId, PartitionId};
 use chronos_env::{Disk, Lock};
 
 use crate::identity::{self, IDENTITY, Identity, LOCK, OpenError, WAL};
+use crate::partition::{Config, PARTS};
+use kept::Kept;
 use replica::Replicas;
 
 pub use report::{Damage, PartitionReport, Report, TornTail};
@@ -25,7 +30,8 @@ pub use report::{Damage, PartitionReport, Report, TornTail};
 /// # Errors
 /// Only when the check could not be made: the directory is in use (`WouldBlock`; stop the server first), is not there,
 /// or cannot be read. Damage is no error: it is in the report.
-pub fn verify(disk: &dyn Disk, data_dir: &Path) -> io::Result<Report> {
+pub fn verify(shared: &Arc<dyn Disk>, data_dir: &Path) -> io::Result<Report> {
+    let disk = shared.as_ref();
     let _locks = [lock(disk, data_dir, LOCK)?, lock(disk, data_dir, IDENTITY)?];
     let mut report = Report::default();
     check_identity(disk, data_dir, &mut report)?;
@@ -40,12 +46,32 @@ pub fn verify(disk: &dyn Disk, data_dir: &Path) -> io::Result<Report> {
         }
         return Ok(report);
     }
-    let mut replicas = Replicas::new();
+    let kept = check_parts(shared, data_dir, &mut report)?;
+    let mut replicas = Replicas::new(kept);
     let walk =
         chronos_wal::verify(disk, &wal_dir, &mut |log, entry, place| replicas.visit(log, entry, place))?;
     check_cluster(&wal_dir, walk.cluster, &mut report);
     replicas.finish(walk, &mut report);
     Ok(report)
+}
+
+/// Reads all parts of all partitions.
+fn check_parts(
+    disk: &Arc<dyn Disk>,
+    data_dir: &Path,
+    report: &mut Report,
+) -> io::Result<BTreeMap<PartitionId, Kept>> {
+    let cluster = report.identity.as_ref().map(|identity| identity.cluster);
+    let mut all = BTreeMap::new();
+    for partition in PartitionId::all() {
+        let dir = Config::new(data_dir.join(PARTS), cluster.unwrap_or(0)).of(partition).dir;
+        if let Some(mut kept) = kept::check(disk, &dir, cluster, partition)? {
+            report.damages.append(&mut kept.damages);
+            report.part_bytes += kept.bytes;
+            all.insert(partition, kept);
+        }
+    }
+    Ok(all)
 }
 
 /// Keeps a server from starting meanwhile. A directory that never had a lock file never had a server, and making one

@@ -93,7 +93,7 @@ fn one_flipped_bit_anywhere_is_noticed_and_costs_at_most_the_partitions_it_hit()
         let (file, byte) = data_byte(&world, entropy.u64());
         world.disk().flip_bit(&file, byte, entropy.below(8) as u8).expect("the file is there");
 
-        let report = chronos_store::verify(world.env().disk.as_ref(), DATA.as_ref()).expect("it reads");
+        let report = chronos_store::verify(&world.env().disk, DATA.as_ref()).expect("it reads");
         let named: BTreeSet<_> = report.damages.iter().map(|damage| damage.file.clone()).collect();
         assert!(named.contains(&file), "verify names {} (byte {byte}), not {named:?}", file.display());
 

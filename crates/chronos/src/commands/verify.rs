@@ -38,7 +38,7 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let data = data_dir::resolve(&self.data)?;
-        let report = chronos_store::verify(&*Env::real().disk, &data)
+        let report = chronos_store::verify(&Env::real().disk, &data)
             .map_err(|e| Failure::failed(format!("cannot verify {}: {e}", data.display())))?;
         let mut out = Out::new(context.output);
         match context.output {

@@ -204,7 +204,7 @@ impl Show {
 
     fn verify(&self, home: &Path) -> Outcome<bool> {
         let data = home.join("data");
-        let report = chronos_store::verify(&*Env::real().disk, &data)
+        let report = chronos_store::verify(&Env::real().disk, &data)
             .map_err(|e| Failure::failed(format!("cannot verify {}: {e}", data.display())))?;
         self.voice.chapter("The node stops; its directory is verified offline");
         for damage in &report.damages {

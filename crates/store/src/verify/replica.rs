@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use chronos_domain::{LogIndex, PartitionId};
+use chronos_domain::{LogIndex, PartitionId, Position};
 use chronos_wal::{Corrupt, Entry, LogId, LogReport, Place, Verdict, VerifyReport};
 use parking_lot::RwLock;
 
+use super::kept::Kept;
 use super::numbers::Numbers;
 use super::partition_of;
 use super::report::{Damage, PartitionReport, Report, TornTail};
@@ -28,14 +29,21 @@ pub(super) struct Replicas {
 struct Replica {
     partition: PartitionId,
     state: RwLock<State>,
+    /// The last position in parts, and the last entry of the log that they have taken in.
+    compacted: Position,
+    kept: LogIndex,
     numbers: Numbers,
     /// After the first damage nothing that follows can be judged.
     broken: bool,
 }
 
 impl Replicas {
-    pub(super) fn new() -> Replicas {
-        Replicas { by_log: BTreeMap::new(), damages: Vec::new() }
+    /// Partitions that go on from these parts; all others start with nothing.
+    pub(super) fn new(kept: BTreeMap<PartitionId, Kept>) -> Replicas {
+        let replica = |(partition, kept): (PartitionId, Kept)| {
+            (LogId::new(partition.get()), Replica::behind(partition, kept))
+        };
+        Replicas { by_log: kept.into_iter().map(replica).collect(), damages: Vec::new() }
     }
 
     /// Takes the next entry of a log.
@@ -78,7 +86,7 @@ impl Replicas {
         let Some(partition) = partition_of(log.log) else { return };
         let lost: &[Corrupt] = if let Verdict::Corrupt(lost) = &log.verdict { lost } else { &[] };
         let corrupt = !lost.is_empty();
-        if log.entries == 0 && !corrupt {
+        if log.entries == 0 && !corrupt && !self.by_log.contains_key(&log.log) {
             return;
         }
         lost.iter().for_each(|corrupt| blame(corrupt, partition, report));
@@ -121,13 +129,27 @@ fn damage(file: &Path, offset: u64, partition: Option<PartitionId>, entry: &Entr
 impl Replica {
     fn new(partition: PartitionId) -> Replica {
         // No block needs to stay in memory: nobody reads.
-        let shelf = Arc::new(Shelf::empty(0, partition));
+        Replica::of(partition, Arc::new(Shelf::empty(0, partition)), Numbers::new())
+    }
+
+    /// One whose history begins in parts. When these are damaged, nothing behind them can be judged.
+    fn behind(partition: PartitionId, kept: Kept) -> Replica {
+        let broken = kept.shelf.is_none();
+        let shelf = kept.shelf.unwrap_or_else(|| Arc::new(Shelf::empty(0, partition)));
+        Replica { broken, ..Replica::of(partition, shelf, kept.numbers) }
+    }
+
+    fn of(partition: PartitionId, shelf: Arc<Shelf>, numbers: Numbers) -> Replica {
+        let (compacted, kept) = (shelf.compacted(), shelf.manifest.applied);
         let state = RwLock::new(State::new(partition, shelf, 0, CutLimits::default()));
-        Replica { partition, state, numbers: Numbers::new(), broken: false }
+        Replica { partition, state, compacted, kept, numbers, broken: false }
     }
 
     fn apply(&mut self, logged: &Entry) -> Result<(), String> {
         let entry = entry::decode_strictly(&logged.payload).map_err(|malformed| malformed.to_string())?;
+        if logged.index <= self.kept.get() {
+            return Ok(()); // in parts already, and not yet purged
+        }
         recover::check(&self.state.read(), logged.index, &entry)?;
         let outcomes = apply::entry(&self.state, LogIndex::new(logged.index), &entry.commands)
             .map_err(|fault| fault.to_string())?;
@@ -157,7 +179,7 @@ impl Replica {
         if entities != booked {
             return Some(format!("replay has {entities} entities, but {booked} got numbers"));
         }
-        let (ids, events) = (stats.ids, stats.events);
+        let (ids, events) = (stats.ids, stats.events - self.compacted.get());
         (ids != events).then(|| format!("{events} events have {ids} ids"))
     }
 
@@ -167,6 +189,7 @@ impl Replica {
             head: self.numbers.head(),
             entities: self.numbers.entities(),
             entries: self.state.read().applied().get(),
+            compacted: self.compacted,
             whole: !self.broken,
         }
     }

@@ -23,6 +23,8 @@ pub struct Report {
     pub frames: u64,
     /// Bytes of the log that were checked.
     pub bytes: u64,
+    /// Bytes of parts that were checked.
+    pub part_bytes: u64,
 }
 
 impl Report {
@@ -46,7 +48,9 @@ pub struct PartitionReport {
     pub head: Position,
     /// Entities with an event, over all tenants and forks.
     pub entities: u64,
-    /// Entries of its log that were applied.
+    /// The last of its positions that is in a part.
+    pub compacted: Position,
+    /// Entries of its log that were applied, those that were purged since included.
     pub entries: u64,
     /// Whether all of its entries were applied and its numbers are gapless.
     pub whole: bool,

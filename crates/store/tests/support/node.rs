@@ -23,8 +23,13 @@ pub(crate) struct Node {
 impl Node {
     /// Opens everything; a partition that is refused stays refused, as on a real node.
     pub(crate) fn open(env: &Env, cache_bytes: usize) -> Result<Node, String> {
+        Node::open_in(env, Path::new(DATA), cache_bytes)
+    }
+
+    /// The same in another directory than [`DATA`].
+    pub(crate) fn open_in(env: &Env, data: &Path, cache_bytes: usize) -> Result<Node, String> {
         let options = Options { cluster: None, release: "test".to_owned() };
-        let mut dir = DataDir::open(env, Path::new(DATA), &options).map_err(|error| error.to_string())?;
+        let mut dir = DataDir::open(env, data, &options).map_err(|error| error.to_string())?;
         let config = chronos_wal::Config {
             lanes: 2,
             segment_bytes: SEGMENT_BYTES,
@@ -32,7 +37,7 @@ impl Node {
         };
         let (wal, _) = Wal::open(env, config).map_err(|error| error.to_string())?;
         dir.seal(env).map_err(|error| error.to_string())?;
-        let parts = Config::new(Path::new(DATA).join("parts"), dir.identity.cluster);
+        let parts = Config::new(data.join("parts"), dir.identity.cluster);
         let parts = Config { cache_bytes, cuts: CUTS, ..parts };
         let partitions = USED.iter().map(|number| {
             let log = wal.log(LogId::new(*number));
