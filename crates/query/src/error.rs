@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::error::ArrowError;
 use chronos_domain::PartitionId;
 use chronos_store::Fault;
 use datafusion::common::DataFusionError;
@@ -79,6 +80,22 @@ pub(crate) struct Unreadable {
 impl Unreadable {
     pub(crate) fn new(partition: PartitionId, fault: Fault) -> Unreadable {
         Unreadable { partition, fault: Arc::new(fault) }
+    }
+
+    /// A part that does not give back its rows.
+    pub(crate) fn of_part(partition: PartitionId, fault: chronos_parts::Fault) -> Unreadable {
+        Unreadable::new(
+            partition,
+            match fault {
+                chronos_parts::Fault::Io(source) => Fault::Io { partition, source },
+                other => Fault::Corrupt(format!("partition {partition}: {other}")),
+            },
+        )
+    }
+
+    /// Rows of another shape than parts have.
+    pub(crate) fn shape(partition: PartitionId, error: &ArrowError) -> Unreadable {
+        Unreadable::new(partition, Fault::Corrupt(format!("partition {partition}: {error}")))
     }
 }
 

@@ -1,5 +1,6 @@
 //! A real partition as a source: its parts, and what is not in parts yet.
 
+mod file;
 mod ids;
 mod tail;
 
@@ -7,14 +8,15 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chronos_domain::{ForkId, PartitionId, Position, Space, TenantId, Timestamp};
-use chronos_store::Partition;
+use chronos_store::{Partition, Shelf};
 
 use crate::source::{Piece, Source, Wish};
 use crate::wanted::{Span, Wanted};
 
 /// A partition up to a bound, as one tenant sees it.
 ///
-/// Everything is asked of the partition by position, wherever it lies by then.
+/// What is in parts is fixed when this is made: the shelf holds its files open, whatever is compacted meanwhile. What
+/// comes after is asked of the partition by position, wherever it lies by then.
 #[derive(Clone)]
 struct View {
     partition: Partition,
@@ -31,11 +33,14 @@ impl View {
 /// See [`View`].
 pub(crate) struct Stored {
     view: View,
+    shelf: Arc<Shelf>,
 }
 
 impl Stored {
     pub(crate) fn new(partition: Partition, tenant: TenantId, bound: Position) -> Stored {
-        Stored { view: View { partition, tenant, bound } }
+        // The shelf first: what is compacted after it was taken is still found beyond it.
+        let shelf = partition.shelf();
+        Stored { view: View { partition, tenant, bound }, shelf }
     }
 }
 
@@ -54,7 +59,7 @@ impl Source for Stored {
     }
 
     fn files(&self) -> usize {
-        0
+        self.shelf.parts.len()
     }
 
     fn pieces(&self, wish: &Arc<Wish>) -> Vec<Arc<dyn Piece>> {
@@ -64,10 +69,22 @@ impl Source for Stored {
         }
         let positions = positions(&wish.wanted, view.bound);
         let moments = moments(&wish.wanted);
-        if positions.is_empty() {
-            return Vec::new();
+        let parts = self.shelf.parts.iter().filter(|part| {
+            let meta = part.meta();
+            let recorded = meta.recorded.0.get()..=meta.recorded.1.get();
+            meets(&positions, &(meta.first..=meta.last))
+                && wish.wanted.recorded.is_none_or(|span| span.meets(&recorded))
+        });
+        let file = |part: &Arc<chronos_parts::Part>| -> Arc<dyn Piece> {
+            Arc::new(file::File::new(part.clone(), view.clone(), positions.clone(), moments, wish.clone()))
+        };
+        let mut pieces: Vec<_> = parts.map(file).collect();
+        let beyond = self.shelf.compacted().next()..=*positions.end();
+        let tail = *beyond.start().max(positions.start())..=*beyond.end();
+        if !tail.is_empty() {
+            pieces.push(Arc::new(tail::Tail::new(view.clone(), tail, moments, wish.clone())));
         }
-        vec![Arc::new(tail::Tail::new(view.clone(), positions, moments, wish.clone()))]
+        pieces
     }
 }
 
@@ -85,4 +102,8 @@ fn moments(wanted: &Wanted) -> Moments {
     let Some(span) = wanted.recorded else { return (None, None) };
     let end = |number: i64, open: i64| (number != open).then(|| Timestamp::new(number));
     (end(span.from, i64::MIN), end(span.to, i64::MAX))
+}
+
+fn meets<T: Ord>(a: &RangeInclusive<T>, b: &RangeInclusive<T>) -> bool {
+    a.start() <= b.end() && b.start() <= a.end()
 }
