@@ -253,7 +253,10 @@ mod tests {
             debt_bytes_max: 100_000_000,
         };
         assert_eq!(config.compaction, compaction);
-        assert_eq!(config.scrub, Scrub { background: false, period_s: 3600, bytes_per_second_max: 1_000_000 });
+        assert_eq!(
+            config.scrub,
+            Scrub { background: false, period_s: 3600, bytes_per_second_max: 1_000_000 }
+        );
         assert_eq!(config.cluster, Some(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057));
         assert_eq!(config.limits.deadline_max_ms, 30_000);
         assert_eq!(config.limits.deadline_default_ms, Limits::default().deadline_default_ms);

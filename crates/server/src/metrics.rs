@@ -1,8 +1,10 @@
-//! What the server counts, for `/metrics`. Every name is in this file and the one below it.
+//! What the server counts, for `/metrics`. Every name is in this file and those below it.
 //!
 //! Counters that move with every append or read are resolved once, so that counting is one atomic addition. Gauges
 //! are read from the node when somebody asks.
 
+mod family;
+mod upkeep;
 mod wal;
 
 use std::time::Duration;
@@ -53,6 +55,8 @@ pub(crate) struct Metrics {
     reads: [IntCounter; Read::ALL.len()],
     read_errors: IntCounterVec,
     events_read: IntCounter,
+    queries: IntCounter,
+    query_errors: IntCounterVec,
     pub(crate) sessions: IntGauge,
     pub(crate) connections: IntGauge,
     pub(crate) panics: IntCounter,
@@ -125,6 +129,12 @@ impl Metrics {
             reads: Read::ALL.map(|(_, kind)| reads.with_label_values(&[kind])),
             read_errors: make.counters("chronos_read_errors_total", "Reads that failed.", &["reason"]),
             events_read: make.counter("chronos_events_read_total", "Events returned by reads."),
+            queries: make.counter("chronos_queries_total", "SQL questions that were asked."),
+            query_errors: make.counters(
+                "chronos_query_errors_total",
+                "SQL questions that failed, at once or half-way.",
+                &["reason"],
+            ),
             sessions: make.gauge("chronos_append_sessions", "Open append sessions."),
             connections: make.gauge("chronos_connections", "Open connections."),
             panics: make.counter("chronos_panics_total", "Requests that ended in a panic of the server."),
@@ -170,6 +180,18 @@ impl Metrics {
         self.read_errors.with_label_values(&[error.reason.as_str()]).inc();
     }
 
+    /// Counts one question that was opened, or refused.
+    pub(crate) fn query<T>(&self, opened: &Result<T, Error>) {
+        self.queries.inc();
+        if let Err(error) = opened {
+            self.query_failed(error);
+        }
+    }
+
+    pub(crate) fn query_failed(&self, error: &Error) {
+        self.query_errors.with_label_values(&[error.reason.as_str()]).inc();
+    }
+
     pub(crate) fn events_read(&self, events: usize) {
         self.events_read.inc_by(events as u64);
     }
@@ -181,6 +203,7 @@ impl Metrics {
         }
         self.faulted.set(i64::from(log.is_some_and(|log| log.fault().is_some())));
         let mut families = self.registry.gather();
+        families.extend(upkeep::families(engine.groups()));
         families.extend(log.map(|log| wal::families(&log.stats())).into_iter().flatten());
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text).expect("a vector takes every byte");

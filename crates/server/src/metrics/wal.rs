@@ -1,7 +1,9 @@
 //! The log's own counters, in the form of the registry. Their names are here, beside what they count.
 
 use chronos_wal::Stats;
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
+
+use super::family::{counter, family, gauge};
 
 /// All of them, as read at one moment.
 pub(super) fn families(stats: &Stats) -> Vec<MetricFamily> {
@@ -13,31 +15,6 @@ pub(super) fn families(stats: &Stats) -> Vec<MetricFamily> {
         gauge("chronos_wal_segments", "Log files in use.", stats.segments),
         sync_seconds(stats),
     ]
-}
-
-fn family(name: &str, help: &str, kind: MetricType, metric: Metric) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(vec![metric]);
-    family
-}
-
-#[expect(clippy::cast_precision_loss, reason = "the registry's numbers are floats")]
-fn counter(name: &str, help: &str, value: u64) -> MetricFamily {
-    let (mut counter, mut metric) = (Counter::default(), Metric::default());
-    counter.set_value(value as f64);
-    metric.set_counter(counter);
-    family(name, help, MetricType::COUNTER, metric)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "the registry's numbers are floats")]
-fn gauge(name: &str, help: &str, value: u64) -> MetricFamily {
-    let (mut gauge, mut metric) = (Gauge::default(), Metric::default());
-    gauge.set_value(value as f64);
-    metric.set_gauge(gauge);
-    family(name, help, MetricType::GAUGE, metric)
 }
 
 /// Bucket `i` of the log counts syncs below `2^i` µs; the last one is open to the right. The log keeps no exact sum,
@@ -61,5 +38,5 @@ fn sync_seconds(stats: &Stats) -> MetricFamily {
     histogram.set_sample_sum(sum);
     histogram.set_bucket(buckets);
     metric.set_histogram(histogram);
-    family("chronos_wal_sync_seconds", "How long fdatasync took.", MetricType::HISTOGRAM, metric)
+    family("chronos_wal_sync_seconds", "How long fdatasync took.", MetricType::HISTOGRAM, vec![metric])
 }
