@@ -7,7 +7,12 @@ use prost::Message;
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     let files = protox::compile(
-        ["chronos/v1/event_store.proto", "chronos/v1/admin.proto", "chronos/v1/backup.proto"],
+        [
+            "chronos/v1/event_store.proto",
+            "chronos/v1/admin.proto",
+            "chronos/v1/backup.proto",
+            "chronos/v1/query.proto",
+        ],
         ["proto"],
     )?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

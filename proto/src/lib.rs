@@ -2,7 +2,7 @@
 //!
 //! | question | module |
 //! |---|---|
-//! | what do the messages look like? | [`v1`], generated from `proto/chronos/v1/event_store.proto` and `admin.proto` |
+//! | what do the messages look like? | [`v1`], generated from the files in `proto/chronos/v1` |
 //! | what is asked of an append, and what comes back? | [`append`] |
 //! | what is asked of a read? | [`read`] |
 //! | what is asked about a whole history? | [`admin`] |

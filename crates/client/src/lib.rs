@@ -31,6 +31,7 @@
 //! | append a list that spans partitions | [`Client::append_many`] |
 //! | read | [`Client::read`], [`Client::get`], [`Client::state`] |
 //! | see my own writes wherever I read | [`Client::token`], or [`Options::read_your_writes`] |
+//! | ask in SQL | [`Client::query`] |
 //! | ask about whole histories, compact, prove | [`Client::admin`] |
 //! | look at the node | [`Client::watermarks`], [`Client::info`] |
 //! | copy all of it | [`Client::backup`] |
@@ -58,6 +59,7 @@ mod options;
 mod outcome;
 mod pace;
 mod pipe;
+mod query;
 mod read;
 mod session;
 mod state;
@@ -70,6 +72,7 @@ pub use ids::Ids;
 pub use many::{ManyReport, Part};
 pub use options::Options;
 pub use outcome::{AppendError, NotDone, ReadError, Rejected, Rule};
+pub use query::{Answer, Query, QueryStats};
 pub use read::{Events, Read};
 pub use session::{Session, SessionOptions, Stored, Ticket};
 pub use state::{EntityState, State};
