@@ -22,6 +22,7 @@ pub(crate) struct Edge {
     pub(crate) env: Env,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) query: chronos_query::Engine,
     pub(crate) identity: Identity,
     /// Taken when the node stops.
     wal: RwLock<Option<Arc<Wal>>>,
@@ -39,9 +40,10 @@ impl Edge {
             None => app,
         };
         let metrics = Metrics::new();
+        let query = chronos_query::Engine::new(limits.query());
         let wal = RwLock::new(Some(Arc::new(wal)));
         let (principal, stopping) = (Principal::default(), watch::Sender::new(false));
-        Self { app, env, limits, metrics, identity, wal, principal, ids, stopping }
+        Self { app, env, limits, metrics, query, identity, wal, principal, ids, stopping }
     }
 
     /// The log, while the node runs.

@@ -4,6 +4,7 @@ mod append;
 mod deadline;
 mod failure;
 mod info;
+mod query;
 mod read;
 mod request;
 mod session;
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use chronos_app::{Class, Error, Reason};
 use chronos_proto::v1;
 use chronos_proto::v1::event_store_server::{EventStore, EventStoreServer};
+use chronos_proto::v1::query_server::QueryServer;
 use http::{HeaderMap, header};
 use tonic::service::Routes;
 use tonic::{Request, Status, Streaming};
@@ -82,12 +84,13 @@ async fn watch_faults(edge: Arc<Edge>, reporter: HealthReporter) {
 pub(crate) fn routes(edge: &Arc<Edge>, health: HealthServer<impl Health>) -> axum::Router {
     let bytes_max = edge.limits.message_bytes_max;
     let store = EventStoreServer::new(Service { edge: edge.clone() }).max_decoding_message_size(bytes_max);
+    let query = QueryServer::new(query::Service { edge: edge.clone() });
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the descriptors were compiled with this program");
-    Routes::new(store).add_service(health).add_service(reflection).into_axum_router()
+    Routes::new(store).add_service(query).add_service(health).add_service(reflection).into_axum_router()
 }
 
 /// The service. Each method decodes, asks the edge or the app, and encodes.

@@ -10,6 +10,7 @@ mod node;
 mod problem;
 mod query;
 mod read;
+mod sql;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ fn table() -> Vec<Route> {
         ("get", "/v1/entities/{entity_id}/state", get(read::state)),
         ("get", "/v1/partitions/{partition}/events", get(read::partition)),
         ("get", "/v1/route/{entity_id}", get(node::route)),
+        ("post", "/v1/sql", post(sql::ask)),
         ("get", "/v1/watermarks", get(node::watermarks)),
         ("get", "/v1/info", get(node::info)),
         ("get", "/v1/openapi.json", get(node::openapi)),

@@ -27,6 +27,7 @@ mod limits;
 mod metrics;
 mod node;
 mod pages;
+mod query;
 mod serve;
 mod stats;
 pub mod telemetry;

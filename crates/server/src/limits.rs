@@ -4,6 +4,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use chronos_app::Error;
 use chronos_block::BLOCK_BYTES_MAX;
 use serde::Deserialize;
 
@@ -48,6 +49,16 @@ pub struct Limits {
     /// Events that may be appended a second, on average; a burst may take what one second gives. No bound when left
     /// out.
     pub events_per_second_max: Option<NonZeroU64>,
+    /// Memory for everything that sorts, groups and joins of SQL questions hold, all of them together.
+    pub query_memory_bytes: usize,
+    /// Rows of the answer to an SQL question when the caller does not say.
+    pub query_rows_default: u64,
+    /// Rows of the answer to an SQL question whatever the caller says.
+    pub query_rows_max: u64,
+    /// How long answering an SQL question may take when the caller does not say; `deadline_max_ms` bounds what it says.
+    pub query_time_default_ms: u64,
+    /// SQL questions answered at once; one more waits for its turn.
+    pub queries_max: usize,
     /// How long open requests may take to end after the server was asked to stop.
     pub drain_timeout_ms: u64,
 }
@@ -72,6 +83,11 @@ impl Default for Limits {
             session_appends_max: 1024,
             session_bytes_max: 64 << 20,
             events_per_second_max: None,
+            query_memory_bytes: chronos_query::Limits::default().memory_bytes,
+            query_rows_default: chronos_query::Limits::default().rows,
+            query_rows_max: 10_000_000,
+            query_time_default_ms: 30_000,
+            queries_max: chronos_query::Limits::default().questions,
             drain_timeout_ms: 10_000,
         }
     }
@@ -100,6 +116,36 @@ impl Limits {
     pub fn patience(&self, asked: Option<Duration>) -> Duration {
         let most = Duration::from_millis(self.deadline_max_ms);
         asked.unwrap_or_else(|| Duration::from_millis(self.deadline_default_ms)).min(most)
+    }
+
+    /// How long a question may take that asked for `asked`.
+    pub(crate) fn query_patience(&self, asked: Option<Duration>) -> Duration {
+        let most = Duration::from_millis(self.deadline_max_ms);
+        asked.unwrap_or_else(|| Duration::from_millis(self.query_time_default_ms)).min(most)
+    }
+
+    /// How many rows the answer may have to a question that asked for `asked`.
+    ///
+    /// # Errors
+    /// When that is none, or more than any may have.
+    pub(crate) fn query_rows(&self, asked: Option<u64>) -> Result<u64, Error> {
+        let most = self.query_rows_max;
+        match asked.unwrap_or(self.query_rows_default.min(most)) {
+            rows if (1..=most).contains(&rows) => Ok(rows),
+            rows => {
+                let text = format!("limits.rows is {rows}; give 1 to {most}, or go on from the last row with WHERE");
+                Err(Error::invalid(text).with("field", "limits.rows"))
+            }
+        }
+    }
+
+    /// What the engine of questions may spend.
+    pub(crate) const fn query(&self) -> chronos_query::Limits {
+        chronos_query::Limits {
+            memory_bytes: self.query_memory_bytes,
+            rows: self.query_rows_default,
+            questions: self.queries_max,
+        }
     }
 
     /// How many connections there may be in a process that may hold `files` open: each takes one, and
@@ -135,6 +181,8 @@ impl Limits {
             ),
             ("frame_bytes_max", self.frame_bytes_max.into(), FRAME_BYTES_LEAST..=FRAME_BYTES_MOST),
             ("session_appends_max", self.session_appends_max as u64, 1..=COUNT_MAX),
+            ("query_rows_default", self.query_rows_default, 1..=self.query_rows_max),
+            ("queries_max", self.queries_max as u64, 1..=COUNT_MAX),
         ];
         for (key, given, range) in ranges {
             if !range.contains(&given) {
