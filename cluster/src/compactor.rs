@@ -14,6 +14,7 @@
 //!   again later; after any other failure of the disk not before the next start; damage closes the partition.
 
 use std::cmp::Reverse;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,8 +184,18 @@ impl Compactor {
         }
     }
 
+    /// A panic inside ends the compaction of the partition and nothing else: everything is in the log, and the node
+    /// would only run into it again after a restart.
     async fn step(&self, mut compaction: Compaction) -> (Result<Slice, Setback>, Compaction) {
-        self.env.tasks.blocking(move || (compaction.step(), compaction)).await
+        let step = move || {
+            let stepped = catch_unwind(AssertUnwindSafe(|| compaction.step()));
+            let stepped = stepped.unwrap_or_else(|_| {
+                let what = "compaction panicked; see the standard error of this process".to_owned();
+                Err(Setback::Failed(chronos_store::Fault::Stopped(what)))
+            });
+            (stepped, compaction)
+        };
+        self.env.tasks.blocking(step).await
     }
 
     /// Waits as long as a slice of so many bytes should have taken, unless something presses.

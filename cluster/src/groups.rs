@@ -92,6 +92,7 @@ impl Groups {
             .zip(opened)
             .map(|(id, (log, partition))| {
                 let partition = partition.map_err(|fault| refusal(id, &fault))?;
+                say(id, partition.notes());
                 let (queue, proposals) = mpsc::channel(QUEUE_COMMANDS_MAX);
                 let progress = Progress::new();
                 let driver = Driver::new(
@@ -314,6 +315,20 @@ impl Drop for Sentinel {
         if self.armed {
             self.note("its driver died");
         }
+    }
+}
+
+/// What was not as the last life should have left it.
+fn say(id: PartitionId, notes: &chronos_store::Notes) {
+    let partition = id.get();
+    for (file, why) in &notes.quarantined {
+        tracing::error!(partition, file = %file.display(), why, "unreadable file moved aside");
+    }
+    if notes.repaired {
+        tracing::warn!(partition, "manifest written again: one of its two copies was lost or behind");
+    }
+    if !notes.removed.is_empty() {
+        tracing::info!(partition, files = notes.removed.len(), "leftovers of a crash removed");
     }
 }
 

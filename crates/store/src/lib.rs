@@ -62,6 +62,7 @@ mod stats;
 mod verify;
 
 pub use chronos_block::{Block, Direction, Filter, Page, Range, Recorded};
+pub use chronos_parts::Notes;
 pub use compact::{Compaction, Done, Setback, Slice};
 pub use cut::{Cut, CutLimits};
 pub use debt::Debt;

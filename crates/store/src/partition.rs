@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chronos_domain::{LogIndex, Marks, PartitionId, Position, Space, Timestamp, Version};
 use chronos_env::Env;
-use chronos_parts::{Cache, CacheStats, LogStart, PartsDir};
+use chronos_parts::{Cache, CacheStats, LogStart, Notes, PartsDir};
 use chronos_wal::Log;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -84,6 +84,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) log: Log,
     pub(crate) dir: PartsDir,
+    notes: Notes,
     pub(crate) state: RwLock<State>,
     /// Held by whoever applies an entry or installs parts: while an entry is applied, nothing leaves memory.
     applier: Mutex<()>,
@@ -105,7 +106,7 @@ impl Partition {
     /// be what was written; [`Fault::Io`] when they could not be read.
     pub fn open(env: &Env, id: PartitionId, log: Log, config: Config) -> Result<Partition, Fault> {
         let start = if log.state().purged.is_some() { LogStart::Purged } else { LogStart::Whole };
-        let (dir, manifest, _notes) = PartsDir::open(env, config.dir.clone(), config.cluster, id, start)
+        let (dir, manifest, notes) = PartsDir::open(env, config.dir.clone(), config.cluster, id, start)
             .map_err(Fault::of_parts(id))?;
         let shelf = match manifest {
             Some(manifest) => Shelf::open(env, &config, manifest)?,
@@ -121,6 +122,7 @@ impl Partition {
             env: env.clone(),
             log,
             dir,
+            notes,
             state,
             applier: Mutex::new(()),
             recent: Mutex::new(Recent::new(config.cache_bytes / 8)),
@@ -135,6 +137,11 @@ impl Partition {
     /// Which partition this is.
     pub fn id(&self) -> PartitionId {
         self.shared.id
+    }
+
+    /// What opening its directory of parts has found and done.
+    pub fn notes(&self) -> &Notes {
+        &self.shared.notes
     }
 
     /// Applies one committed entry of the log: decides every command in order, numbers what it accepts, and makes it
