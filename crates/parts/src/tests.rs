@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod erasing;
+mod golden;
 mod history;
 mod reading;
 mod writing;

@@ -9,7 +9,7 @@ use super::history::{self, DIR, all_facts, history, partition, positions, seed, 
 use crate::write::Bounds;
 use crate::{Cache, Fault, Part, PartMeta};
 
-const GROUPS: Bounds = Bounds { rows: 40, bytes: 1 << 20 };
+const GROUPS: Bounds = Bounds { rows: 40, bytes: 1 << 20, page_bytes: 1000 };
 
 struct Case {
     world: World,

@@ -18,7 +18,7 @@ use crate::write::BOUNDS;
 use crate::{Cache, Scan, Spec, Tombstones, Writer, erase, to_batch};
 
 /// Erases entity 0 of every space before version 3, and entity 1 of the first before version 2.
-fn tombstones() -> Tombstones {
+pub(super) fn tombstones() -> Tombstones {
     let mut tombstones = Tombstones::default();
     for (tenant, fork) in &spaces() {
         tombstones.insert(tenant, *fork, &EntityId::parse(ENTITIES[0]).unwrap(), Version::new(3));

@@ -12,7 +12,7 @@ use super::history::{
 use crate::write::{BOUNDS, Bounds};
 use crate::{Cache, Part, Writer, to_batch};
 
-const FEW_ROWS: Bounds = Bounds { rows: 50, bytes: 4000 };
+const FEW_ROWS: Bounds = Bounds { rows: 50, bytes: 4000, page_bytes: 500 };
 
 fn files(events: &[chronos_block::Recorded], batch: usize, bounds: Bounds) -> Vec<Vec<u8>> {
     let world = World::new(1);
@@ -59,7 +59,7 @@ fn events_of_a_megabyte_are_given_back_in_blocks_that_hold_them() {
     let noise = |i: usize| (0..1 << 20).map(|at| ((at * (i + 3)) >> 5) as u8).collect::<Vec<u8>>();
     let seeds: Vec<Seed> = (0..10).map(|i| seed(noise(i).into())).collect();
     let events = history(1, &seeds);
-    let meta = write(&world.env(), &events, 3, Bounds { rows: 100, bytes: 5 << 20 });
+    let meta = write(&world.env(), &events, 3, Bounds { rows: 100, bytes: 5 << 20, page_bytes: 1000 });
     let part = open(&world.env(), &meta, &Cache::new(64 << 20));
     let read = part.rows(&positions(&meta)).unwrap();
     for (read, event) in read.iter().zip(&events) {
@@ -83,11 +83,13 @@ fn an_abandoned_part_leaves_no_file() {
 #[test]
 fn all_columns_end_their_pages_at_the_same_rows() {
     use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
-    let parquet = files(&history::sampler(400), 70, Bounds { rows: 150, bytes: 1 << 20 }).remove(0);
+    let parquet =
+        files(&history::sampler(400), 70, Bounds { rows: 150, bytes: 1 << 20, page_bytes: 1000 }).remove(0);
     let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
     let metadata = { reader }.parse_and_finish(&Bytes::from(parquet)).unwrap();
     let groups = metadata.offset_index().unwrap();
     assert_eq!(groups.len(), 3);
+    assert!(groups[0][0].page_locations().len() > 3, "a page has few of the 150 rows");
     for columns in groups {
         let starts = |column: usize| {
             columns[column].page_locations().iter().map(|page| page.first_row_index).collect::<Vec<_>>()

@@ -71,8 +71,13 @@ impl Group {
     /// The rows as one batch with the chain's column, and what is known of them. Leaves an empty group behind.
     /// `last` is the chain after the last row, if that is to be written down whatever its position.
     pub(crate) fn take(&mut self, zstd: i32, last: Option<Hash>) -> (RecordBatch, Plan) {
-        let plan =
-            Plan { rows: self.rows, content_bytes: self.weight.content, entities: self.entities.len(), zstd };
+        let plan = Plan {
+            rows: self.rows,
+            content_bytes: self.weight.content,
+            entities: self.entities.len(),
+            page_bytes: self.bounds.page_bytes,
+            zstd,
+        };
         let batch = concat_batches(&schema(), &self.batches).expect("all batches are of one schema");
         assert_eq!(batch.num_rows(), self.rows, "every row that was counted is held");
         let mut columns = batch.columns().to_vec();

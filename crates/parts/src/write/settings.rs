@@ -13,26 +13,27 @@ use crate::schema::Column;
 /// Who wrote the file, as Parquet's footer tells: the format and never a release, so that releases agree.
 const CREATED_BY: &str = "chronos part format 1";
 
-/// Where a row group ends.
+/// Where row groups and pages end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Its rows, at most.
+    /// Rows of a row group, at most.
     pub(crate) rows: usize,
-    /// Raw bytes of its events, at most; one event always fits.
+    /// Raw bytes of a row group's events, at most; one event always fits.
     pub(crate) bytes: u64,
+    /// Bytes of payload and metadata that a page should hold: enough to compress well, little enough to unpack for one
+    /// event.
+    pub(crate) page_bytes: u64,
 }
 
-/// The bounds of every part. Tests take smaller ones, to see many row groups.
-pub(crate) const BOUNDS: Bounds = Bounds { rows: 131_072, bytes: 64 << 20 };
+/// The bounds of every part. Tests take smaller ones, to see many row groups and pages.
+pub(crate) const BOUNDS: Bounds = Bounds { rows: 131_072, bytes: 64 << 20, page_bytes: 5 << 18 };
 
-/// Bytes of payload and metadata that a page should hold: enough to compress well, little enough to unpack for one
-/// event.
-const PAGE_BYTES: u64 = 5 << 18;
+/// Rows of a page, whatever they weigh.
 const PAGE_ROWS_MIN: u64 = 16;
 const PAGE_ROWS_MAX: u64 = 4096;
 
 /// False positives of the bloom filters. They are for other tools: the engine asks the index, which does not guess.
-const BLOOM_FALSE: f64 = 0.02;
+const BLOOM_FALSE: f64 = 0.05;
 
 /// The level at which numbers and names are compressed, whatever the part's own level: more effort finds nothing more
 /// in them.
@@ -47,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) content_bytes: u64,
     /// How many different entity ids it has.
     pub(crate) entities: usize,
+    /// Bytes of payload and metadata that a page should hold.
+    pub(crate) page_bytes: u64,
     /// zstd level of the part.
     pub(crate) zstd: i32,
 }
@@ -54,7 +57,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Rows of every page of every column but the last ones: a function of the average size of its events.
     pub(crate) fn page_rows(&self) -> usize {
-        let rows = PAGE_BYTES * self.rows as u64 / self.content_bytes.max(1);
+        let rows = self.page_bytes * self.rows as u64 / self.content_bytes.max(1);
         rows.clamp(PAGE_ROWS_MIN, PAGE_ROWS_MAX) as usize
     }
 
@@ -105,6 +108,7 @@ impl Plan {
             | Column::Tags
             | Column::Partition => None,
             Column::Erased => Some(Encoding::RLE),
+            // Splitting ids into streams would save a third of time-ordered ones, but DuckDB cannot read that.
             Column::EventId | Column::ContentHash | Column::LeafHash | Column::ChainHash => {
                 Some(Encoding::PLAIN)
             }
