@@ -57,8 +57,6 @@ pub(crate) struct Metrics {
     events_read: IntCounter,
     queries: IntCounter,
     query_errors: IntCounterVec,
-    queries: IntCounter,
-    query_errors: IntCounterVec,
     pub(crate) sessions: IntGauge,
     pub(crate) connections: IntGauge,
     pub(crate) panics: IntCounter,
@@ -137,12 +135,6 @@ impl Metrics {
                 "SQL questions that failed, at once or half-way.",
                 &["reason"],
             ),
-            queries: make.counter("chronos_queries_total", "SQL questions that were asked."),
-            query_errors: make.counters(
-                "chronos_query_errors_total",
-                "SQL questions that failed, at once or half-way.",
-                &["reason"],
-            ),
             sessions: make.gauge("chronos_append_sessions", "Open append sessions."),
             connections: make.gauge("chronos_connections", "Open connections."),
             panics: make.counter("chronos_panics_total", "Requests that ended in a panic of the server."),
@@ -186,18 +178,6 @@ impl Metrics {
 
     pub(crate) fn read_failed(&self, error: &Error) {
         self.read_errors.with_label_values(&[error.reason.as_str()]).inc();
-    }
-
-    /// Counts one question that was opened, or refused.
-    pub(crate) fn query<T>(&self, opened: &Result<T, Error>) {
-        self.queries.inc();
-        if let Err(error) = opened {
-            self.query_failed(error);
-        }
-    }
-
-    pub(crate) fn query_failed(&self, error: &Error) {
-        self.query_errors.with_label_values(&[error.reason.as_str()]).inc();
     }
 
     /// Counts one question that was opened, or refused.
