@@ -133,7 +133,8 @@ impl Limits {
         match asked.unwrap_or(self.query_rows_default.min(most)) {
             rows if (1..=most).contains(&rows) => Ok(rows),
             rows => {
-                let text = format!("limits.rows is {rows}; give 1 to {most}, or go on from the last row with WHERE");
+                let text =
+                    format!("limits.rows is {rows}; give 1 to {most}, or go on from the last row with WHERE");
                 Err(Error::invalid(text).with("field", "limits.rows"))
             }
         }
