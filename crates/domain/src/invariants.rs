@@ -65,8 +65,8 @@ pub const ALL: [Invariant; 7] = [
     },
     Invariant {
         id: "I-07",
-        sentence: "a truncation leaves its entity at least one event",
-        holds: Predicate::Truncation(truncation_leaves_an_event),
+        sentence: "a truncation reaches no further than its entity's last event",
+        holds: Predicate::Truncation(truncation_within_history),
     },
 ];
 
@@ -104,9 +104,10 @@ pub const fn within_head(position: Position, head: Position) -> bool {
     position.get() >= 1 && position.get() <= head.get()
 }
 
-/// I-07: an entity at `version` whose events before `before` are erased.
-pub const fn truncation_leaves_an_event(before: Version, version: Version) -> bool {
-    before.get() <= version.get()
+/// I-07: an entity at `version` whose events before `before` are erased. No command erases the last one; but where a
+/// partition was restored to a moment before a truncation, all that the entity had by then may be erased.
+pub const fn truncation_within_history(before: Version, version: Version) -> bool {
+    before.get() <= version.get().saturating_add(1)
 }
 
 #[cfg(test)]
@@ -133,7 +134,7 @@ mod tests {
                 (_, Predicate::Versions(f)) => {
                     (f(v(4), v(5)), f(v(4), v(4)) || f(v(4), v(6)) || f(v(0), v(0)))
                 }
-                (_, Predicate::Truncation(f)) => (f(v(0), v(1)) && f(v(4), v(4)), f(v(5), v(4))),
+                (_, Predicate::Truncation(f)) => (f(v(0), v(1)) && f(v(5), v(4)), f(v(6), v(4))),
                 (_, Predicate::Chain(f)) => {
                     (f(&Marks::default()), f(&Marks { indexed: p(1), ..Marks::default() }))
                 }

@@ -51,7 +51,7 @@ pub fn truncate<I: Index>(
         let reason = "has no event in this tenant and fork; only what is there can be truncated";
         return Ok(Err(Invalid::new("entity", reason).into()));
     }
-    if before.is_zero() || !invariants::truncation_leaves_an_event(before, version) {
+    if before.is_zero() || before > version {
         let reason = alloc::format!(
             "is {before}, but the entity is at version {version}; give 1 to {version}: at least one event stays"
         );
@@ -59,7 +59,7 @@ pub fn truncate<I: Index>(
     }
     let mark = index.truncated_before(space, entity)?;
     assert!(
-        invariants::truncation_leaves_an_event(mark, version),
+        invariants::truncation_within_history(mark, version),
         "I-07: {entity:?} is truncated before {mark} but is at version {version}"
     );
     // Before version 1 there is nothing to erase.

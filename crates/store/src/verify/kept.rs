@@ -226,7 +226,7 @@ impl Check<'_> {
         for (tenant, fork, entity, before) in manifest.tombstones.iter() {
             let space = Space { tenant: tenant.as_str(), fork };
             let version = self.numbers.version(space, entity.as_str());
-            if !chronos_domain::invariants::truncation_leaves_an_event(before, version) {
+            if !chronos_domain::invariants::truncation_within_history(before, version) {
                 return Err(format!("I-07: {entity:?} at version {version} is truncated before {before}"));
             }
         }
