@@ -16,6 +16,8 @@ use chronos_env::{Disk, EntryKind, Env, Lock};
 
 pub use error::OpenError;
 
+use crate::backup::is_restoring;
+
 pub(crate) const IDENTITY: &str = "IDENTITY";
 pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const WAL: &str = "wal";
@@ -73,6 +75,9 @@ impl DataDir {
     /// See [`OpenError`]. A directory that is refused is left as it was found.
     pub fn open(env: &Env, path: &Path, options: &Options) -> Result<DataDir, OpenError> {
         let disk = env.disk.as_ref();
+        if is_restoring(path) {
+            return Err(OpenError::Restoring { dir: path.to_path_buf() });
+        }
         create_durably(disk, path).map_err(|source| OpenError::io(path, source))?;
         check_contents(disk, path)?;
         let lock = lock(disk, path.join(LOCK))?;
@@ -163,23 +168,35 @@ pub(crate) fn read(disk: &dyn Disk, file: &Path) -> Result<Option<Identity>, Ope
 }
 
 fn found(env: &Env, file: &Path, options: &Options) -> Result<Identity, OpenError> {
+    let founded = fresh(env, options.cluster, &options.release);
+    env.disk.write_atomic(file, &codec::encode(&founded)).map_err(|source| OpenError::io(file, source))?;
+    Ok(founded)
+}
+
+/// Writes down that a directory, whose log is there, belongs to a new node of `cluster`. Durable when it returns.
+pub(crate) fn renew(env: &Env, file: &Path, cluster: u128, release: &str) -> Result<Identity, OpenError> {
+    let renewed = Identity { sealed: true, ..fresh(env, Some(cluster), release) };
+    env.disk.write_atomic(file, &codec::encode(&renewed)).map_err(|source| OpenError::io(file, source))?;
+    Ok(renewed)
+}
+
+/// The identity of a new node, of this cluster or of one of its own.
+fn fresh(env: &Env, cluster: Option<u128>, release: &str) -> Identity {
     let entropy = env.entropy.child("identity");
     let uuid = || {
         let mut bytes = [0; 16];
         entropy.fill(&mut bytes);
         random_uuid(bytes)
     };
-    let (cluster, node) = (uuid(), uuid());
-    let identity = Identity {
-        cluster: options.cluster.unwrap_or(cluster),
+    let (own, node) = (uuid(), uuid());
+    Identity {
+        cluster: cluster.unwrap_or(own),
         node,
         partitions: PARTITIONS,
         created_at: Timestamp::new(env.clock.wall_micros()),
-        release: options.release.clone(),
+        release: release.to_owned(),
         sealed: false,
-    };
-    env.disk.write_atomic(file, &codec::encode(&identity)).map_err(|source| OpenError::io(file, source))?;
-    Ok(identity)
+    }
 }
 
 /// Random bytes as a UUID of version 4 (RFC 9562).

@@ -18,7 +18,7 @@ pub(crate) const COMMITTED: &str = "store.backup.committed";
 pub(crate) const REMOVED: &str = "store.backup.removed";
 
 pub(super) const BACKUP: &str = "BACKUP";
-const LOCK: &str = "LOCK";
+pub(super) const LOCK: &str = "LOCK";
 /// What may stand in the directory of a backup.
 const NAMES: [&str; 5] = [BACKUP, "BACKUP.tmp", LOCK, PARTS, "lost+found"];
 const FILE_ENDS: [&str; 3] = [".parquet", ".index", PARTIAL];
@@ -68,11 +68,7 @@ impl BackupDir {
         check_contents(disk, path)?;
         let file = path.join(LOCK);
         let lock = disk.lock(&file).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => {
-                let what =
-                    "another `chronos backup` or `chronos restore` is at work there; wait until it is done";
-                Error::InUse { file: file.clone(), what }
-            }
+            io::ErrorKind::WouldBlock => in_use(file),
             _ => error.into(),
         })?;
         let listing = read(disk, path)?;
@@ -192,6 +188,13 @@ impl BackupDir {
             }
             None => Ok(()),
         }
+    }
+}
+
+pub(super) fn in_use(file: PathBuf) -> Error {
+    Error::InUse {
+        file,
+        what: "another `chronos backup` or `chronos restore` is at work there; wait until it is done",
     }
 }
 

@@ -101,6 +101,19 @@ pub enum Error {
         /// One of the files in it.
         found: String,
     },
+    /// Files of the backup are not what was written.
+    #[error("the backup is damaged, and nothing was restored: {}", sentences(.0))]
+    DamagedFiles(Vec<Error>),
+    /// The name of the target is that of an unfinished restore.
+    #[error(
+        "{} ends in .{}, which only unfinished restores do; give the new directory another name",
+        dir.display(),
+        super::RESTORING
+    )]
+    Reserved {
+        /// The target.
+        dir: PathBuf,
+    },
     /// A moment that the backup does not reach.
     #[error("the backup ends before that: {0}")]
     Beyond(String),
@@ -125,6 +138,11 @@ pub enum Error {
     Log(String),
 }
 
+/// What to do about a damaged file that the node has too.
+pub(super) const FETCH_AGAIN: &str =
+    "run `chronos backup` into this directory to fetch it again, or use another backup";
+/// What to do about a file of a later format.
+pub(super) const LATER_RELEASE: &str = "run the release that wrote it or a later one";
 /// What to do about a damaged `BACKUP`.
 pub(super) const NAME_AGAIN: &str = "use another backup, or move this file away and run `chronos backup` into this \
                                      directory: it keeps every file that is whole";
@@ -142,6 +160,10 @@ impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
         Error::Io(Arc::new(error))
     }
+}
+
+fn sentences(damages: &[Error]) -> String {
+    damages.iter().map(Error::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// A UUID in its usual text form, which is that of an event id.

@@ -14,7 +14,7 @@
 //! * **Nothing counts without its hash.** What an earlier run has left, finished or not, is hashed again before it is
 //!   kept; what arrives is hashed before it gets its name.
 //! * **A restore is all or nothing.** The new directory has its name when everything in it is durable, and no server
-//!   starts from one that has not.
+//!   starts from one that has not ([`RESTORING`]).
 //!
 //! Layout of the directory:
 #![doc = include_str!("../../BACKUP.md")]
@@ -23,17 +23,42 @@ mod codec;
 mod dir;
 mod error;
 mod hashing;
+mod history;
 mod incoming;
 mod listing;
+mod moment;
+mod restore;
+mod source;
+mod target;
+mod verify;
 
 pub use dir::{BackupDir, Committed, Plan};
 pub use error::Error;
 pub use incoming::{Arrival, Incoming};
 pub use listing::{Listing, NamedFile};
+pub use moment::At;
+pub use restore::{Restored, Stage, restore};
+pub use source::{Source, SourceFile};
+pub use target::RESTORING;
+pub(crate) use target::is_restoring;
+pub use verify::{Verification, verify};
 
 /// Every crash point of backups, in the order a run first passes them.
 pub const CRASH_POINTS: [&str; 6] =
     [incoming::RECEIVING, incoming::RECEIVED, incoming::NAMED, dir::COMMIT, dir::COMMITTED, dir::REMOVED];
+
+/// Every crash point of restores, in the order a run first passes them; the second only one that finds what an earlier
+/// run has left.
+pub const RESTORE_CRASH_POINTS: [&str; 8] = [
+    target::BEGUN,
+    target::CLEARED,
+    restore::COPIED,
+    restore::REWRITTEN,
+    restore::PARTITION,
+    restore::LOGGED,
+    restore::IDENTIFIED,
+    target::NAMED,
+];
 
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,16 @@ pub enum OpenError {
         /// One of the files in it.
         found: String,
     },
+    /// Its restore is not finished.
+    #[error(
+        "{} is the directory of a restore that has not come to its end; run `chronos restore` again, and start from \
+         the directory that it makes",
+        dir.display()
+    )]
+    Restoring {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// It holds a log that nobody vouches for.
     #[error(
         "{} is missing although there is a log beside it; restore the file from a backup, because without it the log \

@@ -1,0 +1,70 @@
+//! What a backup is copied from: the parts of all partitions, held as they were at one moment.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chronos_domain::{PartitionId, Timestamp};
+use chronos_parts::{Part, PartFile};
+
+use super::listing::Listing;
+use crate::fault::Fault;
+use crate::shelf::Shelf;
+
+/// One state of a node, held for whoever copies it: a shelf holds its files open, so that they can be read to their end
+/// though compaction removes their names meanwhile.
+pub struct Source {
+    shelves: Vec<Arc<Shelf>>,
+    listing: Listing,
+}
+
+/// One file of a source. Holds it open.
+pub struct SourceFile {
+    part: Arc<Part>,
+    file: PartFile,
+    bytes: u64,
+}
+
+impl Source {
+    /// The state that these shelves have, one for each data partition, ascending; everything recorded at `created_at` or
+    /// before is in it.
+    ///
+    /// # Panics
+    /// As [`Listing::new`].
+    pub fn new(release: &str, cluster: u128, created_at: Timestamp, shelves: Vec<Arc<Shelf>>) -> Source {
+        let manifests = shelves.iter().map(|shelf| shelf.manifest.as_ref().clone()).collect();
+        Source { listing: Listing::new(release, cluster, created_at, manifests), shelves }
+    }
+
+    /// What there is to copy.
+    pub fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// The file of that name, if the listing has it.
+    pub fn file(&self, partition: PartitionId, name: &str) -> Option<SourceFile> {
+        let shelf = self.shelves.get(partition.index())?;
+        shelf.parts.iter().find_map(|part| {
+            let (file, meta) = part.named(name)?;
+            Some(SourceFile { part: Arc::clone(part), file, bytes: meta.bytes })
+        })
+    }
+}
+
+impl SourceFile {
+    /// How long it is.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// `len` bytes from `offset` on, or as many as there are. As they are on disk: whoever receives the file checks the
+    /// hash of the whole. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`Fault`] when they cannot be read.
+    pub fn read(&self, offset: u64, len: usize) -> Result<Bytes, Fault> {
+        let left = self.bytes.saturating_sub(offset);
+        let mut bytes = vec![0; usize::try_from(left).unwrap_or(len).min(len)];
+        self.part.copy(self.file, offset, &mut bytes).map_err(Fault::of_parts(self.part.partition()))?;
+        Ok(bytes.into())
+    }
+}
