@@ -13,7 +13,7 @@ use chronos_env::Disk;
 use crate::checked::{FileKind, Identity, Summer, Sums, open_exact, read_whole};
 use crate::columns::Columns;
 use crate::fault::Fault;
-use crate::index::IndexBuilder;
+use crate::index::{Built, IndexBuilder};
 use crate::meta::FileMeta;
 use crate::part::{Part, READ_ROWS};
 use crate::schema::Column;
@@ -38,12 +38,34 @@ impl Part {
     /// # Errors
     /// [`Fault::Corrupt`] with the file and what is wrong; [`Fault::Io`] when the system cannot read.
     pub fn verify(&self, pace: &mut dyn FnMut(u64)) -> Result<Verified, Fault> {
-        let sums = |path: &Path, kind, meta: FileMeta, pace: &mut dyn FnMut(u64)| {
+        let parquet = self.verify_files(pace)?;
+        let index = IndexBuilder::new(self.partition, self.meta.first);
+        let index = self.verify_rows(Some(index))?.expect("the builder is given back");
+        let page_rows = self.index.page_rows();
+        let (_, built) = index.finish(&parquet, page_rows, io::sink())?;
+        if built.file != self.meta.index || built.tail != self.meta.index_tail {
+            let what = "it is not the index that the rows of its part have";
+            return Err(Fault::corrupt(&self.files.index, None, what));
+        }
+        Ok(Verified { rows: self.meta.rows(), bytes: self.meta.bytes() })
+    }
+
+    /// The same of a part that was just written, but does not build the index anew: the rows that are read back have
+    /// the chain of the rows it was built from, and its file has the hash of what was built.
+    pub(crate) fn verify_written(&self) -> Result<(), Fault> {
+        self.verify_files(&mut |_| ())?;
+        self.verify_rows(None)?;
+        Ok(())
+    }
+
+    /// Both files are, as a whole, those that the manifest names.
+    fn verify_files(&self, pace: &mut dyn FnMut(u64)) -> Result<Sums, Fault> {
+        let mut sums = |path: &Path, kind, meta: FileMeta| {
             let identity = Identity::new(self.partition, self.meta.first, kind);
             sum(self.disk.as_ref(), path, identity, meta, pace)
         };
-        let parquet = sums(&self.files.parquet, FileKind::Parquet, self.meta.parquet, pace)?;
-        sums(&self.files.index, FileKind::Index, self.meta.index, pace)?;
+        let parquet = sums(&self.files.parquet, FileKind::Parquet, self.meta.parquet)?;
+        sums(&self.files.index, FileKind::Index, self.meta.index)?;
         if parquet.blocks[..] != self.index.parquet_sums()[..] {
             return Err(Fault::corrupt(
                 &self.files.index,
@@ -51,12 +73,17 @@ impl Part {
                 "its sums of the Parquet file are not right",
             ));
         }
-        let mut check = Check::new(self);
+        Ok(parquet)
+    }
+
+    /// The rows are what the manifest says of them. Tells them to `index`, if there is one.
+    fn verify_rows(&self, index: Option<IndexBuilder>) -> Result<Option<IndexBuilder>, Fault> {
+        let mut check =
+            Check { part: self, rows: Summary::new(self.meta.first, self.meta.chain_before), index };
         for batch in self.parquet.batches(&Column::ALL, None, READ_ROWS)? {
             check.batch(&batch?)?;
         }
-        check.finish(&parquet)?;
-        Ok(Verified { rows: self.meta.rows(), bytes: self.meta.bytes() })
+        check.finish()
     }
 }
 
@@ -64,19 +91,10 @@ impl Part {
 struct Check<'p> {
     part: &'p Part,
     rows: Summary,
-    index: IndexBuilder,
+    index: Option<IndexBuilder>,
 }
 
-impl<'p> Check<'p> {
-    fn new(part: &'p Part) -> Check<'p> {
-        let meta = &part.meta;
-        Check {
-            part,
-            rows: Summary::new(meta.first, meta.chain_before),
-            index: IndexBuilder::new(part.partition, meta.first),
-        }
-    }
-
+impl Check<'_> {
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), Fault> {
         let columns = Columns::of(batch);
         let mut tags = Vec::new();
@@ -86,7 +104,9 @@ impl<'p> Check<'p> {
             let (erased, leaf) = (columns.is_erased(row), leaf_of_row(&columns, row, &fields));
             let raw = weigh(&fields, erased).raw;
             self.rows.add(&fields, leaf, raw, erased);
-            self.index.push(&index_row(&fields, leaf, raw, erased));
+            if let Some(index) = &mut self.index {
+                index.push(&index_row(&fields, leaf, raw, erased));
+            }
             self.chain(&columns, row, fields.position)?;
         }
         Ok(())
@@ -117,23 +137,18 @@ impl<'p> Check<'p> {
         Err(self.corrupt(format!("the chain at position {position} is not that of the events before")))
     }
 
-    fn finish(self, parquet: &Sums) -> Result<(), Fault> {
+    fn finish(self) -> Result<Option<IndexBuilder>, Fault> {
         let meta = &self.part.meta;
         if self.rows.next() != meta.last.next() {
             return Err(self.corrupt(format!("it ends before position {}", self.rows.next())));
         }
-        let page_rows = self.part.index.page_rows();
-        let (_, built) = self.index.finish(parquet, page_rows, io::sink())?;
-        let found = self.rows.meta(meta.cut, meta.level, parquet, &built);
-        if found.index != meta.index || found.index_tail != meta.index_tail {
-            let what = "it is not the index that the rows of its part have";
-            return Err(Fault::corrupt(&self.part.files.index, None, what));
-        }
+        let index = Built { file: meta.index, tail: meta.index_tail };
+        let found = self.rows.meta(meta.cut, meta.level, meta.parquet, &index);
         if found != *meta {
             let what = format!("the manifest says {meta:?} where the rows say {found:?}");
-            return Err(Fault::corrupt(&self.part.files.parquet, None, what));
+            return Err(self.corrupt(what));
         }
-        Ok(())
+        Ok(self.index)
     }
 
     fn corrupt(&self, what: String) -> Fault {

@@ -19,7 +19,7 @@ use chronos_env::{CrashPoints, Disk, Env, OpenMode};
 use chronos_proof::{Fields, Hash, chain_next, leaf};
 
 use crate::cache::Cache;
-use crate::checked::{FileKind, FileWriter, Identity, Sums};
+use crate::checked::{FileKind, FileWriter, Identity};
 use crate::columns::Columns;
 use crate::fault::Fault;
 use crate::index::{Built, IndexBuilder, IndexRow};
@@ -161,7 +161,8 @@ impl Writer {
         out.sync()?;
         index.sync()?;
         self.crash.hit("parts.write.synced");
-        let meta = self.so_far.meta(self.spec.cut, self.spec.level, &sums, &built);
+        let parquet = FileMeta { bytes: sums.bytes, sha256: sums.sha256 };
+        let meta = self.so_far.meta(self.spec.cut, self.spec.level, parquet, &built);
         temporary.verify(&self.disk, &meta, self.spec.partition)?;
         self.crash.hit("parts.write.verified");
         self.disk.rename(&temporary.parquet, &self.dir.join(meta.parquet_name()))?;
@@ -228,7 +229,7 @@ impl Summary {
     ///
     /// # Panics
     /// When no row was added.
-    pub(crate) fn meta(&self, cut: u64, level: u8, parquet: &Sums, index: &Built) -> PartMeta {
+    pub(crate) fn meta(&self, cut: u64, level: u8, parquet: FileMeta, index: &Built) -> PartMeta {
         PartMeta {
             first: self.first,
             last: self.next.previous().expect("a part has a row"),
@@ -236,7 +237,7 @@ impl Summary {
             level,
             raw_bytes: self.raw_bytes,
             erased: self.erased,
-            parquet: FileMeta { bytes: parquet.bytes, sha256: parquet.sha256 },
+            parquet,
             index: index.file,
             recorded: self.recorded.expect("a part has a row"),
             chain_before: self.chain_before,
@@ -310,7 +311,6 @@ impl Temporary {
     fn verify(&self, disk: &Arc<dyn Disk>, meta: &PartMeta, partition: PartitionId) -> Result<(), Fault> {
         let files = Files { parquet: self.parquet.clone(), index: self.index.clone() };
         let part = Part::open_files(Arc::clone(disk), files, meta.clone(), partition, &Cache::new(0))?;
-        part.verify(&mut |_| ())?;
-        Ok(())
+        part.verify_written()
     }
 }
