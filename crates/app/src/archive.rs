@@ -62,10 +62,7 @@ pub trait Archive: Node {
     fn verify(&self, partition: PartitionId) -> impl Future<Output = Result<Verified, Error>> + Send;
 
     /// What the partition holds, from what is noted anyway.
-    ///
-    /// # Errors
-    /// When this node does not serve the partition.
-    fn holdings(&self, partition: PartitionId) -> Result<Holdings, Error>;
+    fn holdings(&self, partition: PartitionId) -> impl Future<Output = Result<Holdings, Error>> + Send;
 }
 
 /// How far an entity is truncated.
@@ -126,7 +123,7 @@ pub struct Holdings {
     pub truncated_entities: u64,
     /// Events in parts whose content has been erased.
     pub erased: u64,
-    /// The events by their type, by its name.
+    /// The events by their type, by its name: those in parts, and the others while they are few.
     pub types: Vec<TypeHoldings>,
 }
 

@@ -87,8 +87,12 @@ impl<N: Archive> App<N> {
     ///
     /// # Errors
     /// When the principal may not observe.
-    pub fn holdings(&self, principal: &Principal) -> Result<EachPartition<Holdings>, Error> {
+    pub async fn holdings(&self, principal: &Principal) -> Result<EachPartition<Holdings>, Error> {
         authorize(principal, Action::Observe)?;
-        Ok(PartitionId::all().map(|partition| (partition, self.node().holdings(partition))).collect())
+        let mut all = Vec::new();
+        for partition in PartitionId::all() {
+            all.push((partition, self.node().holdings(partition).await));
+        }
+        Ok(all)
     }
 }

@@ -328,7 +328,12 @@ impl<N: Node> App<N> {
     }
 
     /// Refuses an entity that never had an event.
-    async fn known(&self, principal: &Principal, partition: PartitionId, entity: &EntityId) -> Result<(), Error> {
+    async fn known(
+        &self,
+        principal: &Principal,
+        partition: PartitionId,
+        entity: &EntityId,
+    ) -> Result<(), Error> {
         let space = (principal.tenant(), ForkId::MAIN);
         let everything = Position::new(u64::MAX);
         match self.node().version(partition, space, entity.as_str(), everything).await? {

@@ -4,14 +4,14 @@ mod verification;
 
 use std::time::Duration;
 
-use chronos_domain::{EventId, Invalid, PartitionId, Token};
+use chronos_domain::{EntityId, EventId, Invalid, PartitionId, Token, Version};
 use chronos_proof::Proof;
 use chronos_proto::admin::{CompactedPartition, PartitionDigest, PartitionHoldings};
 use chronos_proto::{Event, Moment, v1};
 use tonic::Request;
 
 use crate::Client;
-use crate::connections::AdminRpc;
+use crate::connections::{AdminRpc, Rpc};
 use crate::outcome::ReadError;
 
 pub use verification::Verification;
@@ -29,6 +29,17 @@ pub struct Digests {
     pub partitions: Vec<PartitionDigest>,
     /// The positions that are covered: as of this token the digests are the same for ever.
     pub token: Token,
+}
+
+/// How far an entity is truncated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truncation {
+    /// Where the entity lives.
+    pub partition: PartitionId,
+    /// The version before which its events have been erased: an earlier truncation may have reached further.
+    pub before: Version,
+    /// The entity's version.
+    pub version: Version,
 }
 
 /// Some events of the history.
@@ -63,6 +74,26 @@ impl Admin {
             Ok(Digests { partitions, token: Token::parse(&answer.token)? })
         };
         read().map_err(|invalid| ReadError::protocol(&invalid))
+    }
+
+    /// Erases the content of an entity's events before a version, for ever. Their numbers, ids and types stay. To repeat
+    /// it is harmless, and finds out whether it happened where this did not say.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; `Rejected` when the entity has no event or none would stay, `Unavailable` when it may or may
+    /// not have happened.
+    pub async fn truncate(&self, entity_id: &str, before: Version) -> Result<Truncation, ReadError> {
+        EntityId::parse(entity_id)?;
+        let request = v1::TruncateEntityRequest { entity_id: entity_id.into(), before_version: before.get() };
+        let ask = |mut rpc: Rpc| {
+            let request = request.clone();
+            async move { rpc.truncate_entity(request).await }
+        };
+        let answer = self.client.inner.call(ask).await?;
+        let partition = chronos_proto::partition(answer.partition);
+        let partition = partition.map_err(|invalid| ReadError::protocol(&invalid))?;
+        let before = Version::new(answer.truncated_before);
+        Ok(Truncation { partition, before, version: Version::new(answer.version) })
     }
 
     /// A proof that an event belongs to the history as of a moment, or now. [`Proof::check`] needs no server.

@@ -64,7 +64,7 @@ mod read;
 mod session;
 mod state;
 
-pub use admin::{Admin, Digests, Sample, Verification};
+pub use admin::{Admin, Digests, Sample, Truncation, Verification};
 pub use append::{Append, Payload};
 pub use backup::{Backup, Fetched};
 pub use client::{Appended, Client, Watermarks};

@@ -83,6 +83,11 @@ impl Edge {
         EventId::new_v7(millis, random)
     }
 
+    /// What a random choice begins with whose caller gave nothing.
+    pub(crate) fn seed(&self) -> u64 {
+        self.ids.u64()
+    }
+
     /// Appends one packed request and counts how it ended.
     pub(crate) async fn append(&self, block: Block, deadline: Duration) -> Result<Appended, Error> {
         let began = self.env.clock.monotonic();

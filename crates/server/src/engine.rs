@@ -1,5 +1,7 @@
 //! The node behind the use cases: partitions to read from, groups to propose to, a clock to wait on.
 
+mod archive;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -161,9 +163,8 @@ impl Node for Engine {
         bound: Position,
     ) -> Result<Version, Error> {
         let (tenant, entity) = (tenant.clone(), Arc::<str>::from(entity));
-        let read = move |partition: &Partition| {
-            partition.version_at_bound(borrow(&(&tenant, fork)), &entity, bound)
-        };
+        let read =
+            move |partition: &Partition| partition.version_at_bound(borrow(&(&tenant, fork)), &entity, bound);
         self.read(id, read).await
     }
 

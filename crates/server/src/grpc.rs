@@ -1,5 +1,6 @@
 //! `chronos.v1.EventStore` over gRPC, with health and reflection beside it.
 
+mod admin;
 mod append;
 mod deadline;
 mod failure;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use chronos_app::{Class, Error, Reason};
 use chronos_proto::v1;
+use chronos_proto::v1::admin_server::AdminServer;
 use chronos_proto::v1::event_store_server::{EventStore, EventStoreServer};
 use chronos_proto::v1::query_server::QueryServer;
 use http::{HeaderMap, header};
@@ -85,12 +87,18 @@ pub(crate) fn routes(edge: &Arc<Edge>, health: HealthServer<impl Health>) -> axu
     let bytes_max = edge.limits.message_bytes_max;
     let store = EventStoreServer::new(Service { edge: edge.clone() }).max_decoding_message_size(bytes_max);
     let query = QueryServer::new(query::Service { edge: edge.clone() });
+    let admin = AdminServer::new(admin::Service { edge: edge.clone() });
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the descriptors were compiled with this program");
-    Routes::new(store).add_service(query).add_service(health).add_service(reflection).into_axum_router()
+    Routes::new(store)
+        .add_service(query)
+        .add_service(admin)
+        .add_service(health)
+        .add_service(reflection)
+        .into_axum_router()
 }
 
 /// The service. Each method decodes, asks the edge or the app, and encodes.
@@ -134,6 +142,13 @@ impl EventStore for Service {
 
     async fn get_state(&self, request: Request<v1::GetStateRequest>) -> Reply<v1::GetStateResponse> {
         reply(read::state(&self.edge, request).await)
+    }
+
+    async fn truncate_entity(
+        &self,
+        request: Request<v1::TruncateEntityRequest>,
+    ) -> Reply<v1::TruncateEntityResponse> {
+        reply(admin::truncate(&self.edge, request).await)
     }
 
     async fn watermarks(&self, _: Request<v1::WatermarksRequest>) -> Reply<v1::WatermarksResponse> {

@@ -2,6 +2,7 @@
 //!
 //! [`table`] is the list of everything that is served; a test holds `openapi.json` against it.
 
+mod admin;
 mod append;
 mod body;
 mod health;
@@ -35,6 +36,12 @@ fn table() -> Vec<Route> {
         ("get", "/v1/partitions/{partition}/events", get(read::partition)),
         ("get", "/v1/route/{entity_id}", get(node::route)),
         ("post", "/v1/sql", post(sql::ask)),
+        ("post", "/v1/entities/{entity_id}/truncate", post(admin::truncate)),
+        ("post", "/v1/compact", post(admin::compact)),
+        ("get", "/v1/digest", get(admin::digest)),
+        ("get", "/v1/prove/{event_id}", get(admin::prove)),
+        ("get", "/v1/sample", get(admin::sample)),
+        ("get", "/v1/stats", get(admin::stats)),
         ("get", "/v1/watermarks", get(node::watermarks)),
         ("get", "/v1/info", get(node::info)),
         ("get", "/v1/openapi.json", get(node::openapi)),

@@ -26,7 +26,7 @@ pub struct Holdings {
     pub truncated_entities: u64,
     /// Events in parts whose content has been erased.
     pub erased: u64,
-    /// The events by their type, by its name.
+    /// The events by their type, by its name: those in parts, and the others while they are few.
     pub types: Vec<TypeHoldings>,
 }
 

@@ -91,7 +91,7 @@ impl Archive for Plain {
         if partition == REFUSED { Err(refusal()) } else { Ok(Verified::default()) }
     }
 
-    fn holdings(&self, partition: PartitionId) -> Result<Holdings, Error> {
+    async fn holdings(&self, partition: PartitionId) -> Result<Holdings, Error> {
         if partition == REFUSED { Err(refusal()) } else { Ok(Holdings::default()) }
     }
 }
@@ -182,7 +182,7 @@ fn a_compaction_waits_for_those_partitions_that_took_it() {
 #[test]
 fn holdings_and_verification_name_the_partition_that_refuses() {
     let (_, app) = filled();
-    let holdings = app.holdings(&who()).unwrap();
+    let holdings = at_once(app.holdings(&who())).unwrap();
     let refused: Vec<_> = holdings.iter().filter(|(_, held)| held.is_err()).map(|(id, _)| *id).collect();
     assert_eq!(refused, [REFUSED]);
     assert_eq!(at_once(app.verify(&who(), REFUSED)), Err(refusal()));

@@ -73,13 +73,34 @@ impl Query {
         self.number("to")
     }
 
+    /// The first version of an entity that stays when it is truncated.
+    pub(crate) fn before(&mut self) -> Result<u64, Error> {
+        self.number("before")?
+            .ok_or_else(|| invalid("before", "is missing; give the first version that stays"))
+    }
+
+    /// How many of something.
+    pub(crate) fn count(&mut self, name: &'static str, default: u64) -> Result<u64, Error> {
+        Ok(self.number(name)?.unwrap_or(default))
+    }
+
+    /// What a random choice begins with.
+    pub(crate) fn seed(&mut self) -> Result<Option<u64>, Error> {
+        self.number("seed")
+    }
+
+    /// Whether something is wanted.
+    pub(crate) fn flag(&mut self, name: &'static str) -> Result<bool, Error> {
+        match self.one(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true" | "") => Ok(true),
+            Some(other) => Err(invalid(name, format!("is {other:?}; give true or false"))),
+        }
+    }
+
     /// Which way to read.
     pub(crate) fn direction(&mut self) -> Result<Direction, Error> {
-        match self.one("backward")?.as_deref() {
-            None | Some("false") => Ok(Direction::Forward),
-            Some("true" | "") => Ok(Direction::Backward),
-            Some(other) => Err(invalid("backward", format!("is {other:?}; give true or false"))),
-        }
+        Ok(if self.flag("backward")? { Direction::Backward } else { Direction::Forward })
     }
 
     /// Events of one page, at most the largest page.

@@ -263,6 +263,13 @@ impl EventStore for Fake {
         Err(Status::unimplemented("not in the script"))
     }
 
+    async fn truncate_entity(
+        &self,
+        _: Request<v1::TruncateEntityRequest>,
+    ) -> Result<Response<v1::TruncateEntityResponse>, Status> {
+        Err(Status::unimplemented("not in the script"))
+    }
+
     async fn watermarks(
         &self,
         _: Request<v1::WatermarksRequest>,

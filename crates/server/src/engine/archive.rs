@@ -1,0 +1,202 @@
+//! The node's history as a whole: what is done to it, and what it says of itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chronos_app::{Archive, Class, Digest, Error, Holdings, Reason, Truncation, TypeHoldings, Verified};
+use chronos_block::Recorded;
+use chronos_cluster::{CompactError, Outcome, Request};
+use chronos_domain::{EntityId, EventId, ForkId, PartitionId, Position, TenantId, Timestamp, Version};
+use chronos_proof::Proof;
+use chronos_store::{Fault, Nature, Partition, Scrubbed};
+
+use super::{Engine, borrow, proposal_failed, refused};
+
+/// Events that are in no part yet are counted by type up to this many of a partition; of more, only the others are.
+const UNCOMPACTED_COUNTED_MAX: u64 = 4096;
+
+/// What ids, numbers and moments of an event count, as parts count it.
+const NUMBERS_BYTES: usize = 64;
+
+impl Engine {
+    /// Runs what reads the disk or computes for long, at most until the deadline.
+    async fn aside<T: Send + 'static>(
+        &self,
+        id: PartitionId,
+        deadline: Duration,
+        work: impl FnOnce(&Partition) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Error> {
+        let partition = self.partition(id)?.clone();
+        let work = self.env.tasks.blocking(move || work(&partition));
+        match self.env.clock.timeout(self.left(deadline), work).await {
+            Ok(answer) => answer.map_err(|fault| self.failed(id, &fault)),
+            Err(_) => {
+                let text = format!(
+                    "partition {id} did not answer before the deadline; ask again or allow more time"
+                );
+                Err(Error::new(Class::Failed, Reason::DeadlineExceeded, text).with("partition", id))
+            }
+        }
+    }
+}
+
+impl Archive for Engine {
+    async fn truncate(
+        &self,
+        id: PartitionId,
+        tenant: &TenantId,
+        entity: &EntityId,
+        before: Version,
+        deadline: Duration,
+    ) -> Result<Truncation, Error> {
+        let (tenant, entity) = (tenant.clone(), entity.clone());
+        let request = Request::Truncate { tenant, fork: ForkId::MAIN, entity, before };
+        match self.outcome(id, request, deadline).await? {
+            Outcome::Truncate(Ok(done)) => Ok(Truncation { before: done.before, version: done.version }),
+            Outcome::Truncate(Err(rejection)) => Err(rejection.into()),
+            Outcome::Append(_) | Outcome::Cut(_) => unreachable!("a truncation is answered as one"),
+        }
+    }
+
+    async fn cut(&self, id: PartitionId, deadline: Duration) -> Result<Position, Error> {
+        let partition = self.partition(id)?;
+        if partition.debt().log_index_behind == 0 {
+            return Ok(partition.head());
+        }
+        match self.outcome(id, Request::Cut { settle: true }, deadline).await? {
+            Outcome::Cut(position) => Ok(position),
+            Outcome::Append(_) | Outcome::Truncate(_) => unreachable!("a cut is answered as one"),
+        }
+    }
+
+    async fn compact(&self, id: PartitionId, deadline: Duration) -> Result<Position, Error> {
+        self.groups.compact(&[id], deadline).await.map_err(|error| not_compacted(id, &error))?;
+        Ok(self.partition(id)?.marks().compacted)
+    }
+
+    async fn digest(&self, id: PartitionId, at: Position, deadline: Duration) -> Result<Digest, Error> {
+        let digest = self.aside(id, deadline, move |partition| partition.digest(Some(at))).await?;
+        let chronos_store::Digest { position, chain, root, digest } = digest;
+        Ok(Digest { position, digest, chain, root })
+    }
+
+    async fn prove(
+        &self,
+        id: PartitionId,
+        (tenant, fork): (&TenantId, ForkId),
+        event: EventId,
+        at: Position,
+        deadline: Duration,
+    ) -> Result<Option<Proof>, Error> {
+        let tenant = tenant.clone();
+        let prove = move |partition: &Partition| partition.prove(borrow(&(&tenant, fork)), event, Some(at));
+        self.aside(id, deadline, prove).await
+    }
+
+    async fn verify(&self, id: PartitionId) -> Result<Verified, Error> {
+        let partition = self.partition(id)?.clone();
+        let found = self.env.tasks.blocking(move || all_of(&partition)).await;
+        if let Some(damaged) = found.findings.iter().find(|finding| finding.nature == Nature::Damaged) {
+            self.groups.quarantine(id, &damaged.damage.to_string());
+        }
+        let findings = found.findings.iter().map(|finding| finding.damage.to_string()).collect();
+        let Scrubbed { parts, events, entries, bytes, .. } = found;
+        Ok(Verified { parts, events, log_entries: entries, bytes, findings })
+    }
+
+    async fn holdings(&self, id: PartitionId) -> Result<Holdings, Error> {
+        self.read(id, holdings).await
+    }
+}
+
+/// Everything that the partition has on disk, read as fast as the disk gives it.
+fn all_of(partition: &Partition) -> Scrubbed {
+    let (mut scrub, mut all) = (partition.scrub(), Scrubbed::default());
+    while let Some(step) = scrub.step(&mut |_| {}) {
+        all.add(step);
+    }
+    all
+}
+
+fn holdings(partition: &Partition) -> Result<Holdings, Fault> {
+    let (shelf, stats) = (partition.shelf(), partition.stats());
+    let metas = shelf.manifest.parts.iter();
+    let uncompacted = stats.events.saturating_sub(shelf.compacted().get());
+    let mut types = Types::default();
+    for part in &shelf.parts {
+        let counts = part.counts().map_err(|fault| of_parts(partition.id(), fault))?;
+        for count in counts.types {
+            types.add(count.event_type, count.events, count.raw_bytes);
+        }
+    }
+    if uncompacted <= UNCOMPACTED_COUNTED_MAX {
+        for position in shelf.compacted().get() + 1..=stats.events {
+            let event = partition.at(Position::new(position))?;
+            event.iter().for_each(|event| types.add_event(event));
+        }
+    }
+    Ok(Holdings {
+        events: stats.events,
+        entities: stats.entities,
+        recorded: recorded(partition)?,
+        parts: shelf.parts.len() as u64,
+        part_bytes: metas.clone().map(|part| part.parquet.bytes).sum(),
+        index_bytes: metas.clone().map(|part| part.index.bytes).sum(),
+        uncompacted,
+        truncated_entities: stats.tombstones,
+        erased: metas.map(|part| part.erased).sum(),
+        types: types.sorted(),
+    })
+}
+
+fn of_parts(partition: PartitionId, fault: chronos_parts::Fault) -> Fault {
+    match fault {
+        chronos_parts::Fault::Io(source) => Fault::Io { partition, source },
+        other => Fault::Corrupt(format!("partition {partition}: {other}")),
+    }
+}
+
+/// When the first and the last event were recorded.
+fn recorded(partition: &Partition) -> Result<Option<(Timestamp, Timestamp)>, Fault> {
+    let last = partition.recorded_at();
+    let first = match partition.shelf().manifest.parts.first() {
+        Some(part) => Some(part.recorded.0),
+        None => partition.at(Position::new(1))?.map(|event| event.recorded_at),
+    };
+    Ok(first.map(|first| (first, last)))
+}
+
+/// Events counted by type.
+#[derive(Default)]
+struct Types(BTreeMap<String, (u64, u64)>);
+
+impl Types {
+    fn add(&mut self, event_type: String, events: u64, bytes: u64) {
+        let (all, all_bytes) = self.0.entry(event_type).or_default();
+        *all += events;
+        *all_bytes += bytes;
+    }
+
+    fn add_event(&mut self, event: &Recorded) {
+        let view = event.event();
+        let tags: usize = view.tags.clone().map(str::len).sum();
+        let names = view.entity_id.len() + view.event_type.len() + view.content_type.len();
+        let bytes = NUMBERS_BYTES + names + tags + view.payload.len() + view.metadata.len();
+        self.add(view.event_type.to_owned(), 1, bytes as u64);
+    }
+
+    fn sorted(self) -> Vec<TypeHoldings> {
+        let each = self.0.into_iter();
+        each.map(|(event_type, (events, raw_bytes))| TypeHoldings { event_type, events, raw_bytes }).collect()
+    }
+}
+
+fn not_compacted(id: PartitionId, error: &CompactError) -> Error {
+    let say = |class, reason| Error::new(class, reason, error.to_string()).with("partition", id);
+    match error {
+        CompactError::Refused(why) => refused(Class::Failed, id, why),
+        CompactError::NotCut { error, .. } => proposal_failed(id, error),
+        CompactError::Halted { .. } => say(Class::Failed, Reason::Unavailable),
+        CompactError::Late { .. } => say(Class::Failed, Reason::DeadlineExceeded),
+    }
+}
