@@ -1,28 +1,30 @@
 //! One partition at rest and in motion: its log on disk, and in memory everything apply and readers look up.
 //!
 //! ```text
-//!              apply (one caller, log order)                 readers (many)
-//!                       │                                        │
-//!   log entry ─► entry::decode ─► domain apply ─► tables ◄── copy handles under the read lock
-//!                                   numbers         │            │
-//!                                                   │            └─► evicted block? read it from the log,
-//!                                                   ▼                outside the lock
-//!                                     tail: blocks, newest in memory within a budget
-//!                                     ledger: id, content, version of every position
-//!                                     spaces: heads, ids, postings of each tenant and fork
+//!              apply (one caller, log order)                        readers (many)
+//!                       │                                               │
+//!   log entry ─► entry::decode ─► ask parts what they know ─► domain apply   pick handles under the read lock,
+//!                                 (no lock)                 (write lock)     read blocks and parts outside of it
+//!                                                               │            │
+//!   newest   active generation    ids, heads, postings, numbers ◄────────────┤
+//!            sealed generations   the same, never changed      ──┐           │
+//!   oldest   parts                *.parquet, *.index, MANIFEST ◄─┴ compact ──┘
 //! ```
 //!
 //! Invariants:
 //!
-//! * **One way in.** A table changes only by [`Partition::apply`], and recovery calls the same function with the
-//!   entries of the log, so that a restart rebuilds exactly what was there.
-//! * **No read passes the applied mark**, and no read blocks on the disk while it holds the lock.
-//! * **Gapless or nothing.** A log that does not give back every entry ([`Fault::Corrupt`]) closes the partition; it
-//!   is never opened with a hole.
+//! * **One way in.** What a partition holds changes only by [`Partition::apply`], and recovery calls the same function
+//!   with the entries of the log behind the parts, so that a restart rebuilds exactly what was there.
+//! * **Every position is in exactly one layer.** Compaction moves a whole generation at a time, in one step that apply
+//!   does not see half of; no answer, number or digest depends on the layer.
+//! * **No read passes the applied mark**, and neither a read nor apply waits for the disk while it holds the lock.
+//! * **Gapless or nothing.** A log and parts that together do not give back every entry ([`Fault::Corrupt`]) close the
+//!   partition; it is never opened with a hole.
+//! * **Memory does not grow with the history.** Generations are bounded by cuts and compaction, blocks and pages by their
+//!   caches; a part costs a few kilobytes. What stays for ever is one tombstone for each truncated entity.
 //!
-//! Only block bodies are evicted from memory. Numbers, ids, heads and postings stay, so that verdicts and numbers
-//! never wait for the disk. Read calls touch memory only, unless a block they return has been evicted: callers on an
-//! async runtime run reads that may go far back on a blocking thread.
+//! Reads of young events touch memory only. Older ones read a block from the log or some pages of a part: callers on an
+//! async runtime run reads that may go far back on a blocking thread ([`Partition::reads_disk`]).
 //!
 //! The layouts of a log entry and of the identity file:
 #![doc = include_str!("../FORMAT.md")]

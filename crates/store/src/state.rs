@@ -148,6 +148,7 @@ impl State {
 
     pub(crate) fn stats(&self) -> Stats {
         let layers = &self.layers;
+        let parts = || layers.shelf().manifest.parts.iter();
         let spaces = || layers.generations().flat_map(|generation| generation.spaces.iter());
         Stats {
             events: self.numbers.head().get(),
@@ -157,6 +158,11 @@ impl State {
             cached_blocks: layers.blocks.len() as u64,
             cached_bytes: layers.blocks.bytes() as u64,
             generations: layers.sealed().len() as u64 + 1,
+            parts: parts().count() as u64,
+            part_events: layers.compacted().get(),
+            part_bytes: parts().map(chronos_parts::PartMeta::bytes).sum(),
+            part_raw_bytes: parts().map(|part| part.raw_bytes).sum(),
+            part_erased: parts().map(|part| part.erased).sum(),
             tombstones: layers.tombstones.len() as u64,
             commands_stored: self.outcomes.stored,
             commands_duplicate: self.outcomes.duplicates,

@@ -21,6 +21,16 @@ pub struct Stats {
     pub log_reads: u64,
     /// Generations in memory: the active one, and those that wait to become a part.
     pub generations: u64,
+    /// Parts on disk.
+    pub parts: u64,
+    /// Events in them.
+    pub part_events: u64,
+    /// Bytes of their files, indexes included.
+    pub part_bytes: u64,
+    /// Bytes that their events say, before any packing; those of erased events no longer count.
+    pub part_raw_bytes: u64,
+    /// Events in parts whose content is gone from the disk.
+    pub part_erased: u64,
     /// Entities that were truncated. Each is held in memory.
     pub tombstones: u64,
     /// Commands stored since the partition was opened, replay included.

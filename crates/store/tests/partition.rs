@@ -220,6 +220,68 @@ fn follow(partition: &Partition, done: &AtomicBool) -> u64 {
     }
 }
 
+/// Takes in every cut as soon as it is there, and purges the log behind it, until all is done.
+fn compact_beside(partition: &Partition, log: &chronos_wal::Log, done: &AtomicBool) -> usize {
+    let mut cuts = 0;
+    loop {
+        let last_round = done.load(Ordering::Acquire);
+        while let Some(compacted) = partition.compact_step(|_| {}).unwrap() {
+            // Unreadable at once; gone for good when the lane gets to it, which needs this test's other thread.
+            log.purge(compacted.purge_to.get(), Box::new(drop));
+            partition.raise_purged(compacted.purge_to);
+            cuts += 1;
+        }
+        if last_round {
+            return cuts;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn readers_beside_the_applier_and_the_compactor_see_a_gapless_prefix() {
+    const EVENTS: u64 = 300;
+    let world = World::new(1);
+    world.run(async {
+        let node = Node::open(&world.env(), 0).unwrap();
+        let done = AtomicBool::new(false);
+        let partition = node.partition(0).clone();
+        let log = node.wal.log(chronos_wal::LogId::new(USED[0]));
+        append_plain(&log, EVENTS).await;
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..2).map(|_| scope.spawn(|| follow(&partition, &done))).collect();
+            let compactor = scope.spawn(|| compact_beside(&partition, &log, &done));
+            for n in 1..=EVENTS {
+                partition.apply(LogIndex::new(n), &[plain(n)]).unwrap();
+                if n % 10 == 0 {
+                    partition.digest(None).unwrap();
+                }
+            }
+            done.store(true, Ordering::Release);
+            assert!(compactor.join().unwrap() > 5, "too little was compacted while it was read");
+            for reader in readers {
+                assert_eq!(reader.join().unwrap(), EVENTS);
+            }
+        });
+        let before = partition.digest(None).unwrap();
+        drop((partition, log));
+        node.close().await;
+        let node = Node::open(&world.env(), 0).unwrap();
+        assert_eq!(node.partition(0).digest(None).unwrap(), before);
+    });
+}
+
+/// Makes plain events durable, one to an entry.
+async fn append_plain(log: &chronos_wal::Log, events: u64) {
+    for n in 1..=events {
+        let payload = chronos_store::entry::encode(&[plain(n)], Position::ZERO);
+        let (told, synced) = tokio::sync::oneshot::channel();
+        let entry = chronos_wal::Entry { index: n, term: 1, payload };
+        log.append(vec![entry], Box::new(move |result| drop(told.send(result))));
+        synced.await.unwrap().unwrap();
+    }
+}
+
 #[test]
 fn readers_beside_the_applier_see_a_gapless_prefix() {
     const EVENTS: u64 = 300;
@@ -229,15 +291,8 @@ fn readers_beside_the_applier_see_a_gapless_prefix() {
         let done = AtomicBool::new(false);
         let partition = node.partition(0).clone();
         let mut verdicts = Vec::new();
-        for n in 1..=EVENTS {
-            // Appended first: the log belongs to this thread alone.
-            let entry = chronos_store::entry::encode(&[plain(n)], Position::ZERO);
-            let (told, synced) = tokio::sync::oneshot::channel();
-            let entry = chronos_wal::Entry { index: n, term: 1, payload: entry };
-            let log = node.wal.log(chronos_wal::LogId::new(USED[0]));
-            log.append(vec![entry], Box::new(move |result| drop(told.send(result))));
-            synced.await.unwrap().unwrap();
-        }
+        // Appended first: the log belongs to this thread alone.
+        append_plain(&node.wal.log(chronos_wal::LogId::new(USED[0])), EVENTS).await;
         std::thread::scope(|scope| {
             let readers: Vec<_> = (0..3).map(|_| scope.spawn(|| follow(&partition, &done))).collect();
             for n in 1..=EVENTS {
