@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    append, bench, completions, demo, export, get, import, import_git, partitions, read, route, server,
+    append, bench, completions, demo, export, get, import, import_git, partitions, read, route, server, sql,
     state, stats, verify, watermarks,
 };
 use crate::failure::{Failure, Outcome};
@@ -69,6 +69,7 @@ enum Command {
     Get(get::Get),
     Read(read::Read),
     State(state::State),
+    Sql(sql::Sql),
     Import(import::Import),
     Export(export::Export),
     ImportGit(import_git::ImportGit),
@@ -125,6 +126,7 @@ impl Command {
             Self::Get(command) => Box::pin(command.run(context)).await,
             Self::Read(command) => Box::pin(command.run(context)).await,
             Self::State(command) => Box::pin(command.run(context)).await,
+            Self::Sql(command) => Box::pin(command.run(context)).await,
             Self::Import(command) => Box::pin(command.run(context)).await,
             Self::Export(command) => Box::pin(command.run(context)).await,
             Self::ImportGit(command) => Box::pin(command.run(context)).await,

@@ -12,6 +12,7 @@ pub(crate) mod partitions;
 pub(crate) mod read;
 pub(crate) mod route;
 pub(crate) mod server;
+pub(crate) mod sql;
 pub(crate) mod state;
 pub(crate) mod stats;
 pub(crate) mod verify;

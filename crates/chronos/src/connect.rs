@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chronos_client::{
-    Append, AppendError, Appended, Block, Client, EntityState, EventId, Events, Info, Options, Read,
-    ReadError, Rejection, Rule, State, Watermarks,
+    Answer, Append, AppendError, Appended, Block, Client, EntityState, EventId, Events, Info, Options, Query,
+    Read, ReadError, Rejection, Rule, State, Watermarks,
 };
 use chronos_domain::Batch as _;
 use chronos_proto::Event;
@@ -80,6 +80,11 @@ impl Connection {
     pub(crate) async fn exists(&self, entity: &str) -> Outcome<bool> {
         let mut events = self.read(Read::entity(entity).limit(1)).await?;
         Ok(events.next().await?.is_some())
+    }
+
+    /// Asks in SQL.
+    pub(crate) async fn query(&self, query: Query) -> Outcome<Answer> {
+        self.client.query(query).await.map_err(|e| Failure::from(&e))
     }
 
     pub(crate) async fn watermarks(&self) -> Outcome<Watermarks> {

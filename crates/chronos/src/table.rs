@@ -9,13 +9,14 @@ pub(crate) enum Align {
 
 /// Rows under a heading, as wide as their contents.
 pub(crate) struct Table {
-    columns: Vec<(&'static str, Align)>,
+    columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(crate) fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
+        let columns = columns.iter().map(|(name, align)| ((*name).to_owned(), *align)).collect();
+        Self { columns, rows: Vec::new() }
     }
 
     /// # Panics
@@ -35,7 +36,7 @@ impl Table {
         if self.rows.is_empty() {
             return String::new();
         }
-        let heading: Vec<String> = self.columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let heading: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
         self.lines(std::iter::once(&heading).chain(&self.rows))
     }
 
@@ -61,7 +62,7 @@ impl Table {
     fn widths(&self) -> Vec<usize> {
         let widest =
             |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        self.columns.iter().enumerate().map(|(i, (name, _))| widest(i).max(name.len())).collect()
+        self.columns.iter().enumerate().map(|(i, (name, _))| widest(i).max(name.chars().count())).collect()
     }
 
     fn line(&self, cells: &[String], widths: &[usize]) -> String {
