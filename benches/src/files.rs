@@ -20,3 +20,18 @@ pub(crate) fn evict(dir: &Path) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+/// Bytes of all files below `dir` that it takes in.
+pub(crate) fn bytes(dir: &Path, takes: &dyn Fn(&Path) -> bool) -> std::io::Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            sum += bytes(&path, takes)?;
+        } else if takes(&path) {
+            sum += entry.metadata()?.len();
+        }
+    }
+    Ok(sum)
+}

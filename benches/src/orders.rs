@@ -32,9 +32,18 @@ impl Stock {
     /// Makes and places all of it.
     #[must_use]
     pub fn new() -> Arc<Stock> {
+        Stock::of(ENTITIES)
+    }
+
+    /// The same for another number of entities.
+    ///
+    /// # Panics
+    /// When there are so few that a partition has none.
+    #[must_use]
+    pub fn of(count: usize) -> Arc<Stock> {
         let tenant = TenantId::default_tenant();
         let mut entities = vec![Vec::new(); usize::from(PARTITIONS)];
-        for number in 0..ENTITIES {
+        for number in 0..count {
             let entity = EntityId::parse(&format!("order-{number:018}")).expect("24 letters and digits");
             entities[place(tenant.as_str(), entity.as_str()).index()].push(entity);
         }

@@ -44,10 +44,45 @@ impl Usage {
     }
 }
 
+/// The most physical memory that a process has had at once, in bytes, since it began or since it was told to
+/// [forget](forget_peak). Pages of files that the system keeps for it do not count.
+///
+/// # Errors
+/// When the system does not say.
+pub fn peak_bytes(process: u32) -> std::io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = peak.and_then(|peak| peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kibibytes
+        .map(|kibibytes| kibibytes << 10)
+        .ok_or_else(|| std::io::Error::other("the system does not say VmHWM"))
+}
+
+/// From now on the peak counts from what the process has now.
+///
+/// # Errors
+/// When the system does not allow it.
+pub fn forget_peak(process: u32) -> std::io::Result<()> {
+    // proc(5): 5 resets the peak resident set size.
+    fs::write(format!("/proc/{process}/clear_refs"), "5")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_peak_is_remembered_until_it_is_forgotten() {
+        let me = std::process::id();
+        let held = vec![1_u8; 64 << 20];
+        let with = peak_bytes(me).unwrap();
+        assert!(with >= held.iter().map(|byte| u64::from(*byte)).sum(), "{with}");
+        drop(held);
+        assert!(peak_bytes(me).unwrap() >= with, "a peak does not sink by itself");
+        forget_peak(me).unwrap();
+        assert!(peak_bytes(me).unwrap() < with);
+    }
 
     #[test]
     fn a_thread_that_waits_is_seen_to_sleep() {

@@ -5,7 +5,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use chronos_env::Env;
 use chronos_server::{Config, Node};
@@ -15,25 +17,31 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::Failure;
+use crate::files;
 use crate::options::Serve;
 use crate::process::Usage;
 use crate::suite::Bench;
 
-/// A running server process with an empty data directory. Both are gone when it is dropped.
+/// A running server process with a data directory of its own. Both are gone when it is dropped.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
-    _data: TempDir,
+    ready_after: Duration,
+    data: TempDir,
 }
 
 impl Server {
-    /// Starts one and waits until it listens.
+    /// Starts one with an empty directory and waits until it listens.
     pub(crate) fn start(bench: &Bench<'_>) -> Result<Server, Failure> {
-        let data = bench.fresh_dir()?;
+        Server::start_on(bench, bench.fresh_dir()?)
+    }
+
+    fn start_on(bench: &Bench<'_>, data: TempDir) -> Result<Server, Failure> {
+        let began = Instant::now();
         let mut child = std::process::Command::new(std::env::current_exe()?)
             .arg("serve")
             .arg("--data")
-            .arg(data.path().join("node"))
+            .arg(data.path().join(NODE))
             .args(["--lanes", &bench.lanes().to_string()])
             .args(["--segment-bytes", &bench.segment_bytes().to_string()])
             .args(["--workers", &bench.workers().to_string()])
@@ -45,7 +53,7 @@ impl Server {
         let read = BufReader::new(stdout).read_line(&mut line);
         let address = read.map_err(Failure::from).and_then(|_| Ok(line.trim().parse()?));
         match address {
-            Ok(address) => Ok(Server { child, address, _data: data }),
+            Ok(address) => Ok(Server { child, address, ready_after: began.elapsed(), data }),
             Err(_) => {
                 child.kill()?;
                 Err(format!("the server ended before it listened: {}", child.wait()?).into())
@@ -53,25 +61,56 @@ impl Server {
         }
     }
 
+    /// Kills it, has the system forget the contents of its files, and starts it again on them.
+    pub(crate) fn restart(mut self, bench: &Bench<'_>) -> Result<Server, Failure> {
+        self.kill();
+        // Its last breath would remove the directory.
+        let data = std::mem::replace(&mut self.data, bench.fresh_dir()?);
+        drop(self);
+        files::evict(data.path())?;
+        Server::start_on(bench, data)
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From its start until it listened.
+    pub(crate) fn ready_after(&self) -> Duration {
+        self.ready_after
     }
 
     pub(crate) fn usage(&self) -> Usage {
         Usage::of(self.child.id())
     }
-}
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Killed, not asked: what it acknowledged has been checked, and its data goes with it.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.data.path().join(NODE)
+    }
+
+    fn kill(&mut self) {
+        // Killed, not asked: what it acknowledged has been checked, or will be.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
+/// The data directory, inside the temporary one.
+const NODE: &str = "node";
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// How a node is set up, here and in the other process.
-pub(crate) fn config(data: std::path::PathBuf, lanes: u8, segment_bytes: u64) -> Config {
+pub(crate) fn config(data: PathBuf, lanes: u8, segment_bytes: u64) -> Config {
     Config {
         data,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

@@ -11,7 +11,7 @@ use crate::options::{Command, Measure, Options};
 use crate::report::Line;
 use crate::server;
 use crate::table;
-use crate::works::WORKS;
+use crate::works::{ONLY_IF_NAMED, WORKS};
 
 /// What a work is told.
 pub(crate) struct Bench<'a> {
@@ -37,6 +37,11 @@ impl Bench<'_> {
     /// A size: the real one, or a small one that only shows that it works.
     pub(crate) fn size(&self, real: usize, quick: usize) -> usize {
         if self.measure.quick { quick } else { real }
+    }
+
+    /// Whether it only has to be shown that everything works.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.measure.quick
     }
 
     pub(crate) fn lanes(&self) -> u8 {
@@ -124,7 +129,7 @@ fn measure(measure: &Measure) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The works of these names, or whose names begin so; all of them when nothing is named.
+/// The works of these names, or whose names begin so; when nothing is named, all that do not take too long for that.
 fn choose(only: &[String]) -> Result<Vec<&'static (&'static str, Work)>, Failure> {
     let chosen = |name: &str, only: &str| {
         let whole = WORKS.iter().any(|(name, _)| *name == only);
@@ -133,7 +138,10 @@ fn choose(only: &[String]) -> Result<Vec<&'static (&'static str, Work)>, Failure
     if let Some(unknown) = only.iter().find(|only| !WORKS.iter().any(|(name, _)| chosen(name, only))) {
         return Err(format!("no work is called {unknown}; --list shows their names").into());
     }
-    let wanted = |name: &str| only.is_empty() || only.iter().any(|only| chosen(name, only));
+    let wanted = |name: &str| match only {
+        [] => !ONLY_IF_NAMED.contains(&name),
+        only => only.iter().any(|only| chosen(name, only)),
+    };
     Ok(WORKS.iter().filter(|(name, _)| wanted(name)).collect())
 }
 
@@ -153,7 +161,8 @@ mod tests {
     fn a_whole_name_means_one_work_and_a_beginning_means_all_that_begin_so() {
         assert_eq!(names(&["append"]), ["append"]);
         assert_eq!(names(&["append_", "floor"]), ["floor.write_fdatasync_4k", "append_over_floor"]);
-        assert_eq!(names(&[]).len(), WORKS.len());
+        assert_eq!(names(&[]).len(), WORKS.len() - ONLY_IF_NAMED.len());
+        assert_eq!(names(ONLY_IF_NAMED), ONLY_IF_NAMED);
     }
 
     #[test]

@@ -2,15 +2,22 @@
 
 mod append;
 mod apply;
+mod big;
 mod block;
 mod caller;
+mod compaction;
 mod filled;
 mod floor;
+mod history;
 mod ingest;
+mod kept;
 mod over_floor;
+mod past;
+mod point;
 mod read;
 mod recovery;
 mod remote_read;
+mod sql;
 mod wal;
 
 use crate::suite::Work;
@@ -28,4 +35,13 @@ pub(crate) const WORKS: &[(&str, Work)] = &[
     ("append", append::measure),
     ("ingest", ingest::measure),
     ("remote", remote_read::measure),
+    ("parts.compaction", compaction::measure),
+    ("parts.point_read", point::measure),
+    ("parts.proof", past::measure),
+    ("state.as_of", history::measure),
+    ("sql", sql::measure),
+    ("big", big::measure),
 ];
+
+/// Works that are run only when they are asked for by name: they take many minutes.
+pub(crate) const ONLY_IF_NAMED: &[&str] = &["big"];

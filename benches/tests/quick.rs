@@ -77,6 +77,12 @@ works! {
     appends_run: "append", 8;
     ingest_runs: "ingest", 3;
     reads_over_the_wire_run: "remote", 2;
+    compaction_runs: "parts.compaction", 1;
+    reads_of_parts_run: "parts.point_read", 4;
+    proofs_run: "parts.proof", 3;
+    states_of_the_past_run: "state.as_of", 1;
+    sql_runs: "sql", 2;
+    the_big_one_runs: "big", 5;
 }
 
 #[test]

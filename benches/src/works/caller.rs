@@ -127,3 +127,27 @@ pub(crate) async fn check_stored(address: SocketAddr, acknowledged: u64) -> Resu
     Err(format!("{acknowledged} events were acknowledged, the server holds {stored} in {served} partitions")
         .into())
 }
+
+/// Has everything that is stored compacted, however long it takes.
+pub(crate) async fn compact(client: &Client) -> Result<(), Failure> {
+    let mut left: Vec<PartitionId> = PartitionId::all().collect();
+    let give_up = Instant::now() + COMPACTION_MAX;
+    while !left.is_empty() {
+        let mut failed = Vec::new();
+        for done in client.admin().compact_and_wait(&left).await? {
+            if let Err(failure) = done.position {
+                failed.push((done.partition, failure));
+            }
+        }
+        if let Some((partition, failure)) = failed.first()
+            && Instant::now() > give_up
+        {
+            return Err(format!("partition {partition} is not compacted: {failure:?}").into());
+        }
+        left = failed.into_iter().map(|(partition, _)| partition).collect();
+    }
+    Ok(())
+}
+
+/// A compaction that takes longer has failed.
+const COMPACTION_MAX: Duration = Duration::from_secs(3600);
