@@ -8,7 +8,7 @@ use chronos_block::Recorded;
 use chronos_cluster::{CompactError, Outcome, Request};
 use chronos_domain::{EntityId, EventId, ForkId, PartitionId, Position, TenantId, Timestamp, Version};
 use chronos_proof::Proof;
-use chronos_store::{Fault, Nature, Partition, Scrubbed};
+use chronos_store::{Fault, Partition, Scrubbed};
 
 use super::{Engine, borrow, proposal_failed, refused};
 
@@ -94,11 +94,8 @@ impl Archive for Engine {
     }
 
     async fn verify(&self, id: PartitionId) -> Result<Verified, Error> {
-        let partition = self.partition(id)?.clone();
-        let found = self.env.tasks.blocking(move || all_of(&partition)).await;
-        if let Some(damaged) = found.findings.iter().find(|finding| finding.nature == Nature::Damaged) {
-            self.groups.quarantine(id, &damaged.damage.to_string());
-        }
+        let looked = self.groups.verify(id, None).await;
+        let found = looked.map_err(|why| refused(Class::Failed, id, &why))?;
         let findings = found.findings.iter().map(|finding| finding.damage.to_string()).collect();
         let Scrubbed { parts, events, entries, bytes, .. } = found;
         Ok(Verified { parts, events, log_entries: entries, bytes, findings })
@@ -107,15 +104,6 @@ impl Archive for Engine {
     async fn holdings(&self, id: PartitionId) -> Result<Holdings, Error> {
         self.read(id, holdings).await
     }
-}
-
-/// Everything that the partition has on disk, read as fast as the disk gives it.
-fn all_of(partition: &Partition) -> Scrubbed {
-    let (mut scrub, mut all) = (partition.scrub(), Scrubbed::default());
-    while let Some(step) = scrub.step(&mut |_| {}) {
-        all.add(step);
-    }
-    all
 }
 
 fn holdings(partition: &Partition) -> Result<Holdings, Fault> {
