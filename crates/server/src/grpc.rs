@@ -2,6 +2,7 @@
 
 mod admin;
 mod append;
+mod backup;
 mod deadline;
 mod failure;
 mod info;
@@ -17,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use chronos_app::{Class, Error, Reason};
 use chronos_proto::v1;
 use chronos_proto::v1::admin_server::AdminServer;
+use chronos_proto::v1::backup_server::BackupServer;
 use chronos_proto::v1::event_store_server::{EventStore, EventStoreServer};
 use chronos_proto::v1::query_server::QueryServer;
 use http::{HeaderMap, header};
@@ -87,6 +89,7 @@ pub(crate) fn routes(edge: &Arc<Edge>, health: HealthServer<impl Health>) -> axu
     let bytes_max = edge.limits.message_bytes_max;
     let store = EventStoreServer::new(Service { edge: edge.clone() }).max_decoding_message_size(bytes_max);
     let query = QueryServer::new(query::Service { edge: edge.clone() });
+    let backup = BackupServer::new(backup::Service::new(edge.clone()));
     let admin = AdminServer::new(admin::Service { edge: edge.clone() });
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
@@ -94,6 +97,7 @@ pub(crate) fn routes(edge: &Arc<Edge>, health: HealthServer<impl Health>) -> axu
         .build_v1()
         .expect("the descriptors were compiled with this program");
     Routes::new(store)
+        .add_service(backup)
         .add_service(query)
         .add_service(admin)
         .add_service(health)

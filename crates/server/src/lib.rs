@@ -19,6 +19,7 @@
 #![deny(missing_docs)]
 
 mod admin;
+mod backup;
 mod config;
 mod edge;
 mod engine;
