@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    append, bench, completions, demo, export, get, import, import_git, partitions, read, route, server, sql,
-    state, stats, verify, watermarks,
+    append, backup, bench, completions, demo, export, get, import, import_git, partitions, read, restore,
+    route, server, sql, state, stats, verify, watermarks,
 };
 use crate::failure::{Failure, Outcome};
 use crate::moment;
@@ -77,6 +77,8 @@ enum Command {
     Route(route::Route),
     Watermarks(watermarks::Watermarks),
     Stats(stats::Stats),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Verify(verify::Verify),
     Demo(demo::Demo),
     Bench(bench::Bench),
@@ -134,6 +136,8 @@ impl Command {
             Self::Route(command) => command.run(context),
             Self::Watermarks(command) => Box::pin(command.run(context)).await,
             Self::Stats(command) => Box::pin(command.run(context)).await,
+            Self::Backup(command) => Box::pin(command.run(context)).await,
+            Self::Restore(command) => Box::pin(command.run(context)).await,
             Self::Verify(command) => command.run(context),
             Self::Demo(command) => Box::pin(command.run(context)).await,
             Self::Bench(command) => Box::pin(command.run(context)).await,

@@ -1,6 +1,7 @@
 //! One file per command: its flags, its help, and what it does.
 
 pub(crate) mod append;
+pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -10,6 +11,7 @@ pub(crate) mod import;
 pub(crate) mod import_git;
 pub(crate) mod partitions;
 pub(crate) mod read;
+pub(crate) mod restore;
 pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod sql;

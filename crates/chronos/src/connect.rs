@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chronos_client::{
-    Answer, Append, AppendError, Appended, Block, Client, EntityState, EventId, Events, Info, Options, Query,
-    Read, ReadError, Rejection, Rule, State, Watermarks,
+    Answer, Append, AppendError, Appended, Backup, Block, Client, EntityState, EventId, Events, Info, Options,
+    Query, Read, ReadError, Rejection, Rule, State, Watermarks,
 };
 use chronos_domain::Batch as _;
 use chronos_proto::Event;
@@ -85,6 +85,11 @@ impl Connection {
     /// Asks in SQL.
     pub(crate) async fn query(&self, query: Query) -> Outcome<Answer> {
         self.client.query(query).await.map_err(|e| Failure::from(&e))
+    }
+
+    /// Begins a copy of everything the server has at rest.
+    pub(crate) async fn backup(&self) -> Outcome<Backup> {
+        self.client.backup().await.map_err(|e| Failure::from(&e))
     }
 
     pub(crate) async fn watermarks(&self) -> Outcome<Watermarks> {

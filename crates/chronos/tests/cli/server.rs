@@ -33,7 +33,7 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command
 }
 
-fn finish(mut command: Command, input: &str) -> Run {
+pub(crate) fn finish(mut command: Command, input: &str) -> Run {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -61,7 +61,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let home = tempfile::tempdir().unwrap();
+        Self::on(tempfile::tempdir().unwrap())
+    }
+
+    /// A server in a place where a data directory may be already.
+    pub(crate) fn on(home: TempDir) -> Self {
         let (child, address) = spawn(&home.path().join("data"));
         Self { home, child, address }
     }

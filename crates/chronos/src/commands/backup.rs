@@ -1,0 +1,214 @@
+//! `chronos backup`
+
+use std::path::{Path, PathBuf};
+
+use chronos_client::EventId;
+use chronos_env::Env;
+use chronos_store::backup::{self, Arrival, BackupDir, Error, Listing, NamedFile, Plan};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::cli::Context;
+use crate::connect::Connection;
+use crate::data_dir;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::moment;
+use crate::output::{Format, Out};
+use crate::table::grouped;
+
+const EXAMPLES: &str = "\
+The backup is one state of every partition, at the token that is printed: the node first makes parts of everything it
+has applied, then its parts are copied. Appends and reads go on meanwhile.
+
+Into a directory that holds an earlier backup only new files are copied. The earlier one stays until the new one is
+complete. A run that was cut short, by whatever, is simply run again: it goes on with what is there. Every file in the
+directory is read and hashed each time, so that one that has rotted is fetched again.
+
+Examples:
+  chronos backup /backups/chronos
+  chronos backup /backups/chronos --addr db1:7400
+  chronos backup /backups/chronos --verify        # no server needed: check every byte of what is there
+
+`chronos restore` makes a data directory of it.";
+
+/// Copy everything a running server has into a directory
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Backup {
+    /// Where to; made if it is missing
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Copy nothing; check every byte of the backup in DIR
+    #[arg(long)]
+    verify: bool,
+}
+
+/// What a run has done, as one object.
+#[derive(Serialize)]
+struct Done {
+    cluster_id: String,
+    token: String,
+    created_at: String,
+    events: u64,
+    files: u64,
+    bytes: u64,
+    copied_files: u64,
+    copied_bytes: u64,
+    kept_files: u64,
+    kept_bytes: u64,
+    removed_files: u64,
+}
+
+/// What a check has found, as one object.
+#[derive(Serialize)]
+struct Checked {
+    cluster_id: String,
+    token: String,
+    created_at: String,
+    events: u64,
+    bytes: u64,
+    damages: Vec<String>,
+}
+
+impl Backup {
+    pub(crate) async fn run(self, context: &Context) -> Outcome {
+        let dir = data_dir::resolve(&self.dir)?;
+        if self.verify {
+            return verify(&dir, context);
+        }
+        let connection = Connection::open(context).await?;
+        let mut backup = BackupDir::open(&Env::real(), &dir, &mut |_| {})?;
+        let mut remote = connection.backup().await?;
+        let listing = Listing::decode(&remote.listing(), Path::new("the listing that the server sent"))?;
+        let plan = backup.plan(&listing)?;
+        let bar = bar(plan.missing.iter().map(|file| file.meta.bytes).sum());
+        let mut copied_bytes = 0;
+        for file in &plan.missing {
+            copied_bytes += copy(&mut backup, &mut remote, file, &bar).await?;
+        }
+        bar.finish_and_clear();
+        let removed_files = backup.commit(listing.clone())?.removed_files;
+        Done::new(&listing, &plan, copied_bytes, removed_files).print(context.output, &dir)
+    }
+}
+
+/// Receives one file; returns how many bytes arrived.
+async fn copy(
+    backup: &mut BackupDir,
+    remote: &mut chronos_client::Backup,
+    file: &NamedFile,
+    bar: &ProgressBar,
+) -> Outcome<u64> {
+    let mut arrived = 0;
+    loop {
+        let mut incoming = backup.receive(file)?;
+        if !incoming.is_complete() {
+            let fetched = remote.fetch(file.partition, &file.name, incoming.offset()).await;
+            let mut fetched = fetched.map_err(|e| Failure::from(&e))?;
+            while let Some(piece) = fetched.next().await.map_err(|e| Failure::from(&e))? {
+                incoming.write(&piece)?;
+                arrived += piece.len() as u64;
+                bar.inc(piece.len() as u64);
+            }
+        }
+        if !incoming.is_complete() {
+            return Err(Failure::failed(format!(
+                "{} ended early on its way; run the backup again, it goes on there",
+                file.name
+            )));
+        }
+        if backup.finish(file, incoming)? == Arrival::Whole {
+            return Ok(arrived);
+        }
+    }
+}
+
+impl Done {
+    fn new(listing: &Listing, plan: &Plan, copied_bytes: u64, removed_files: u64) -> Self {
+        Self {
+            cluster_id: EventId::from_u128(listing.cluster).to_string(),
+            token: listing.token().to_string(),
+            created_at: moment::show(listing.created_at),
+            events: listing.events(),
+            files: listing.files().count() as u64,
+            bytes: listing.bytes(),
+            copied_files: plan.missing.len() as u64,
+            copied_bytes,
+            kept_files: plan.kept_files,
+            kept_bytes: plan.kept_bytes,
+            removed_files,
+        }
+    }
+
+    fn print(&self, format: Format, dir: &Path) -> Outcome {
+        let mut out = Out::new(format);
+        match format {
+            Format::Json => out.object(self)?,
+            Format::Table => {
+                let (events, files, bytes) = (grouped(self.events), grouped(self.files), grouped(self.bytes));
+                out.line(format!("{events} events in {files} files, {bytes} bytes, in {}", dir.display()))?;
+                out.line(format!(
+                    "copied {} files, {} bytes; kept {} files, {} bytes; removed {} that no backup needs",
+                    grouped(self.copied_files),
+                    grouped(self.copied_bytes),
+                    grouped(self.kept_files),
+                    grouped(self.kept_bytes),
+                    grouped(self.removed_files)
+                ))?;
+                out.line(format!("token {}", self.token))?;
+            }
+        }
+        out.finish()
+    }
+}
+
+/// Reads every byte of a backup; damage is part of the output.
+fn verify(dir: &Path, context: &Context) -> Outcome {
+    let found = backup::verify(&Env::real().disk, dir, &mut |_| {})?;
+    let checked = Checked {
+        cluster_id: EventId::from_u128(found.listing.cluster).to_string(),
+        token: found.listing.token().to_string(),
+        created_at: moment::show(found.listing.created_at),
+        events: found.listing.events(),
+        bytes: found.bytes,
+        damages: found.damages.iter().map(Error::to_string).collect(),
+    };
+    let mut out = Out::new(context.output);
+    match context.output {
+        Format::Json => out.object(&checked)?,
+        Format::Table => {
+            for damage in &checked.damages {
+                out.line(format!("damage: {damage}"))?;
+            }
+            let verdict = match checked.damages.len() {
+                0 => "clean".to_owned(),
+                1 => "1 damage".to_owned(),
+                n => format!("{n} damages"),
+            };
+            let (events, bytes) = (grouped(checked.events), grouped(checked.bytes));
+            out.line(format!("{verdict}: {events} events, {bytes} bytes read"))?;
+            out.line(format!("token {}", checked.token))?;
+        }
+    }
+    out.finish()?;
+    if checked.damages.is_empty() { Ok(()) } else { Err(Failure::already_told(Exit::Failed)) }
+}
+
+/// A bar of bytes on standard error, when that is a terminal.
+pub(crate) fn bar(bytes: u64) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("  {bar:32} {percent:>3}%  {bytes} of {total_bytes}, {bytes_per_sec}");
+    ProgressBar::new(bytes).with_style(style.expect("the template is well-formed"))
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Foreign { .. } | Error::NotEmpty { .. } | Error::Reserved { .. } | Error::Beyond(_) => {
+                Self::usage(error)
+            }
+            _ => Self::failed(error),
+        }
+    }
+}
