@@ -3,6 +3,7 @@
 //! Stored rows arrive with the columns of a part. Most are handed on as they are; an event id becomes text, and a
 //! payload becomes text where it is JSON, so that it can be looked into.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
@@ -12,7 +13,7 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, nullif};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use chronos_domain::{EventId, is_json};
 
@@ -86,6 +87,32 @@ pub(crate) fn shape(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBat
     let columns = wanted.fields().iter().map(|field| column(batch, field)).collect::<Result<_, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(wanted.clone(), columns, &options)
+}
+
+/// The schema with a name of its own for every column, so that rows can be objects: of two columns `version`, the
+/// second is `version_2`.
+pub(crate) fn told_apart(schema: &SchemaRef) -> SchemaRef {
+    let mut taken: BTreeSet<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    if taken.len() == schema.fields().len() {
+        return schema.clone();
+    }
+    let mut seen = BTreeSet::new();
+    let mut own = |field: &FieldRef| {
+        if seen.insert(field.name().clone()) {
+            return field.as_ref().clone();
+        }
+        let names = (2..).map(|number| format!("{}_{number}", field.name()));
+        let free = names.into_iter().find(|name| !taken.contains(name)).expect("numbers do not end");
+        taken.insert(free.clone());
+        field.as_ref().clone().with_name(free)
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(&mut own).collect::<Vec<_>>()))
+}
+
+/// The same rows under the names of `schema`.
+pub(crate) fn named(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)
 }
 
 fn column(batch: &RecordBatch, field: &Field) -> Result<ArrayRef, ArrowError> {

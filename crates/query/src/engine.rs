@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::answer::{Answer, Work};
+use crate::columns;
 use crate::error::Error;
 use crate::explain;
 use crate::limits::{BATCHES_WAITING, Limits, STREAMS};
@@ -172,8 +173,9 @@ impl Answering {
             Asked::Rows(statement) => {
                 let (_, stream) = self.start(&state, statement).await?;
                 // Nobody waits for an answer that was dropped; sending its rows will tell.
-                let _ = begun.send(stream.schema());
-                self.send(stream).await
+                let schema = columns::told_apart(&stream.schema());
+                let _ = begun.send(schema.clone());
+                self.send(stream, &schema).await
             }
             Asked::Plan { of, analyze } => {
                 let (plan, stream) = self.start(&state, of).await?;
@@ -200,7 +202,7 @@ impl Answering {
     }
 
     /// Hands on the rows up to the limit, and fails at the first beyond it.
-    async fn send(&self, mut stream: SendableRecordBatchStream) -> Result<(), Error> {
+    async fn send(&self, mut stream: SendableRecordBatchStream, schema: &SchemaRef) -> Result<(), Error> {
         let mut left = self.rows;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|failure| self.failed(&failure))?;
@@ -208,7 +210,9 @@ impl Answering {
             left -= fits as u64;
             let more = fits < batch.num_rows();
             self.counters.rows_returned.add(fits);
-            if fits > 0 && self.out.send(batch.slice(0, fits)).await.is_err() {
+            let batch =
+                columns::named(&batch.slice(0, fits), schema).map_err(|error| self.failed(&error.into()))?;
+            if fits > 0 && self.out.send(batch).await.is_err() {
                 return Ok(());
             }
             if more {

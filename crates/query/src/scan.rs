@@ -6,9 +6,13 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
+use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation,
+};
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
@@ -19,11 +23,12 @@ use crate::columns;
 use crate::limits::{BATCHES_WAITING, STREAMS};
 use crate::source::{Piece, Wish};
 use crate::stats::Counters;
+use crate::wanted::Wanted;
 
 type Pieces = Vec<Arc<dyn Piece>>;
 
 /// Reads what is wished of some sources. Rows come in no promised order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scan {
     schema: SchemaRef,
     wish: Arc<Wish>,
@@ -32,6 +37,8 @@ pub(crate) struct Scan {
     partitions: (usize, usize),
     /// How many files are opened, and of how many.
     files: (usize, usize),
+    /// Conditions of operators above that become narrower while the question runs.
+    running: Vec<Arc<dyn PhysicalExpr>>,
     counters: Arc<Counters>,
     properties: Arc<PlanProperties>,
 }
@@ -57,7 +64,16 @@ impl Scan {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        Scan { schema, wish, streams, partitions, files: (opened, files), counters, properties }
+        Scan {
+            schema,
+            wish,
+            streams,
+            partitions,
+            files: (opened, files),
+            running: Vec::new(),
+            counters,
+            properties,
+        }
     }
 }
 
@@ -117,11 +133,27 @@ impl ExecutionPlan for Scan {
         Ok(self)
     }
 
+    /// Listens to every condition that is offered, and promises nothing: rows are checked above as before.
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        offered: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let conditions: Vec<_> = offered.parent_filters.iter().map(|filter| filter.filter.clone()).collect();
+        let answer = FilterPushdownPropagation::all_unsupported(offered);
+        if phase == FilterPushdownPhase::Pre || conditions.is_empty() {
+            return Ok(answer);
+        }
+        let listening = Scan { running: conditions, ..self.clone() };
+        Ok(answer.with_updated_node(Arc::new(listening)))
+    }
+
     fn execute(&self, stream: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), BATCHES_WAITING);
         let (pieces, schema) = (self.streams[stream].clone(), self.schema.clone());
-        let (counters, out) = (self.counters.clone(), builder.tx());
-        builder.spawn_blocking(move || read(&pieces, &schema, &counters, &out));
+        let (counters, running, out) = (self.counters.clone(), self.running.clone(), builder.tx());
+        builder.spawn_blocking(move || read(&pieces, &running, &schema, &counters, &out));
         Ok(builder.build())
     }
 }
@@ -129,6 +161,7 @@ impl ExecutionPlan for Scan {
 /// Reads pieces until they end or nobody takes their rows any more.
 fn read(
     pieces: &[Arc<dyn Piece>],
+    running: &[Arc<dyn PhysicalExpr>],
     schema: &SchemaRef,
     counters: &Arc<Counters>,
     out: &Sender<Result<arrow::array::RecordBatch>>,
@@ -136,6 +169,9 @@ fn read(
     for piece in pieces {
         if out.is_closed() {
             return Ok(());
+        }
+        if !Wanted::now(running).may_be_within(&piece.extent()) {
+            continue;
         }
         for batch in piece.open(counters)? {
             let batch = columns::shape(&batch?, schema).map_err(DataFusionError::from)?;

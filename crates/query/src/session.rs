@@ -49,7 +49,9 @@ pub(crate) async fn with_events(base: &SessionState, events: Arc<dyn TableProvid
     catalog.register_schema(SCHEMA, schema.clone())?;
     let catalogs = Arc::new(MemoryCatalogProviderList::new());
     catalogs.register_catalog(CATALOG.to_owned(), catalog);
-    let state = SessionStateBuilder::new_from_existing(base.clone()).with_catalog_list(catalogs).build();
+    let mut state = SessionStateBuilder::new_from_existing(base.clone()).with_catalog_list(catalogs).build();
+    // What `now()` says, in all of the question.
+    state.mark_start_execution();
     for view in VIEWS {
         let plan = state.create_logical_plan(view.sql).await?;
         let table = ViewTable::new(plan, Some(view.sql.to_owned()));

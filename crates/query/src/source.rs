@@ -8,7 +8,7 @@ use chronos_domain::PartitionId;
 
 use crate::error::Unreadable;
 use crate::stats::Counters;
-use crate::wanted::Wanted;
+use crate::wanted::{Extent, Wanted};
 
 /// Rows as they are stored, a few at a time.
 pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch, Unreadable>> + Send>;
@@ -30,7 +30,7 @@ pub(crate) trait Source: Debug + Send + Sync {
     /// How many files it consists of.
     fn files(&self) -> usize;
 
-    /// What to read for a wish, by position. Nothing is read yet: only what the metadata rules out is left out.
+    /// What to read for a wish, the newest first. Nothing is read yet: only what the metadata rules out is left out.
     fn pieces(&self, wish: &Arc<Wish>) -> Vec<Arc<dyn Piece>>;
 }
 
@@ -38,6 +38,9 @@ pub(crate) trait Source: Debug + Send + Sync {
 pub(crate) trait Piece: Debug + Send + Sync {
     /// Whether it is a file.
     fn is_file(&self) -> bool;
+
+    /// Between which numbers its events lie.
+    fn extent(&self) -> Extent;
 
     /// Reads it, and counts what it reads. Blocks the thread, here and in the iterator.
     fn open(&self, counters: &Arc<Counters>) -> Result<Batches, Unreadable>;

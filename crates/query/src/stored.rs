@@ -28,6 +28,12 @@ impl View {
     fn space(&self) -> Space<'_> {
         Space { tenant: self.tenant.as_str(), fork: ForkId::MAIN }
     }
+
+    /// The number of its one partition.
+    fn number(&self) -> RangeInclusive<i64> {
+        let number = i64::from(self.partition.id().get());
+        number..=number
+    }
 }
 
 /// See [`View`].
@@ -79,13 +85,21 @@ impl Source for Stored {
             Arc::new(file::File::new(part.clone(), view.clone(), positions.clone(), moments, wish.clone()))
         };
         let mut pieces: Vec<_> = parts.map(file).collect();
+        let newest = self.shelf.manifest.recorded_at;
         let beyond = self.shelf.compacted().next()..=*positions.end();
         let tail = *beyond.start().max(positions.start())..=*beyond.end();
         if !tail.is_empty() {
-            pieces.push(Arc::new(tail::Tail::new(view.clone(), tail, moments, wish.clone())));
+            pieces.push(Arc::new(tail::Tail::new(view.clone(), tail, (newest, moments), wish.clone())));
         }
+        pieces.reverse();
         pieces
     }
+}
+
+/// Positions as columns have them.
+fn numbers(positions: &RangeInclusive<Position>) -> RangeInclusive<i64> {
+    let number = |position: &Position| i64::try_from(position.get()).unwrap_or(i64::MAX);
+    number(positions.start())..=number(positions.end())
 }
 
 /// The wanted positions that exist for this question.

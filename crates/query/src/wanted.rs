@@ -4,6 +4,8 @@
 //! So nothing is lost by reading only what is wanted, and the conditions themselves are checked again on what was
 //! read. A condition that it cannot express wants everything.
 
+mod running;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -24,6 +26,15 @@ pub(crate) struct Wanted {
     pub(crate) positions: Option<Span>,
     /// Microseconds since the epoch.
     pub(crate) recorded: Option<Span>,
+}
+
+/// Between which numbers all events of a stretch lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Extent {
+    pub(crate) partitions: RangeInclusive<i64>,
+    pub(crate) positions: RangeInclusive<i64>,
+    /// Microseconds since the epoch.
+    pub(crate) recorded: RangeInclusive<i64>,
 }
 
 /// Whole numbers from one to another, both included; empty when the first is the larger.
@@ -85,8 +96,18 @@ impl Wanted {
                 let from = comparison(expr, Operator::GtEq, low).unwrap_or_default();
                 from.both(comparison(expr, Operator::LtEq, high).unwrap_or_default())
             }
+            Expr::IsNull(column) => missing(column).unwrap_or_default(),
             _ => Wanted::default(),
         }
+    }
+
+    /// Whether an event from `extent` can be wanted.
+    pub(crate) fn may_be_within(&self, extent: &Extent) -> bool {
+        let meets =
+            |span: Option<Span>, range: &RangeInclusive<i64>| span.is_none_or(|span| span.meets(range));
+        meets(self.partitions, &extent.partitions)
+            && meets(self.positions, &extent.positions)
+            && meets(self.recorded, &extent.recorded)
     }
 
     /// Whether it rules anything out.
@@ -195,6 +216,18 @@ fn comparison(column: &Expr, op: Operator, literal: &Expr) -> Option<Wanted> {
         "partition" if cast.is_none_or(DataType::is_integer) => wanted.partitions = Some(numbers(op, value)?),
         "position" if cast.is_none_or(DataType::is_integer) => wanted.positions = Some(numbers(op, value)?),
         "recorded_at" if cast.is_none_or(keeps_moments) => wanted.recorded = Some(moments(op, value)?),
+        _ => return None,
+    }
+    Some(wanted)
+}
+
+/// What passes `column IS NULL`: nothing, of a column that every event has.
+fn missing(column: &Expr) -> Option<Wanted> {
+    let mut wanted = Wanted::default();
+    match column_name(column)?.0 {
+        "partition" => wanted.partitions = Some(Span::EMPTY),
+        "position" => wanted.positions = Some(Span::EMPTY),
+        "recorded_at" => wanted.recorded = Some(Span::EMPTY),
         _ => return None,
     }
     Some(wanted)

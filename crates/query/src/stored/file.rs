@@ -16,11 +16,12 @@ use arrow::error::ArrowError;
 use chronos_domain::{ForkId, Position, Version};
 use chronos_parts::{Part, Scan, ScanCounters, Scanned};
 
-use super::{Moments, View};
+use super::{Moments, View, numbers};
 use crate::error::Unreadable;
 use crate::limits::BATCH_ROWS;
 use crate::source::{Batches, Piece, Wish};
 use crate::stats::Counters;
+use crate::wanted::Extent;
 
 /// What every row must say of itself before it is shown: whose it is.
 const WHOSE: [&str; 2] = ["tenant_id", "fork"];
@@ -83,6 +84,15 @@ impl std::fmt::Debug for File {
 impl Piece for File {
     fn is_file(&self) -> bool {
         true
+    }
+
+    fn extent(&self) -> Extent {
+        let meta = self.part.meta();
+        Extent {
+            partitions: self.view.number(),
+            positions: numbers(&(meta.first..=meta.last)),
+            recorded: meta.recorded.0.get()..=meta.recorded.1.get(),
+        }
     }
 
     fn open(&self, counters: &Arc<Counters>) -> Result<Batches, Unreadable> {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use chronos_domain::EventId;
+use chronos_domain::{EventId, Position};
 
-use super::{View, tail};
+use super::{View, numbers, tail};
 use crate::error::Unreadable;
 use crate::source::{Batches, Piece, Wish};
 use crate::stats::Counters;
+use crate::wanted::Extent;
 
 /// Each is looked up alone, through the index of ids.
 #[derive(Clone)]
@@ -32,6 +33,11 @@ impl std::fmt::Debug for Named {
 impl Piece for Named {
     fn is_file(&self) -> bool {
         false
+    }
+
+    fn extent(&self) -> Extent {
+        let positions = numbers(&(Position::ZERO..=self.view.bound));
+        Extent { partitions: self.view.number(), positions, recorded: i64::MIN..=i64::MAX }
     }
 
     fn open(&self, counters: &Arc<Counters>) -> Result<Batches, Unreadable> {

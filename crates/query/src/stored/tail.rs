@@ -5,19 +5,22 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chronos_block::{Filter, Range, Recorded};
-use chronos_domain::Position;
+use chronos_domain::{Position, Timestamp};
 
-use super::{Moments, View};
+use super::{Moments, View, numbers};
 use crate::error::Unreadable;
 use crate::limits::BATCH_ROWS;
 use crate::source::{Batches, Piece, Wish};
 use crate::stats::Counters;
+use crate::wanted::Extent;
 
 /// A stretch of positions, read page by page.
 #[derive(Clone)]
 pub(super) struct Tail {
     view: View,
     positions: RangeInclusive<Position>,
+    /// When the last event before it was recorded.
+    before: Timestamp,
     moments: Moments,
     wish: Arc<Wish>,
 }
@@ -26,10 +29,10 @@ impl Tail {
     pub(super) fn new(
         view: View,
         positions: RangeInclusive<Position>,
-        moments: Moments,
+        (before, moments): (Timestamp, Moments),
         wish: Arc<Wish>,
     ) -> Tail {
-        Tail { view, positions, moments, wish }
+        Tail { view, positions, before, moments, wish }
     }
 
     /// What the partition can leave out by itself.
@@ -58,6 +61,11 @@ impl std::fmt::Debug for Tail {
 impl Piece for Tail {
     fn is_file(&self) -> bool {
         false
+    }
+
+    fn extent(&self) -> Extent {
+        let positions = numbers(&self.positions);
+        Extent { partitions: self.view.number(), positions, recorded: self.before.get()..=i64::MAX }
     }
 
     fn open(&self, counters: &Arc<Counters>) -> Result<Batches, Unreadable> {

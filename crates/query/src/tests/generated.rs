@@ -133,6 +133,8 @@ enum Shape {
     PerHour,
     Sum,
     Kinds,
+    Newest(usize),
+    Oldest(usize),
     Successors,
     Twice,
 }
@@ -147,6 +149,8 @@ fn shapes() -> impl Strategy<Value = Shape> {
         Just(Shape::PerHour),
         Just(Shape::Sum),
         Just(Shape::Kinds),
+        (1usize..20).prop_map(Shape::Newest),
+        (1usize..20).prop_map(Shape::Oldest),
         Just(Shape::Successors),
         Just(Shape::Twice),
     ]
@@ -182,6 +186,16 @@ impl Shape {
             Shape::Kinds => {
                 format!("SELECT DISTINCT event_type FROM events e WHERE {passes} ORDER BY 1 LIMIT 3")
             }
+            Shape::Newest(count) => {
+                format!(
+                    "SELECT event_id FROM events e WHERE {passes} ORDER BY recorded_at DESC LIMIT {count}"
+                )
+            }
+            Shape::Oldest(count) => {
+                format!(
+                    "SELECT event_id FROM events e WHERE {passes} ORDER BY recorded_at, position LIMIT {count}"
+                )
+            }
             Shape::Successors => format!(
                 "SELECT e.entity_id, e.version, next.event_type FROM events e JOIN events next \
                  ON next.entity_id = e.entity_id AND next.version = e.version + 1 WHERE {passes} \
@@ -211,6 +225,8 @@ impl Shape {
                 kinds.dedup();
                 kinds.into_iter().take(3).map(|kind| vec![kind.to_owned()]).collect()
             }
+            Shape::Newest(count) => ids(passing.iter().rev().take(count)),
+            Shape::Oldest(count) => ids(passing.iter().take(count)),
             Shape::Successors => successors(passing, all),
             Shape::Twice => {
                 let entities: std::collections::BTreeSet<_> =
@@ -219,6 +235,10 @@ impl Shape {
             }
         }
     }
+}
+
+fn ids<'a>(facts: impl Iterator<Item = &'a &'a Fact>) -> Rows {
+    facts.map(|fact| vec![fact.event_id.to_string()]).collect()
 }
 
 fn rows(passing: &[&Fact]) -> Rows {

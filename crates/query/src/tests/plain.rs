@@ -13,6 +13,7 @@ use super::fact::{Fact, TENANT};
 use crate::error::Unreadable;
 use crate::source::{Batches, Piece, Source, Wish};
 use crate::stats::Counters;
+use crate::wanted::Extent;
 use crate::{Answer, Engine, Error, Limits, Stats};
 
 /// One partition: its first half is in files of forty rows, the rest in the tail.
@@ -44,8 +45,14 @@ impl Source for Plain {
             Arc::new(Stretch { rows: rows.clone(), is_file, wish: wish.clone() })
         };
         let files = self.files.iter().map(|rows| piece(rows, true));
-        files.chain([piece(&self.tail, false)]).collect()
+        let mut pieces: Vec<_> = files.chain([piece(&self.tail, false)]).collect();
+        pieces.reverse();
+        pieces
     }
+}
+
+fn ends(numbers: impl Iterator<Item = i64> + Clone) -> std::ops::RangeInclusive<i64> {
+    numbers.clone().min().unwrap_or(i64::MAX)..=numbers.max().unwrap_or(i64::MIN)
 }
 
 impl Stretch {
@@ -68,6 +75,13 @@ impl Stretch {
 impl Piece for Stretch {
     fn is_file(&self) -> bool {
         self.is_file
+    }
+
+    fn extent(&self) -> Extent {
+        let partitions = self.rows.iter().map(|row| i64::from(row.partition.get()));
+        let positions = self.rows.iter().map(|row| row.position.get() as i64);
+        let recorded = self.rows.iter().map(|row| row.recorded_at.get());
+        Extent { partitions: ends(partitions), positions: ends(positions), recorded: ends(recorded) }
     }
 
     fn open(&self, counters: &Arc<Counters>) -> Result<Batches, Unreadable> {
@@ -134,6 +148,13 @@ impl Asker {
     /// The rows, where there is no reason to fail.
     pub(super) fn rows(&self, facts: &[Fact], sql: &str) -> Vec<Vec<String>> {
         self.ask(facts, sql).unwrap_or_else(|error| panic!("{sql}: {error}")).0
+    }
+
+    /// The columns of an answer.
+    pub(super) fn schema(&self, facts: &[Fact], sql: &str) -> arrow::datatypes::SchemaRef {
+        let tenant = TenantId::parse(TENANT).unwrap();
+        let asked = self.engine.ask(&tenant, sql, sources(facts), 1, std::future::pending());
+        self.tokio.block_on(asked).unwrap().schema().clone()
     }
 
     /// Lets time pass on the asker's side.

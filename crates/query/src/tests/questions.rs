@@ -85,6 +85,16 @@ fn a_question_about_one_entity_reads_its_partition_and_its_rows_only() {
 }
 
 #[test]
+fn the_newest_events_are_found_without_reading_the_old_ones() {
+    let (asker, facts) = (asker(), facts());
+    let sql = "SELECT event_id, payload FROM events ORDER BY recorded_at DESC LIMIT 3";
+    let (rows, stats) = asker.ask(&facts, sql).unwrap();
+    let newest: Vec<_> = facts.iter().rev().take(3).map(|fact| fact.event_id.to_string()).collect();
+    assert_eq!(rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>(), newest);
+    assert!(stats.rows_read() < facts.len() as u64, "{stats:?}");
+}
+
+#[test]
 fn explain_shows_the_plan_and_what_was_read_against_what_was_returned() {
     let (asker, facts) = (asker(), facts());
     let sql = format!("SELECT * FROM events WHERE entity_id = '{}' AND version > 2", entity(0));
@@ -126,6 +136,19 @@ fn what_was_erased_or_is_no_json_has_no_payload_text() {
                count(*) FILTER (WHERE payload IS NOT NULL) FROM events";
     let expected = [count(|f| f.erased), count(|f| !f.json), count(|f| f.json && !f.erased)];
     assert_eq!(asker.rows(&facts, sql).concat(), expected);
+}
+
+#[test]
+fn every_column_has_a_name_of_its_own_and_now_is_one_moment() {
+    let asker = asker();
+    let names = |sql: &str| {
+        let schema = asker.schema(&[], sql);
+        schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+    };
+    let sql = "SELECT a.version, a.version AS version_2, b.version, b.position, c.version \
+               FROM events a, events b, events c";
+    assert_eq!(names(sql), ["version", "version_2", "version_3", "position", "version_4"]);
+    assert_eq!(asker.rows(&[], "SELECT now() - now(), now() > TIMESTAMP '2020-01-01'").concat()[1], "true");
 }
 
 #[test]

@@ -38,6 +38,18 @@ fn a_choice_between_different_columns_rules_nothing_out() {
 }
 
 #[test]
+fn what_a_sort_has_found_out_rules_out_what_is_older() {
+    let newer =
+        col("recorded_at").gt(micros(50)).and(col("partition").is_null().or(col("partition").gt(lit(3))));
+    let tied = col("recorded_at").eq(micros(50)).and(col("partition").gt(lit(3)));
+    let running = Wanted::of(&col("recorded_at").is_null().or(newer).or(tied));
+    assert_eq!(running.recorded, Some(Span { from: 50, to: i64::MAX }));
+    let extent = |recorded| Extent { partitions: 0..=0, positions: 1..=9, recorded };
+    assert!(!running.may_be_within(&extent(10..=49)));
+    assert!(running.may_be_within(&Extent { partitions: 4..=4, ..extent(10..=50) }));
+}
+
+#[test]
 fn what_is_not_plain_rules_nothing_out() {
     let a = col("entity_id").eq(lit("a"));
     let not_plain = [
