@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    append, backup, bench, completions, demo, export, get, import, import_git, partitions, read, restore,
-    route, server, sql, state, stats, verify, watermarks,
+    append, backup, bench, compact, completions, demo, digest, export, get, import, import_git, partitions,
+    prove, read, restore, route, sample, server, sql, state, stats, truncate, verify, watermarks,
 };
 use crate::failure::{Failure, Outcome};
 use crate::moment;
@@ -77,6 +77,11 @@ enum Command {
     Route(route::Route),
     Watermarks(watermarks::Watermarks),
     Stats(stats::Stats),
+    Sample(sample::Sample),
+    Compact(compact::Compact),
+    Digest(digest::Digest),
+    Prove(prove::Prove),
+    Truncate(truncate::Truncate),
     Backup(backup::Backup),
     Restore(restore::Restore),
     Verify(verify::Verify),
@@ -136,6 +141,11 @@ impl Command {
             Self::Route(command) => command.run(context),
             Self::Watermarks(command) => Box::pin(command.run(context)).await,
             Self::Stats(command) => Box::pin(command.run(context)).await,
+            Self::Sample(command) => Box::pin(command.run(context)).await,
+            Self::Compact(command) => Box::pin(command.run(context)).await,
+            Self::Digest(command) => Box::pin(command.run(context)).await,
+            Self::Prove(command) => Box::pin(command.run(context)).await,
+            Self::Truncate(command) => Box::pin(command.run(context)).await,
             Self::Backup(command) => Box::pin(command.run(context)).await,
             Self::Restore(command) => Box::pin(command.run(context)).await,
             Self::Verify(command) => command.run(context),

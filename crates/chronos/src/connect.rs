@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chronos_client::{
-    Answer, Append, AppendError, Appended, Backup, Block, Client, EntityState, EventId, Events, Info, Options,
-    Query, Read, ReadError, Rejection, Rule, State, Watermarks,
+    Answer, Append, AppendError, Appended, Backup, Block, Client, CompactedPartition, Digests, EntityState,
+    EventId, Events, Info, Moment, Options, PartitionHoldings, PartitionId, Proof, Query, Read, ReadError,
+    Rejection, Rule, Sample, State, Truncation, Version, Watermarks,
 };
 use chronos_domain::Batch as _;
 use chronos_proto::Event;
@@ -94,6 +95,37 @@ impl Connection {
 
     pub(crate) async fn watermarks(&self) -> Outcome<Watermarks> {
         self.client.watermarks().await.map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn digests(&self, as_of: Option<Moment>) -> Outcome<Digests> {
+        self.client.admin().digests(as_of).await.map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn prove(&self, event: EventId, as_of: Option<Moment>) -> Outcome<Proof> {
+        self.client.admin().prove(event, as_of).await.map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn compact(&self, partitions: &[PartitionId]) -> Outcome<Vec<CompactedPartition>> {
+        self.client.admin().compact(partitions).await.map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn compact_and_wait(
+        &self,
+        partitions: &[PartitionId],
+    ) -> Outcome<Vec<CompactedPartition>> {
+        self.client.admin().compact_and_wait(partitions).await.map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn truncate(&self, entity: &str, before: Version) -> Outcome<Truncation> {
+        self.client.admin().truncate(entity, before).await.map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn sample(&self, events: u32, types: &[String], seed: Option<u64>) -> Outcome<Sample> {
+        self.client.admin().sample(events, types, seed).await.map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn holdings(&self) -> Outcome<Vec<PartitionHoldings>> {
+        self.client.admin().holdings().await.map_err(|e| Failure::from(&e))
     }
 
     pub(crate) async fn info(&self) -> Outcome<Info> {

@@ -6,6 +6,8 @@
     reason = "a test drives real processes from outside, and ends where something is not as it should be"
 )]
 
+#[path = "cli/archive.rs"]
+mod archive;
 #[path = "cli/ending.rs"]
 mod ending;
 #[path = "cli/layout.rs"]

@@ -96,6 +96,7 @@ mod tests {
             events: version,
             json: Bytes::from_static(json.as_bytes()),
             token: Token::new(),
+            truncated_before: Version::ZERO,
         }
     }
 

@@ -1,0 +1,96 @@
+//! Whole histories: digests that stay, proofs that need no server, truncations, samples, and what there is.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::server::{Server, chronos};
+use crate::{lines, objects, write};
+
+const EVENTS: u64 = 300;
+
+fn filled() -> (Server, tempfile::TempDir) {
+    let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
+    let file = write(dir.path(), "events.ndjson", &lines(EVENTS));
+    assert_eq!(server.run(&["import", &file]).code, 0);
+    (server, dir)
+}
+
+fn id(n: u64) -> String {
+    format!("0192f0c1-2345-7abc-8def-{n:012}")
+}
+
+#[test]
+fn a_digest_outlives_compaction_and_truncation_and_a_proof_needs_no_server() {
+    let (server, dir) = filled();
+    let before = server.run(&["digest"]).stdout;
+    assert_eq!(before.lines().count(), 32);
+    let token = server.run(&["watermarks", "--token"]).stdout.trim().to_owned();
+
+    let proof = dir.path().join("proof.json").to_str().unwrap().to_owned();
+    let written = server.json(&["prove", &id(17), "--out", &proof]);
+    let digest = written["digest"].as_str().unwrap();
+    let partition = written["partition"].as_u64().unwrap();
+    let line = before.lines().nth(usize::try_from(partition).unwrap()).unwrap();
+    assert!(line.ends_with(digest), "{line} is not {digest}");
+    let check = |file: &str, digest: &str| chronos(&["prove", "--check", file, "--digest", digest]);
+    let proven = check(&proof, digest);
+    assert_eq!(proven.code, 0, "{}", proven.stderr);
+    assert!(proven.stdout.contains(&id(17)), "{}", proven.stdout);
+    assert_eq!(check(&proof, &"0".repeat(64)).code, 4);
+    let forged = fs::read_to_string(&proof).unwrap().replace("1.50", "1.51");
+    assert_eq!(check(&write(dir.path(), "forged.json", &forged), digest).code, 4);
+
+    let compacted = objects(&server.run(&["compact", "--wait", "--output", "json"]));
+    assert_eq!(compacted.iter().map(|one| one["position"].as_u64().unwrap()).sum::<u64>(), EVENTS);
+    assert_eq!(server.run(&["digest"]).stdout, before);
+
+    let entity = ["truncate", "order-17", "--before", "3"];
+    assert_eq!(server.json(&entity)["truncated_before"], 3);
+    assert_eq!(server.json(&entity)["truncated_before"], 3, "a repetition changes nothing");
+    assert_eq!(server.run(&["compact", "--wait"]).code, 0);
+    assert_eq!(server.run(&["digest", "--at", &token]).stdout, before);
+    let left = objects(&server.run(&["read", "order-17", "--output", "json"]));
+    assert_eq!(left.iter().map(|event| event["version"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 4]);
+    let gone = server.json(&["get", &id(17)]);
+    assert_eq!((&gone["erased"], &gone["payload"]), (&Value::Bool(true), &Value::Null));
+    let erased = dir.path().join("erased.json").to_str().unwrap().to_owned();
+    server.json(&["prove", &id(17), "--out", &erased]);
+    let proven = check(&erased, digest);
+    assert_eq!(proven.code, 0, "{}", proven.stderr);
+    assert!(proven.stdout.contains("erased"), "{}", proven.stdout);
+}
+
+#[test]
+fn what_cannot_be_truncated_or_proven_says_so_by_its_exit_code() {
+    let (server, _dir) = filled();
+    assert_eq!(server.run(&["truncate", "order-17", "--before", "5"]).code, 4);
+    assert_eq!(server.run(&["truncate", "nobody", "--before", "1"]).code, 4);
+    assert_eq!(server.run(&["truncate", "order-17", "--before", "0"]).code, 2);
+    assert_eq!(server.run(&["prove", crate::MISSING]).code, 3);
+    assert_eq!(server.run(&["prove"]).code, 2);
+    assert_eq!(server.run(&["digest", "--at", "3"]).code, 4, "a version is no moment of partitions");
+}
+
+#[test]
+fn a_sample_and_the_statistics_tell_of_the_same_history() {
+    let (server, _dir) = filled();
+    let sample = objects(&server.run(&["sample", "--n", "25", "--seed", "7", "--output", "json"]));
+    assert_eq!(sample.len(), 25);
+    assert!(server.run(&["sample", "--type", "no.such"]).stdout.is_empty());
+    for compact in [false, true] {
+        if compact {
+            assert_eq!(server.run(&["compact", "--wait"]).code, 0);
+        }
+        let stats = server.json(&["stats"]);
+        assert_eq!(stats["types"][0]["event_type"], "order.changed");
+        assert_eq!(stats["types"][0]["events"], EVENTS);
+        let held = stats["partitions_held"].as_array().unwrap();
+        let sum = |field: &str| held.iter().map(|one| one[field].as_u64().unwrap()).sum::<u64>();
+        assert_eq!((sum("events"), sum("entities")), (EVENTS, 97));
+        assert_eq!(sum("uncompacted"), if compact { 0 } else { EVENTS });
+        assert_eq!(sum("parts") > 0, compact);
+    }
+    let table = server.run(&["stats"]).stdout;
+    assert!(table.contains("order.changed") && table.contains("FIRST RECORDED"), "{table}");
+}
