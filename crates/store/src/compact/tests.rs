@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use chronos_block::{Compression, Draft, Packer};
 use chronos_domain::{
-    EntityId, EventId, EventType, ForkId, LogIndex, PartitionId, TenantId, Timestamp, Version,
+    EntityId, EventId, EventType, ForkId, LogIndex, PartitionId, Position, TenantId, Timestamp, Version,
 };
 use chronos_env::Env;
 use chronos_env::sim::{FaultPlan, Repeat, World};
@@ -82,7 +82,8 @@ fn history(index: u64) -> Vec<Command> {
     let append = AppendCommand { tenant: tenant.clone(), fork: ForkId::MAIN, recorded_at, block };
     let mut commands = vec![Command::Append(append)];
     if index.is_multiple_of(13) {
-        let (fork, before) = (ForkId::MAIN, Version::new(index / 3));
+        // All but its last event, some of them of the generation that is not cut yet.
+        let (fork, before) = (ForkId::MAIN, Version::new((2 * index + 1) / 3));
         commands.push(Command::Truncate(TruncateCommand {
             tenant,
             fork,
@@ -151,6 +152,35 @@ fn replicas_have_the_same_files_whenever_each_of_them_compacts() {
             node.close().await;
         });
     }
+}
+
+#[test]
+fn what_was_truncated_is_in_no_part_once_the_cut_is_taken_in() {
+    let world = world(7);
+    world.run(async {
+        let node = Node::open(&world).unwrap();
+        let mut erased = 0;
+        for last in 1..=ENTRIES {
+            node.feed(last).await.unwrap();
+            node.compact().unwrap();
+            let shelf = node.partition.shelf();
+            let rows = shelf.parts.iter().flat_map(|part| {
+                let meta = part.meta();
+                let all: Vec<_> = (meta.first.get()..=meta.last.get()).map(Position::new).collect();
+                part.rows(&all).unwrap()
+            });
+            for row in rows {
+                let tombstones = &shelf.manifest.tombstones;
+                let before = tombstones.get("default", ForkId::MAIN, row.event().entity_id);
+                let (position, gone) = (row.position, row.version < before);
+                assert_eq!(row.erased, gone, "position {position} after entry {last}");
+                assert_eq!(row.payload().is_empty(), gone, "position {position} after entry {last}");
+                erased += u64::from(gone);
+            }
+        }
+        assert!(erased > 0, "nothing was ever erased");
+        node.close().await;
+    });
 }
 
 #[test]
