@@ -15,9 +15,6 @@ use super::{Engine, borrow, proposal_failed, refused};
 /// Events that are in no part yet are counted by type up to this many of a partition; of more, only the others are.
 const UNCOMPACTED_COUNTED_MAX: u64 = 4096;
 
-/// What ids, numbers and moments of an event count, as parts count it.
-const NUMBERS_BYTES: usize = 64;
-
 impl Engine {
     /// Runs what reads the disk or computes for long, at most until the deadline.
     async fn aside<T: Send + 'static>(
@@ -165,12 +162,14 @@ impl Types {
         *all_bytes += bytes;
     }
 
+    /// Counts the bytes that parts count.
     fn add_event(&mut self, event: &Recorded) {
         let view = event.event();
         let tags: usize = view.tags.clone().map(str::len).sum();
-        let names = view.entity_id.len() + view.event_type.len() + view.content_type.len();
-        let bytes = NUMBERS_BYTES + names + tags + view.payload.len() + view.metadata.len();
-        self.add(view.event_type.to_owned(), 1, bytes as u64);
+        let names = view.entity_id.len() + view.event_type.len();
+        let bytes = names + tags + view.payload.len() + view.metadata.len();
+        let bytes = if event.erased { 0 } else { bytes as u64 };
+        self.add(view.event_type.to_owned(), 1, bytes);
     }
 
     fn sorted(self) -> Vec<TypeHoldings> {
