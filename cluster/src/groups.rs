@@ -7,19 +7,18 @@ use chronos_domain::PartitionId;
 use chronos_env::{Env, Task};
 use chronos_store::Partition;
 use chronos_store::entry::Outcome;
-use chronos_wal::{LogId, Wal};
+use chronos_wal::{Log, LogId, Wal};
 use futures::future::join_all;
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use crate::backlog::Backlog;
-use crate::compaction::{CompactionConfig, CompactionStats, Counters};
-use crate::compactor::{Compactor, Reached, Subject};
-use crate::driver::{Driver, Progress};
+use crate::compacting::Compacting;
+use crate::compaction::{CompactionConfig, CompactionStats};
+use crate::group::{Fault, Group};
 use crate::proposal::{Proposal, ProposeError};
-use crate::quarantine::Quarantine;
 use crate::request::Request;
 use crate::scrubber::{ScrubConfig, Scrubber};
-use crate::wish::{CompactError, Wishes};
+use crate::wish::CompactError;
 
 /// Bounds of a node's groups.
 #[derive(Clone, Debug)]
@@ -42,9 +41,6 @@ impl Config {
     }
 }
 
-/// Commands that may wait for one group's driver before proposers do.
-const QUEUE_COMMANDS_MAX: usize = 4096;
-
 /// The groups of this node, one for each data partition. Cheap to clone.
 #[derive(Clone)]
 pub struct Groups {
@@ -57,22 +53,9 @@ struct Inner {
     room: Arc<Semaphore>,
     room_max: u32,
     drivers: Mutex<Vec<Task<()>>>,
-    compactor: Mutex<Option<Task<()>>>,
+    compacting: Compacting,
     scrubber: Scrubber,
-    backlog: Arc<Backlog>,
-    counters: Arc<Counters>,
-    wishes: Wishes,
-    stop: watch::Sender<bool>,
     fault: Fault,
-}
-
-/// The first reason why a group stopped for good.
-type Fault = Arc<watch::Sender<Option<Arc<str>>>>;
-
-struct Group {
-    queue: std::sync::RwLock<Option<mpsc::Sender<Proposal>>>,
-    progress: Arc<Progress>,
-    subject: Arc<Subject>,
 }
 
 impl Groups {
@@ -86,45 +69,16 @@ impl Groups {
         });
         let opened = join_all(opening).await;
         let backlog = Arc::new(Backlog::new(config.compaction.clone(), wal.gauge()));
-        let mut drivers = Vec::new();
-        let fault = Fault::default();
-        let groups: Vec<Result<Group, Arc<str>>> = PartitionId::all()
-            .zip(opened)
-            .map(|(id, (log, partition))| {
+        let (mut drivers, fault) = (Vec::new(), Fault::default());
+        let start =
+            |(id, (log, partition)): (PartitionId, (Log, Result<Partition, chronos_store::Fault>))| {
                 let partition = partition.map_err(|fault| refusal(id, &fault))?;
-                say(id, partition.notes());
-                let (queue, proposals) = mpsc::channel(QUEUE_COMMANDS_MAX);
-                let progress = Progress::new();
-                let driver = Driver::new(
-                    env.clone(),
-                    log.clone(),
-                    partition.clone(),
-                    proposals,
-                    progress.clone(),
-                    backlog.clone(),
-                );
-                drivers.push(env.tasks.spawn("group", supervise(id, driver, fault.clone())));
-                let reached = watch::Sender::new(Reached { cut: partition.taken_in(), halted: None });
-                let (weak, quarantine) = (queue.downgrade(), Arc::new(Quarantine::new(id)));
-                let subject = Arc::new(Subject { id, partition, log, queue: weak, quarantine, reached });
-                Ok(Group { queue: std::sync::RwLock::new(Some(queue)), progress, subject })
-            })
-            .collect();
+                let (group, driver) = Group::start(env, log, partition, &backlog, &fault);
+                drivers.push(driver);
+                Ok(group)
+            };
+        let groups: Vec<Result<Group, Arc<str>>> = PartitionId::all().zip(opened).map(start).collect();
         let subjects: Vec<_> = groups.iter().flatten().map(|group| group.subject.clone()).collect();
-        let scrubber = Scrubber::start(env, &config.scrub, subjects.clone());
-        let (wishes, stop, counters) =
-            (Wishes::default(), watch::Sender::new(false), Arc::<Counters>::default());
-        let compactor = Compactor {
-            env: env.clone(),
-            config: config.compaction.clone(),
-            backlog: backlog.clone(),
-            counters: counters.clone(),
-            subjects,
-            urgent: wishes.watch(),
-            stop: stop.subscribe(),
-            not_before: None,
-        };
-        let compactor = Mutex::new(Some(env.tasks.spawn("compactor", compactor.run())));
         let room_max = config.in_flight_bytes_max;
         let inner = Inner {
             env: env.clone(),
@@ -132,12 +86,8 @@ impl Groups {
             room: Arc::new(Semaphore::new(room_max as usize)),
             room_max,
             drivers: Mutex::new(drivers),
-            compactor,
-            scrubber,
-            backlog,
-            counters,
-            wishes,
-            stop,
+            scrubber: Scrubber::start(env, &config.scrub, subjects.clone()),
+            compacting: Compacting::start(env, &config.compaction, backlog, subjects),
             fault,
         };
         Self { inner: Arc::new(inner) }
@@ -167,16 +117,16 @@ impl Groups {
     ) -> Result<Outcome, ProposeError> {
         let group = self.group(id).map_err(ProposeError::Unavailable)?;
         if request.adds_events() {
-            let room = self.inner.env.clock.timeout(self.left(deadline)?, self.inner.backlog.room(id));
+            let room =
+                self.inner.env.clock.timeout(self.left(deadline)?, self.inner.compacting.backlog().room(id));
             room.await.map_err(|_| ProposeError::Behind)?;
         }
         let bytes = u32::try_from(request.bytes()).unwrap_or(u32::MAX).min(self.inner.room_max);
         let (reply, answer) = oneshot::channel();
         let enqueue = async {
             let room = self.inner.room.clone().acquire_many_owned(bytes).await.map_err(|_| stopping())?;
-            let queue = group.queue.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
             let proposal = Proposal { command: request.into_command(), deadline, reply, _room: room };
-            queue.ok_or_else(stopping)?.send(proposal).await.map_err(|_| stopped(id))
+            group.queue().ok_or_else(stopping)?.send(proposal).await.map_err(|_| stopped(id))
         };
         let left = self.left(deadline)?;
         self.inner.env.clock.timeout(left, enqueue).await.map_err(|_| ProposeError::DeadlinePassed)??;
@@ -196,7 +146,7 @@ impl Groups {
     /// # Errors
     /// See [`CompactError`], which names the first partition that is not compacted; others may be.
     pub async fn compact(&self, ids: &[PartitionId], deadline: Duration) -> Result<(), CompactError> {
-        let _wish = self.inner.wishes.make();
+        let _hurry = self.inner.compacting.hurry();
         let compacting = ids.iter().map(|id| self.compact_one(*id, deadline));
         join_all(compacting).await.into_iter().collect()
     }
@@ -208,22 +158,12 @@ impl Groups {
             let proposed = self.propose(id, Request::Cut { settle: true }, deadline).await;
             proposed.map_err(|error| CompactError::NotCut { id, error })?;
         }
-        let wanted = subject.partition.last_cut();
-        let mut reached = subject.reached.subscribe();
-        let done = reached.wait_for(|reached| reached.cut >= wanted || reached.halted.is_some());
-        let left = deadline.saturating_sub(self.inner.env.clock.monotonic());
-        let late = || CompactError::Late { id, why: self.compaction_stats().last_error };
-        // The sender lives in the subject, so waiting cannot fail.
-        let Ok(Ok(end)) = self.inner.env.clock.timeout(left, done).await else { return Err(late()) };
-        match &end.halted {
-            Some(reason) if end.cut < wanted => Err(CompactError::Halted { id, reason: reason.clone() }),
-            _ => Ok(()),
-        }
+        self.inner.compacting.finished(subject, deadline).await
     }
 
     /// What compaction has done since the start, and what it has before it.
     pub fn compaction_stats(&self) -> CompactionStats {
-        self.inner.counters.read(self.inner.backlog.now().total())
+        self.inner.compacting.stats()
     }
 
     /// Resolves when a group has stopped for good, with the first reason. The node should then end: what is on disk
@@ -257,16 +197,10 @@ impl Groups {
 
     /// Stops compacting and taking proposals, lets the drivers finish what is in flight, and waits for them.
     pub async fn stop(&self) {
-        self.inner.stop.send_replace(true);
         self.inner.scrubber.stop().await;
-        let compactor = self.inner.compactor.lock().await.take();
-        if let Some(compactor) = compactor
-            && compactor.await.is_err()
-        {
-            tracing::error!("the compactor died before it could be stopped");
-        }
+        self.inner.compacting.stop().await;
         for group in self.inner.groups.iter().flatten() {
-            group.queue.write().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            group.close();
         }
         for driver in self.inner.drivers.lock().await.drain(..) {
             if driver.await.is_err() {
@@ -284,51 +218,6 @@ impl Groups {
         let group = slot.ok_or_else(|| Arc::from(format!("partition {id} holds no events")))?;
         let group = group.as_ref().map_err(Arc::clone)?;
         group.subject.quarantine.get().map_or(Ok(group), |reason| Err(reason.clone()))
-    }
-}
-
-/// Runs a driver; however it ends, other than in order, is noted as a fault.
-async fn supervise(id: PartitionId, driver: Driver, fault: Fault) {
-    let mut sentinel = Sentinel { id, fault, armed: true };
-    if let Err(reason) = driver.run().await {
-        sentinel.note(&reason);
-    }
-    sentinel.armed = false;
-}
-
-/// Notices a driver that panics.
-struct Sentinel {
-    id: PartitionId,
-    fault: Fault,
-    armed: bool,
-}
-
-impl Sentinel {
-    fn note(&self, reason: &str) {
-        let reason = Arc::from(format!("partition {}: {reason}", self.id));
-        self.fault.send_if_modified(|first| first.is_none() && first.replace(reason).is_none());
-    }
-}
-
-impl Drop for Sentinel {
-    fn drop(&mut self) {
-        if self.armed {
-            self.note("its driver died");
-        }
-    }
-}
-
-/// What was not as the last life should have left it.
-fn say(id: PartitionId, notes: &chronos_store::Notes) {
-    let partition = id.get();
-    for (file, why) in &notes.quarantined {
-        tracing::error!(partition, file = %file.display(), why, "unreadable file moved aside");
-    }
-    if notes.repaired {
-        tracing::warn!(partition, "manifest written again: one of its two copies was lost or behind");
-    }
-    if !notes.removed.is_empty() {
-        tracing::info!(partition, files = notes.removed.len(), "leftovers of a crash removed");
     }
 }
 

@@ -15,9 +15,11 @@
 #![deny(missing_docs)]
 
 mod backlog;
+mod compacting;
 mod compaction;
 mod compactor;
 mod driver;
+mod group;
 mod groups;
 mod proposal;
 mod quarantine;

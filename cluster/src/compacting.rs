@@ -1,0 +1,85 @@
+//! The compactor of a node, from outside: started, asked, waited for, stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_env::{Env, Task};
+use tokio::sync::{Mutex, watch};
+
+use crate::backlog::Backlog;
+use crate::compaction::{CompactionConfig, CompactionStats, Counters};
+use crate::compactor::{Compactor, Subject};
+use crate::wish::{CompactError, Wish, Wishes};
+
+/// The running compactor of one node. It ends when this is dropped.
+pub(crate) struct Compacting {
+    env: Env,
+    backlog: Arc<Backlog>,
+    counters: Arc<Counters>,
+    wishes: Wishes,
+    stop: watch::Sender<bool>,
+    task: Mutex<Option<Task<()>>>,
+}
+
+impl Compacting {
+    pub(crate) fn start(
+        env: &Env,
+        config: &CompactionConfig,
+        backlog: Arc<Backlog>,
+        subjects: Vec<Arc<Subject>>,
+    ) -> Compacting {
+        let (wishes, stop, counters) = (Wishes::default(), watch::Sender::new(false), Arc::default());
+        let compactor = Compactor {
+            env: env.clone(),
+            config: config.clone(),
+            backlog: Arc::clone(&backlog),
+            counters: Arc::clone(&counters),
+            subjects,
+            urgent: wishes.watch(),
+            stop: stop.subscribe(),
+            not_before: None,
+        };
+        let task = Mutex::new(Some(env.tasks.spawn("compactor", compactor.run())));
+        Compacting { env: env.clone(), backlog, counters, wishes, stop, task }
+    }
+
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    /// While the answer lives there are no pauses, and what waits is taken in even without background work.
+    pub(crate) fn hurry(&self) -> Wish<'_> {
+        self.wishes.make()
+    }
+
+    /// Waits until everything of a partition that is cut by now is in parts and purged from its log.
+    pub(crate) async fn finished(&self, subject: &Subject, deadline: Duration) -> Result<(), CompactError> {
+        let (id, wanted) = (subject.id, subject.partition.last_cut());
+        let mut reached = subject.reached.subscribe();
+        let done = reached.wait_for(|reached| reached.cut >= wanted || reached.halted.is_some());
+        let left = deadline.saturating_sub(self.env.clock.monotonic());
+        // The sender lives in the subject, so only the deadline ends this without an end.
+        let Ok(Ok(end)) = self.env.clock.timeout(left, done).await else {
+            return Err(CompactError::Late { id, why: self.stats().last_error });
+        };
+        match &end.halted {
+            Some(reason) if end.cut < wanted => Err(CompactError::Halted { id, reason: reason.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> CompactionStats {
+        self.counters.read(self.backlog.now().total())
+    }
+
+    /// Ends the compactor after the slice it is at; what was begun is given up.
+    pub(crate) async fn stop(&self) {
+        self.stop.send_replace(true);
+        let task = self.task.lock().await.take();
+        if let Some(task) = task
+            && task.await.is_err()
+        {
+            tracing::error!("the compactor died before it could be stopped");
+        }
+    }
+}
