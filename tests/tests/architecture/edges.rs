@@ -36,9 +36,9 @@ const ALLOWED: [(&str, Edges); 16] = [
             "chronos-wal",
         ]),
     ),
-    ("chronos-app", Edges::To(&["chronos-block", "chronos-domain"])),
-    ("chronos-proto", Edges::To(&["chronos-block", "chronos-domain"])),
-    ("chronos-client", Edges::To(&["chronos-block", "chronos-domain", "chronos-proto"])),
+    ("chronos-app", Edges::To(&["chronos-block", "chronos-domain", "chronos-proof"])),
+    ("chronos-proto", Edges::To(&["chronos-block", "chronos-domain", "chronos-proof"])),
+    ("chronos-client", Edges::To(&["chronos-block", "chronos-domain", "chronos-proof", "chronos-proto"])),
     (
         "chronos-server",
         Edges::To(&[
