@@ -18,6 +18,8 @@ mod odd_history;
 mod server;
 #[path = "cli/silent.rs"]
 mod silent;
+#[path = "cli/sql.rs"]
+mod sql;
 
 use std::collections::BTreeMap;
 use std::fs;

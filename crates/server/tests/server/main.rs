@@ -11,3 +11,4 @@ mod operations;
 mod reads;
 mod served;
 mod session;
+mod sql;
