@@ -130,7 +130,7 @@ impl Limits {
     /// When that is none, or more than any may have.
     pub(crate) fn query_rows(&self, asked: Option<u64>) -> Result<u64, Error> {
         let most = self.query_rows_max;
-        match asked.unwrap_or(self.query_rows_default.min(most)) {
+        match asked.unwrap_or_else(|| self.query_rows_default.min(most)) {
             rows if (1..=most).contains(&rows) => Ok(rows),
             rows => {
                 let text =
