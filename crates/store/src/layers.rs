@@ -86,6 +86,11 @@ impl Layers {
         std::iter::once(&self.active).chain(self.sealed.iter().rev().map(|sealed| &sealed.events))
     }
 
+    /// Blocks of the generations in memory, whether they are in memory themselves or not.
+    pub(crate) fn chunks(&self) -> usize {
+        self.generations().map(|generation| generation.chunks.len()).sum()
+    }
+
     /// The generation that holds a position; `None` where none in memory does.
     pub(crate) fn holding(&self, position: Position) -> Option<&Generation> {
         self.generations().find(|generation| generation.base() < position && position <= generation.head())

@@ -229,8 +229,8 @@ impl Partition {
     /// Whether a read may have to wait for the disk: not everything is in memory.
     pub fn reads_disk(&self) -> bool {
         let state = self.shared.state.read();
-        let stats = state.stats();
-        stats.cached_blocks < stats.blocks || !state.layers.compacted().is_zero()
+        let layers = &state.layers;
+        !layers.compacted().is_zero() || layers.blocks.len() < layers.chunks()
     }
 
     /// The oldest generation that waits to become a part; `None` when all are done but the active one.

@@ -154,7 +154,7 @@ impl State {
             events: self.numbers.head().get(),
             entities: layers.entities(),
             ids: spaces().map(|space| space.ids.len() as u64).sum(),
-            blocks: layers.generations().map(|generation| generation.chunks.len() as u64).sum(),
+            blocks: layers.chunks() as u64,
             cached_blocks: layers.blocks.len() as u64,
             cached_bytes: layers.blocks.bytes() as u64,
             generations: layers.sealed().len() as u64 + 1,
