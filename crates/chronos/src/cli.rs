@@ -148,7 +148,7 @@ impl Command {
             Self::Truncate(command) => Box::pin(command.run(context)).await,
             Self::Backup(command) => Box::pin(command.run(context)).await,
             Self::Restore(command) => Box::pin(command.run(context)).await,
-            Self::Verify(command) => command.run(context),
+            Self::Verify(command) => Box::pin(command.run(context)).await,
             Self::Demo(command) => Box::pin(command.run(context)).await,
             Self::Bench(command) => Box::pin(command.run(context)).await,
             Self::Completions(command) => command.run(),

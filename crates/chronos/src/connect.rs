@@ -5,7 +5,7 @@ use std::time::Duration;
 use chronos_client::{
     Answer, Append, AppendError, Appended, Backup, Block, Client, CompactedPartition, Digests, EntityState,
     EventId, Events, Info, Moment, Options, PartitionHoldings, PartitionId, Proof, Query, Read, ReadError,
-    Rejection, Rule, Sample, State, Truncation, Version, Watermarks,
+    Rejection, Rule, Sample, State, Truncation, Verification, Version, Watermarks,
 };
 use chronos_domain::Batch as _;
 use chronos_proto::Event;
@@ -99,6 +99,10 @@ impl Connection {
 
     pub(crate) async fn digests(&self, as_of: Option<Moment>) -> Outcome<Digests> {
         self.client.admin().digests(as_of).await.map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn verify(&self, partitions: &[PartitionId]) -> Outcome<Verification> {
+        self.client.admin().verify(partitions).await.map_err(|e| Failure::from(&e))
     }
 
     pub(crate) async fn prove(&self, event: EventId, as_of: Option<Moment>) -> Outcome<Proof> {

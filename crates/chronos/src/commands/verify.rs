@@ -1,6 +1,8 @@
 //! `chronos verify`
 
-use std::path::PathBuf;
+mod online;
+
+use std::path::{Path, PathBuf};
 
 use chronos_env::Env;
 use chronos_store::{Damage, Report, TornTail};
@@ -14,40 +16,56 @@ use crate::output::{Format, Out};
 use crate::table::{Align, Table, grouped};
 
 const EXAMPLES: &str = "\
-Every frame of the log and its chain, every block's checksum, and that positions and every entity's versions have no
-gap. Nothing is ever written. The server that owns the directory must be stopped.
+Everything that is on disk: the log with its chain, every event, the Parquet parts with their indexes, the manifests, and
+that positions and every entity's versions have no gap. Nothing is ever written.
+
+Without --online it reads the data directory of a server that is stopped. With --online the running server reads it, parts
+and log, while it goes on serving; what it finds damaged it no longer serves. A server does so by itself all the time,
+slowly (chronos server --scrub-period-s).
 
 A torn tail is what a crash leaves behind of a write that nobody was told of. It is no damage: the next start of the
 server cuts it off.
 
 Examples:
   chronos verify --data ./data
+  chronos verify --online --addr db1:7400
   chronos verify --data ./data --output json      # one object per partition, damage and torn tail, then a summary
 
-Exit code 0: all is as it was written. 1: it is not; every damage is named with file, byte, partition and position.";
+Exit code 0: all is as it was written. 1: it is not, or could not be read; every damage is named with file, byte,
+partition and position.";
 
-/// Check a data directory, offline and without changing it
+/// Check that everything is as it was written, without changing it
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Verify {
-    /// The data directory
-    #[arg(long, env = "CHRONOS_DATA", value_name = "DIR")]
-    data: PathBuf,
+    /// The data directory of a server that is stopped
+    #[arg(long, env = "CHRONOS_DATA", value_name = "DIR", required_unless_present = "online")]
+    data: Option<PathBuf>,
+    /// Let the running server check itself
+    #[arg(long)]
+    online: bool,
 }
 
 impl Verify {
-    pub(crate) fn run(self, context: &Context) -> Outcome {
-        let data = data_dir::resolve(&self.data)?;
-        let report = chronos_store::verify(&Env::real().disk, &data)
-            .map_err(|e| Failure::failed(format!("cannot verify {}: {e}", data.display())))?;
-        let mut out = Out::new(context.output);
-        match context.output {
-            Format::Table => tables(&mut out, &report)?,
-            Format::Json => objects(&mut out, &report)?,
+    pub(crate) async fn run(self, context: &Context) -> Outcome {
+        match self.data {
+            Some(data) if !self.online => offline(&data, context),
+            _ => online::run(context).await,
         }
-        out.finish()?;
-        if report.is_clean() { Ok(()) } else { Err(Failure::already_told(Exit::Failed)) }
     }
+}
+
+fn offline(data: &Path, context: &Context) -> Outcome {
+    let data = data_dir::resolve(data)?;
+    let report = chronos_store::verify(&Env::real().disk, &data)
+        .map_err(|e| Failure::failed(format!("cannot verify {}: {e}", data.display())))?;
+    let mut out = Out::new(context.output);
+    match context.output {
+        Format::Table => tables(&mut out, &report)?,
+        Format::Json => objects(&mut out, &report)?,
+    }
+    out.finish()?;
+    if report.is_clean() { Ok(()) } else { Err(Failure::already_told(Exit::Failed)) }
 }
 
 fn tables(out: &mut Out, report: &Report) -> Outcome {
@@ -78,13 +96,18 @@ fn tables(out: &mut Out, report: &Report) -> Outcome {
     for damage in &report.damages {
         out.line(format!("damage: {damage}"))?;
     }
-    let verdict = match report.damages.len() {
+    let verdict = verdict(report.damages.len());
+    let (events, frames, bytes) = (grouped(report.events()), grouped(report.frames), grouped(report.bytes));
+    out.line(format!("{verdict}: {events} events in {frames} frames, {bytes} bytes"))
+}
+
+/// What a summary begins with.
+fn verdict(damages: usize) -> String {
+    match damages {
         0 => "clean".to_owned(),
         1 => "1 damage".to_owned(),
         n => format!("{n} damages"),
-    };
-    let (events, frames, bytes) = (grouped(report.events()), grouped(report.frames), grouped(report.bytes));
-    out.line(format!("{verdict}: {events} events in {frames} frames, {bytes} bytes"))
+    }
 }
 
 fn objects(out: &mut Out, report: &Report) -> Outcome {
