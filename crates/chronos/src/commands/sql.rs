@@ -139,9 +139,7 @@ impl Printer {
     fn rows(&mut self, batch: &RecordBatch) -> Outcome {
         match &mut self.shape {
             Shape::Table(rows) => {
-                rows.extend(
-                    values(batch, "NULL")?.into_iter().map(|row| row.iter().map(|v| short(v)).collect()),
-                );
+                rows.extend(values(batch, "NULL")?.iter().map(|row| short_row(row)));
                 Ok(())
             }
             Shape::Json => self.out.bytes(&objects(batch).map_err(|error| unreadable(&error))?),
@@ -203,14 +201,20 @@ fn csv(values: &[String]) -> String {
     quoted.collect::<Vec<_>>().join(",")
 }
 
-/// The value on one line, as far as a table has room for it.
-fn short(value: &str) -> String {
-    let line: String =
-        value.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WIDTH_MAX + 1).collect();
-    if line.chars().count() <= WIDTH_MAX {
+/// The values of a row, as far as a table has room for them.
+fn short_row(row: &[String]) -> Vec<String> {
+    let last = row.len().saturating_sub(1);
+    let width = |column| if column == last { LAST_WIDTH_MAX } else { WIDTH_MAX };
+    row.iter().enumerate().map(|(column, value)| short(value, width(column))).collect()
+}
+
+/// The value on one line of at most so many characters.
+fn short(value: &str, width: usize) -> String {
+    let line: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).take(width + 1).collect();
+    if line.chars().count() <= width {
         return line;
     }
-    line.chars().take(WIDTH_MAX - 1).chain(['…']).collect()
+    line.chars().take(width - 1).chain(['…']).collect()
 }
 
 fn align(values: &DataType) -> Align {
