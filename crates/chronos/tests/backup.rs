@@ -223,7 +223,7 @@ fn a_backup_that_is_killed_at_any_step_is_gone_on_with() {
             let done = back_up(&source);
             assert_eq!(done["events"], 400);
             ok(chronos(&["backup", &backup, "--verify"]));
-            assert_eq!(files(Path::new(&backup), ".partial"), [PathBuf::new(); 0]);
+            assert!(files(Path::new(&backup), ".partial").is_empty());
             fs::remove_dir_all(&backup).unwrap();
         }
     }
