@@ -4,6 +4,7 @@
 //!
 //! Not in here: sockets, gRPC and HTTP (tested over real connections in the server's own tests).
 
+mod compact;
 mod crash;
 mod determinism;
 mod faults;
