@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod append;
+mod backup;
 mod bad_input;
 mod damage;
 mod deadlines;
