@@ -174,9 +174,9 @@ fn found(env: &Env, file: &Path, options: &Options) -> Result<Identity, OpenErro
 }
 
 /// Writes down that a directory, whose log is there, belongs to a new node of `cluster`. Durable when it returns.
-pub(crate) fn renew(env: &Env, file: &Path, cluster: u128, release: &str) -> Result<Identity, OpenError> {
+pub(crate) fn renew(env: &Env, file: &Path, cluster: u128, release: &str) -> io::Result<Identity> {
     let renewed = Identity { sealed: true, ..fresh(env, Some(cluster), release) };
-    env.disk.write_atomic(file, &codec::encode(&renewed)).map_err(|source| OpenError::io(file, source))?;
+    env.disk.write_atomic(file, &codec::encode(&renewed))?;
     Ok(renewed)
 }
 

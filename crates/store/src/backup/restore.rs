@@ -107,8 +107,7 @@ pub async fn restore(
     let cluster = opened.listing.cluster;
     make_log(env, target.path(), cluster, release, &manifests).await?;
     env.crash.hit(LOGGED);
-    let identity = identity::renew(env, &target.path().join(IDENTITY), cluster, release)
-        .map_err(|refused| Error::Log(refused.to_string()))?;
+    let identity = identity::renew(env, &target.path().join(IDENTITY), cluster, release)?;
     env.disk.sync_dir(target.path())?;
     env.crash.hit(IDENTIFIED);
     target.finish()?;

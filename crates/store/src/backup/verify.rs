@@ -152,7 +152,7 @@ impl From<Fault> for Error {
                 LATER_RELEASE,
             ),
             Fault::Io(error) => Error::Io(error),
-            other => Error::Log(other.to_string()),
+            other => io::Error::other(other).into(),
         }
     }
 }
