@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use chronos_client::{Client, Query, QueryStats};
+use chronos_domain::Batch as _;
 
 use crate::Failure;
 use crate::clock::{Run, Series};
@@ -25,16 +26,17 @@ pub(crate) fn measure(bench: &Bench<'_>) -> Result<Vec<Line>, Failure> {
     runtime.block_on(async {
         let client = Client::connect(&server.address().to_string())?;
         let events = bench.size(EVENTS, QUICK_EVENTS);
+        let mut entities = Vec::new();
         for _ in 0..events / BATCH {
-            client.append_block(&orders.next_block(BATCH)).await?;
+            let block = orders.next_block(BATCH);
+            entities.push(block.entity(0).to_owned());
+            client.append_block(&block).await?;
         }
         caller::check_stored(server.address(), events as u64).await?;
         caller::compact(&client).await?;
         let whole = "SELECT event_type, count(*), max(recorded_at) FROM events GROUP BY event_type";
         let mut lines = vec![asked(bench, &client, events, "group by over all", |_| whole.to_owned()).await?];
         let one = |_| {
-            let partition = orders.next_partition();
-            let entities = stock.entities(partition);
             let entity = &entities[orders.below(entities.len())];
             format!("SELECT version, event_type, payload FROM events WHERE entity_id = '{entity}' ORDER BY version")
         };
