@@ -9,3 +9,4 @@ mod ledger;
 mod life;
 mod node;
 mod pressure;
+mod real;
