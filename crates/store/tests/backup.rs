@@ -22,6 +22,10 @@ use support::run::Run;
 
 const CLUSTER_AT: Timestamp = Timestamp::new(1_000_000);
 const CACHE: usize = 1 << 20;
+/// Of a usual history.
+const ENTRIES: usize = 45;
+/// Of one that is restored very often: still several parts a partition.
+const FEW_ENTRIES: usize = 15;
 
 fn backup_dir() -> PathBuf {
     PathBuf::from("/backup")
@@ -92,9 +96,13 @@ fn fetch(backup: &mut BackupDir, source: &Source, file: &NamedFile) -> Result<u6
 
 /// A node with some history, all of it in a backup.
 async fn backed_up(env: &Env) -> (Run, Node) {
+    backed_up_with(env, ENTRIES).await
+}
+
+async fn backed_up_with(env: &Env, entries: usize) -> (Run, Node) {
     let mut run = Run::new();
     let node = Node::open(env, CACHE).unwrap();
-    write(&node, &mut run, 0, 45).await;
+    write(&node, &mut run, 0, entries).await;
     settle(&node, &mut run).await;
     back_up(env, &source(env, &node)).unwrap();
     (run, node)
@@ -141,7 +149,7 @@ fn a_restored_node_answers_as_the_lost_one_did_and_goes_on() {
         let node = Node::open(&env, CACHE).unwrap();
         run.check(&node);
         // Some of these are retries of what was stored before the backup: the answers are the original ones.
-        write(&node, &mut run, 45, 60).await;
+        write(&node, &mut run, ENTRIES, 60).await;
         run.check(&node);
         settle(&node, &mut run).await;
         run.check(&node);
@@ -160,7 +168,7 @@ fn a_second_backup_copies_only_what_is_new_and_restores_what_was_added() {
         let (mut run, node) = backed_up(&env).await;
         let before = source(&env, &node).listing().clone();
         assert_eq!(back_up(&env, &source(&env, &node)).unwrap(), 0, "nothing is new");
-        write(&node, &mut run, 45, 9).await;
+        write(&node, &mut run, ENTRIES, 9).await;
         settle(&node, &mut run).await;
         let after = source(&env, &node);
         let known: Vec<NamedFile> = before.files().collect();
@@ -470,7 +478,7 @@ fn a_restore_that_dies_anywhere_leaves_nothing_to_start_from_and_a_second_one_wo
         let world = World::new(seed);
         let env = world.env();
         let run = world.run(async {
-            let (run, node) = backed_up(&env).await;
+            let (run, node) = backed_up_with(&env, FEW_ENTRIES).await;
             node.close().await;
             run
         });
