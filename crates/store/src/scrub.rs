@@ -6,8 +6,8 @@
 //!  step     1           2 ..= n+1             n+2 ..
 //!        manifests ─► part 1 .. part n ─► log, 1 MiB a step ─► over
 //!        both copies   every byte, every    every entry on disk, checksums
-//!        against the   row, the chain, the  of frames, and the content of
-//!        one in use    index built anew     every block hashed again
+//!        against the   row, the chain, the  of frames, the content of every
+//!        one in use    index built anew     block hashed again; its files
 //! ```
 //!
 //! Invariants:
@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use chronos_domain::{LogIndex, PartitionId};
 use chronos_parts::{Copy, Part, inspect};
-use chronos_wal::ReadError;
+use chronos_wal::{Corrupt, ReadError};
 
 use crate::entry;
 use crate::identity::WAL;
@@ -97,6 +97,7 @@ enum Next {
     Manifests,
     Part(usize),
     Log,
+    Over,
 }
 
 impl Partition {
@@ -137,8 +138,12 @@ impl Scrub {
                 self.next = Next::Part(at + 1);
                 Some(self.part(&part, pace))
             }
-            Next::Log if self.log.0 > self.log.1 => None,
+            Next::Log if self.log.0 > self.log.1 => {
+                self.next = Next::Over;
+                Some(self.log_files())
+            }
             Next::Log => Some(self.log(pace)),
+            Next::Over => None,
         }
     }
 
@@ -219,6 +224,19 @@ impl Scrub {
         }
         pace(seen.bytes);
         seen
+    }
+
+    /// Whether the log's files are under their names what it reads: a file that was removed is read as long as it is open.
+    fn log_files(&self) -> Scrubbed {
+        let shared = &self.partition.shared;
+        let findings = match shared.log.lost_files(shared.env.disk.as_ref()) {
+            Ok(lost) => {
+                let damaged = |lost: Corrupt| self.finding(lost.file, None, Nature::Damaged, lost.what);
+                lost.into_iter().map(damaged).collect()
+            }
+            Err(error) => vec![self.finding(WAL.into(), None, Nature::Unreadable, error.to_string())],
+        };
+        Scrubbed { findings, ..Scrubbed::default() }
     }
 
     /// An entry that was not given back. What was purged meanwhile is no loss; behind damage the pass goes on.

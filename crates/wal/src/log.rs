@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use chronos_env::Disk;
 use parking_lot::Mutex;
 
 use crate::format::VOTE_BYTES_MAX;
@@ -210,6 +212,26 @@ impl Log {
     pub fn read_one(&self, index: u64) -> Result<Entry, ReadError> {
         let mut entries = reader::read(&self.cell, index, 0)?;
         Ok(entries.remove(0))
+    }
+
+    /// Files of segments that this log needs and that are no longer under their names what is open and read: lost, cut,
+    /// or exchanged for another one. Reads go on to be served from what is open, and the next start would not find it.
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn lost_files(&self, disk: &dyn Disk) -> io::Result<Vec<Corrupt>> {
+        let needed = || self.cell.shelf.files_of(self.cell.id);
+        let mut lost = Vec::new();
+        for segment in needed() {
+            let Some(what) = segment.unlike(disk)? else { continue };
+            // It may have been let go of meanwhile.
+            if needed().iter().any(|still| Arc::ptr_eq(still, &segment)) {
+                let (file, log) = (segment.path.clone(), Some(self.cell.id));
+                lost.push(Corrupt { file, offset: 0, log, index: None, what });
+            }
+        }
+        Ok(lost)
     }
 }
 

@@ -5,16 +5,18 @@
 //! without a hole.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chronos_env::File;
+use chronos_env::{Disk, File, OpenMode};
 use parking_lot::Mutex;
 
 use crate::LogId;
-use crate::format::PerLog;
+use crate::format::{PerLog, SEGMENT_HEADER_BYTES};
 use crate::index::SegmentKey;
 use crate::numbers::{LaneId, LogSeq, SegmentNo};
+use crate::segment::SegmentHeader;
 
 /// A segment file that can be read.
 pub(crate) struct SegmentFile {
@@ -23,6 +25,30 @@ pub(crate) struct SegmentFile {
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<dyn File>,
     pub(crate) bytes: u64,
+}
+
+impl SegmentFile {
+    /// What is wrong with the file of this name, unless it is the one that is open here.
+    pub(crate) fn unlike(&self, disk: &dyn Disk) -> io::Result<Option<String>> {
+        let named = match disk.open(&self.path, OpenMode::Read) {
+            Ok(named) => named,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Some("it is missing, and is read from what is still open".to_owned()));
+            }
+            Err(error) => return Err(error),
+        };
+        let (found, bytes) = (named.len()?, self.bytes);
+        if found != bytes {
+            return Ok(Some(format!("it has {found} bytes instead of {bytes}")));
+        }
+        let [mut ours, mut theirs] = [[0; SEGMENT_HEADER_BYTES]; 2];
+        self.file.read_exact_at(&mut ours, 0)?;
+        named.read_exact_at(&mut theirs, 0)?;
+        if ours != theirs {
+            return Ok(Some("it is another file than the one that was opened".to_owned()));
+        }
+        Ok(SegmentHeader::decode(&theirs).err().map(|_| "its header is damaged".to_owned()))
+    }
 }
 
 /// What a segment holds of the logs.
@@ -76,6 +102,14 @@ impl Shelf {
 
     pub(crate) fn count(&self) -> u64 {
         self.inner.lock().files.len() as u64
+    }
+
+    /// The segments that hold frames a log still needs, oldest first.
+    pub(crate) fn files_of(&self, log: LogId) -> Vec<Arc<SegmentFile>> {
+        let inner = self.inner.lock();
+        let needed = |segment: &&Shelved| segment.holders(&inner.floors).any(|(holder, _)| holder == log);
+        let keys = inner.rows.values().flatten().filter(needed).map(|segment| segment.key);
+        keys.map(|key| Arc::clone(&inner.files[&key])).collect()
     }
 
     /// Notes the last frames that a unit put into the newest segment of `lane`.
