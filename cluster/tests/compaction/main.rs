@@ -10,3 +10,4 @@ mod life;
 mod node;
 mod pressure;
 mod real;
+mod scrubbing;

@@ -13,3 +13,4 @@ mod reads;
 mod served;
 mod session;
 mod sql;
+mod upkeep;
