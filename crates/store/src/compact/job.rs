@@ -22,6 +22,10 @@ const ZSTD_SETTLED: i32 = 19;
 const ZSTD_PASSING: i32 = 3;
 /// Level of zstd for what was merged or erased.
 const ZSTD_REWRITTEN: i32 = 12;
+/// Up to so many bytes, before encoding, a rewritten part is compressed like one that is going to be kept. Small parts
+/// have little to find repetitions in, so the effort pays there, and it is over within seconds; larger ones lose nothing
+/// worth the time.
+const REWRITTEN_SMALL_BYTES: u64 = 32 << 20;
 /// Rows gathered before they go to the writer.
 const BATCH_ROWS: usize = 2048;
 
@@ -289,7 +293,9 @@ impl Compaction {
         let shared = &self.partition.shared;
         let parts = self.parts[rewrite.parts.clone()].to_vec();
         let first = parts[0].meta();
-        let spec = self.spec(first.first, rewrite.level, ZSTD_REWRITTEN, first.chain_before);
+        let raw_bytes: u64 = parts.iter().map(|part| part.meta().raw_bytes).sum();
+        let zstd = if raw_bytes <= REWRITTEN_SMALL_BYTES { ZSTD_SETTLED } else { ZSTD_REWRITTEN };
+        let spec = self.spec(first.first, rewrite.level, zstd, first.chain_before);
         let writer = Writer::create(&shared.env, shared.dir.path(), spec);
         let writer = writer.map_err(Setback::of_parts(shared.id))?;
         Ok(Copy::new(shared.id, parts, self.sealed.tombstones().clone(), writer))
