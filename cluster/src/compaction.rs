@@ -32,8 +32,8 @@ impl Default for CompactionConfig {
             background: true,
             bytes_per_second: 64 << 20,
             wal_segments_max: 8,
-            debt_events_max: 1 << 20,
-            debt_bytes_max: 256 << 20,
+            debt_events_max: 1 << 19,
+            debt_bytes_max: 128 << 20,
         }
     }
 }

@@ -39,8 +39,8 @@ A configuration file (every key is optional):
   background = true
   bytes_per_second = 67108864
   wal_segments_max = 8
-  debt_events_max = 1048576
-  debt_bytes_max = 268435456
+  debt_events_max = 524288
+  debt_bytes_max = 134217728
   [scrub]
   background = true
   period_s = 86400
@@ -92,10 +92,10 @@ pub(crate) struct Server {
     /// Log segments in use from which on the oldest are compacted away [default: 8]
     #[arg(long, env = "CHRONOS_WAL_SEGMENTS_MAX", value_name = "N")]
     wal_segments_max: Option<u64>,
-    /// Events that wait for compaction, in bytes, from which on appends wait too [default: 256 MiB]
+    /// Events that wait for compaction, in bytes, from which on appends wait too [default: 128 MiB]
     #[arg(long, env = "CHRONOS_DEBT_BYTES_MAX", value_name = "BYTES")]
     debt_bytes_max: Option<u64>,
-    /// The same as a number of events [default: 1048576]
+    /// The same as a number of events [default: 524288]
     #[arg(long, env = "CHRONOS_DEBT_EVENTS_MAX", value_name = "N")]
     debt_events_max: Option<u64>,
     /// Whether everything on disk is read again and again to find damage [default: on]
