@@ -115,6 +115,8 @@ pub struct Holdings {
     pub parts: u64,
     /// Bytes of the parts.
     pub part_bytes: u64,
+    /// Those of them that are bloom filters and page indexes.
+    pub lookup_bytes: u64,
     /// Bytes of the parts' indexes.
     pub index_bytes: u64,
     /// Events that are in no part yet.

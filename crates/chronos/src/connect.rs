@@ -146,6 +146,11 @@ impl Reading {
         self.0.cursor()
     }
 
+    /// The version before which the entity was truncated, as far as was read; 0 when it was not.
+    pub(crate) const fn truncated_before(&self) -> Version {
+        self.0.truncated_before()
+    }
+
     /// The next event, `None` at the end.
     pub(crate) async fn next(&mut self) -> Outcome<Option<Event>> {
         self.0.try_next().await.map_err(|e| Failure::from(&e))

@@ -92,6 +92,14 @@ impl Part {
         self.partition
     }
 
+    /// Bytes of the Parquet file that hold no events but help to find them: bloom filters and page indexes.
+    ///
+    /// # Errors
+    /// [`Fault`] when the file's footer cannot be read.
+    pub fn lookup_bytes(&self) -> Result<u64, Fault> {
+        Ok(self.parquet.footer()?.lookup_bytes())
+    }
+
     /// Where the event with this id is, if it is here.
     ///
     /// # Errors

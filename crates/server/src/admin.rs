@@ -24,6 +24,7 @@ pub(crate) fn holdings(of: app::Holdings) -> wire::Holdings {
         recorded: of.recorded,
         parts: of.parts,
         part_bytes: of.part_bytes,
+        lookup_bytes: of.lookup_bytes,
         index_bytes: of.index_bytes,
         uncompacted: of.uncompacted,
         truncated_entities: of.truncated_entities,

@@ -18,6 +18,8 @@ pub struct Holdings {
     pub parts: u64,
     /// Bytes of the parts.
     pub part_bytes: u64,
+    /// Those of them that are bloom filters and page indexes.
+    pub lookup_bytes: u64,
     /// Bytes of the parts' indexes.
     pub index_bytes: u64,
     /// Events that are in no part yet.
@@ -63,6 +65,7 @@ impl From<PartitionHoldings> for v1::PartitionHoldings {
                 last_recorded_at: held.recorded.map(|(_, last)| last.get()),
                 parts: held.parts,
                 part_bytes: held.part_bytes,
+                lookup_bytes: held.lookup_bytes,
                 index_bytes: held.index_bytes,
                 uncompacted: held.uncompacted,
                 truncated_entities: held.truncated_entities,
@@ -89,6 +92,7 @@ impl TryFrom<v1::PartitionHoldings> for PartitionHoldings {
             recorded: first.zip(message.last_recorded_at.map(Timestamp::new)),
             parts: message.parts,
             part_bytes: message.part_bytes,
+            lookup_bytes: message.lookup_bytes,
             index_bytes: message.index_bytes,
             uncompacted: message.uncompacted,
             truncated_entities: message.truncated_entities,

@@ -1,6 +1,6 @@
 //! `chronos read`
 
-use chronos_client::{Filter, Moment, PartitionId, Read as Request, Timestamp};
+use chronos_client::{Filter, Moment, PartitionId, Read as Request, Timestamp, Version};
 use clap::Args;
 
 use crate::cli::Context;
@@ -82,11 +82,16 @@ impl Read {
             printer.print(&event)?;
         }
         printer.finish()?;
+        if events.truncated_before() > Version::ZERO {
+            eprintln!("{}", erased(events.truncated_before()));
+        }
         if self.all && self.limit.is_some() && !empty {
             eprintln!("to go on: --cursor {}", events.cursor());
         }
         match &self.entity {
-            Some(entity) if empty => found(&connection, entity).await,
+            Some(entity) if empty && events.truncated_before() == Version::ZERO => {
+                found(&connection, entity).await
+            }
             _ => Ok(()),
         }
     }
@@ -120,6 +125,11 @@ impl Read {
             None => request,
         }
     }
+}
+
+/// What a reader is told of an entity that has lost its oldest events.
+pub(crate) fn erased(before: Version) -> String {
+    format!("truncated: versions before {before} were erased")
 }
 
 /// An empty view of an entity that is there is an answer; an entity that is not there was not found.

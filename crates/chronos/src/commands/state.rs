@@ -1,12 +1,12 @@
 //! `chronos state`
 
-use chronos_client::{Moment, Reducer, State as Request, Timestamp};
+use chronos_client::{Moment, Reducer, State as Request, Timestamp, Version};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::cli::Context;
-use crate::commands::read::found;
+use crate::commands::read::{erased, found};
 use crate::connect::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::moment;
@@ -75,6 +75,8 @@ struct Shown<'a> {
     entity_id: &'a str,
     version: u64,
     events: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated_before: Option<u64>,
     state: &'a RawValue,
     token: String,
 }
@@ -85,7 +87,8 @@ impl State {
         let state = connection.state(self.request()).await?;
         let json: &RawValue = serde_json::from_slice(&state.json)
             .map_err(|e| Failure::failed(format!("the server's state of {} is no JSON: {e}", self.entity)))?;
-        if state.events == 0 {
+        let truncated = state.truncated_before > Version::ZERO;
+        if state.events == 0 && !truncated {
             found(&connection, &self.entity).await?;
         }
         let mut out = Out::new(context.output);
@@ -94,6 +97,7 @@ impl State {
                 entity_id: &self.entity,
                 version: state.version.get(),
                 events: state.events,
+                truncated_before: truncated.then(|| state.truncated_before.get()),
                 state: json,
                 token: state.token.to_string(),
             })?,
@@ -103,6 +107,9 @@ impl State {
                     "{} at version {} ({} {events})",
                     self.entity, state.version, state.events
                 ))?;
+                if truncated {
+                    out.line(erased(state.truncated_before))?;
+                }
                 out.line(pretty(json)?)?;
             }
         }

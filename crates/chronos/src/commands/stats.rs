@@ -1,6 +1,9 @@
 //! `chronos stats`
 
 mod holdings;
+mod stored;
+
+use std::path::PathBuf;
 
 use chronos_client::{Info, LogStats, Watermarks};
 use clap::Args;
@@ -12,6 +15,7 @@ use crate::failure::Outcome;
 use crate::output::{Format, Out};
 use crate::table::{Align, Table, grouped};
 use holdings::TypeRow;
+use stored::Stored;
 
 const EXAMPLES: &str = "\
 After the server and its totals: events and bytes by type, and each partition's events, times and files. Nothing is
@@ -22,13 +26,18 @@ Examples:
   chronos stats
   chronos stats --output json | jq .entities
   chronos stats --addr db1:7400
+  chronos stats --against events.ndjson     # how small what was imported has become
 
 More numbers, for a monitoring system: GET /metrics on the same port.";
 
 /// Print who the server is and how much it holds
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Stats {}
+pub(crate) struct Stats {
+    /// Say what share of this file's size the parts take: the NDJSON that was imported, for example
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+}
 
 #[derive(Serialize)]
 struct Numbers {
@@ -45,6 +54,8 @@ struct Numbers {
     held: Option<Held>,
     #[serde(flatten)]
     log: Option<Log>,
+    #[serde(flatten)]
+    stored: Stored,
     types: Vec<TypeRow>,
     partitions_held: Vec<serde_json::Value>,
 }
@@ -73,8 +84,10 @@ impl Stats {
         let connection = Connection::open(context).await?;
         // In this order, so that no entity is counted whose events are not.
         let info = connection.info().await?;
-        let mut numbers = Numbers::new(info, &connection.watermarks().await?);
+        let marks = connection.watermarks().await?;
         let held = connection.holdings().await?;
+        let stored = Stored::of(&held, self.against.as_deref())?;
+        let mut numbers = Numbers::new(info, &marks, stored);
         numbers.types = holdings::by_type(&held);
         let mut out = Out::new(context.output);
         match context.output {
@@ -97,7 +110,7 @@ impl Stats {
 }
 
 impl Numbers {
-    fn new(info: Info, marks: &Watermarks) -> Self {
+    fn new(info: Info, marks: &Watermarks, stored: Stored) -> Self {
         let served: Vec<u64> = marks
             .partitions
             .iter()
@@ -116,6 +129,7 @@ impl Numbers {
             partitions_served: served.len(),
             events: served.iter().sum(),
             token: marks.token.to_string(),
+            stored,
             types: Vec::new(),
             partitions_held: Vec::new(),
         }
@@ -135,7 +149,8 @@ impl Numbers {
         let held = self.held.iter().flat_map(Held::rows);
         let log = self.log.iter().flat_map(Log::rows);
         let token = [("token", self.token.clone())];
-        for (name, value) in rows.into_iter().chain(held).chain(log).chain(token) {
+        let stored = self.stored.rows();
+        for (name, value) in rows.into_iter().chain(held).chain(stored).chain(log).chain(token) {
             table.row([name.to_owned(), value]);
         }
         table

@@ -57,7 +57,14 @@ impl Verify {
 
 fn offline(data: &Path, context: &Context) -> Outcome {
     let data = data_dir::resolve(data)?;
-    let report = chronos_store::verify(&Env::real().disk, &data)
+    let disk = Env::real().disk;
+    if chronos_store::backup::is_backup(disk.as_ref(), &data) {
+        let dir = data.display();
+        return Err(Failure::usage(format!(
+            "{dir} holds a backup, not a server's data; check it with: chronos backup --verify {dir}"
+        )));
+    }
+    let report = chronos_store::verify(&disk, &data)
         .map_err(|e| Failure::failed(format!("cannot verify {}: {e}", data.display())))?;
     let mut out = Out::new(context.output);
     match context.output {

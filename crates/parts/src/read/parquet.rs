@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy};
 
 use super::source::{Source, unreadable};
 use super::{Batches, Contents};
@@ -166,6 +166,19 @@ impl Footer {
 
     pub(crate) fn page(&self, page: usize) -> Page {
         self.pages[page]
+    }
+
+    /// Bytes of the file that hold no events but help to find them: bloom filters and page indexes.
+    pub(crate) fn lookup_bytes(&self) -> u64 {
+        let columns = self.metadata.metadata().row_groups().iter().flat_map(|group| group.columns());
+        let lookup = |column: &ColumnChunkMetaData| {
+            [column.bloom_filter_length(), column.column_index_length(), column.offset_index_length()]
+                .into_iter()
+                .flatten()
+                .map(|bytes| u64::try_from(bytes).unwrap_or(0))
+                .sum::<u64>()
+        };
+        columns.map(lookup).sum()
     }
 }
 

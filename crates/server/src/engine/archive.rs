@@ -107,9 +107,11 @@ fn holdings(partition: &Partition) -> Result<Holdings, Fault> {
     let (shelf, stats) = (partition.shelf(), partition.stats());
     let metas = shelf.manifest.parts.iter();
     let uncompacted = stats.events.saturating_sub(shelf.compacted().get());
-    let mut types = Types::default();
+    let (mut types, mut lookup_bytes) = (Types::default(), 0);
     for part in &shelf.parts {
-        let counts = part.counts().map_err(|fault| of_parts(partition.id(), fault))?;
+        let failed = |fault| of_parts(partition.id(), fault);
+        lookup_bytes += part.lookup_bytes().map_err(failed)?;
+        let counts = part.counts().map_err(failed)?;
         for count in counts.types {
             types.add(count.event_type, count.events, count.raw_bytes);
         }
@@ -126,6 +128,7 @@ fn holdings(partition: &Partition) -> Result<Holdings, Fault> {
         recorded: recorded(partition)?,
         parts: shelf.parts.len() as u64,
         part_bytes: metas.clone().map(|part| part.parquet.bytes).sum(),
+        lookup_bytes,
         index_bytes: metas.clone().map(|part| part.index.bytes).sum(),
         uncompacted,
         truncated_entities: stats.tombstones,

@@ -133,6 +133,7 @@ fn holdings(held: &Holdings) -> Value {
         "last_recorded_at": held.recorded.map(|(_, last)| Timestamp::get(last)),
         "parts": held.parts,
         "part_bytes": held.part_bytes,
+        "lookup_bytes": held.lookup_bytes,
         "index_bytes": held.index_bytes,
         "uncompacted": held.uncompacted,
         "truncated_entities": held.truncated_entities,

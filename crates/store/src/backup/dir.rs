@@ -207,6 +207,11 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Listing>, Error
     Listing::decode(&disk.read_file(&file)?, &file).map(Some)
 }
 
+/// Whether a backup stands in this directory; no when that cannot be seen.
+pub fn is_backup(disk: &dyn Disk, dir: &Path) -> bool {
+    disk.exists(&dir.join(BACKUP)).unwrap_or(false)
+}
+
 /// Whether a directory is a backup, or empty and can become one.
 pub(super) fn check_contents(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
     let foreign = disk.list(dir)?.into_iter().find(|entry| !NAMES.contains(&entry.name.as_str()));

@@ -32,7 +32,7 @@ mod source;
 mod target;
 mod verify;
 
-pub use dir::{BackupDir, Committed, Plan};
+pub use dir::{BackupDir, Committed, Plan, is_backup};
 pub use error::Error;
 pub use incoming::{Arrival, Incoming};
 pub use listing::{Listing, NamedFile};

@@ -90,6 +90,7 @@ pub(super) fn object(one: &PartitionHoldings) -> Value {
             "last_recorded_at": held.recorded.map(|(_, last)| last.get()),
             "parts": held.parts,
             "part_bytes": held.part_bytes,
+            "lookup_bytes": held.lookup_bytes,
             "index_bytes": held.index_bytes,
             "uncompacted": held.uncompacted,
             "truncated_entities": held.truncated_entities,
