@@ -48,6 +48,11 @@ impl Scan {
             counters: Arc::default(),
         }
     }
+
+    /// All rows of a part with all its columns, in the order of its schema: what a part is written again from.
+    pub fn whole() -> Scan {
+        Scan::all(Column::ALL.map(Column::name).to_vec())
+    }
 }
 
 /// What scans have cost so far.

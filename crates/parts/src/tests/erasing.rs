@@ -13,7 +13,6 @@ use super::history::{
     DIR, ENTITIES, all_facts, facts, history, leaves, open, partition, positions, sampler, seed, seeds,
     space_of, spaces, spec, write,
 };
-use crate::schema::Column;
 use crate::write::BOUNDS;
 use crate::{Cache, Scan, Spec, Tombstones, Writer, erase, to_batch};
 
@@ -80,7 +79,7 @@ fn rewriting_a_part_with_its_events_erased_takes_their_bytes_out_of_its_files() 
     let events = history(1, &seeds);
     let before = write(&world.env(), &events, 10, BOUNDS);
     let part = open(&world.env(), &before, &Cache::new(0));
-    let rows = part.scan(Scan::all(Column::ALL.map(Column::name).to_vec())).unwrap();
+    let rows = part.scan(Scan::whole()).unwrap();
     let rows: Vec<RecordBatch> = rows.collect::<Result<_, _>>().unwrap();
     let spec = Spec { cut: 4, ..spec(&events) };
     let mut writer = Writer::create(&world.env(), Path::new(DIR), spec).unwrap();

@@ -33,28 +33,6 @@ const SEGMENT_BYTES: u64 = 1 << 20;
 /// Level of zstd of a part that is written again, as of one that is merged.
 const ZSTD: i32 = 12;
 
-/// All columns of a part, in the order of its schema.
-const COLUMNS: [&str; 18] = [
-    "position",
-    "version",
-    "event_id",
-    "tenant_id",
-    "fork",
-    "entity_id",
-    "event_type",
-    "content_type",
-    "payload",
-    "metadata",
-    "tags",
-    "occurred_at",
-    "recorded_at",
-    "partition",
-    "erased",
-    "content_hash",
-    "leaf_hash",
-    "chain_hash",
-];
-
 /// What a restore is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -204,7 +182,7 @@ impl Restoring<'_> {
             chain_before: meta.chain_before,
         };
         let mut writer = Writer::create(self.env, dir, spec)?;
-        let scan = Scan { positions: meta.first..=bound, ..Scan::all(COLUMNS.to_vec()) };
+        let scan = Scan { positions: meta.first..=bound, ..Scan::whole() };
         for batch in part.scan(scan)? {
             writer.push(&batch?)?;
         }

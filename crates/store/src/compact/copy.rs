@@ -13,28 +13,6 @@ const SLICE_RAW_BYTES: u64 = 4 << 20;
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 2048;
 
-/// All columns of a part, in the order of its schema.
-const COLUMNS: [&str; 18] = [
-    "position",
-    "version",
-    "event_id",
-    "tenant_id",
-    "fork",
-    "entity_id",
-    "event_type",
-    "content_type",
-    "payload",
-    "metadata",
-    "tags",
-    "occurred_at",
-    "recorded_at",
-    "partition",
-    "erased",
-    "content_hash",
-    "leaf_hash",
-    "chain_hash",
-];
-
 /// A new part that takes the place of neighbours.
 pub(super) struct Copy {
     partition: PartitionId,
@@ -120,7 +98,7 @@ impl Copy {
 
 impl Open {
     fn new(part: &Part) -> Result<Open, chronos_parts::Fault> {
-        let batches = part.scan(Scan { batch_rows: BATCH_ROWS, ..Scan::all(COLUMNS.to_vec()) })?;
+        let batches = part.scan(Scan { batch_rows: BATCH_ROWS, ..Scan::whole() })?;
         Ok(Open { batches, raw_bytes_per_row: part.meta().raw_bytes / part.meta().rows() })
     }
 }
