@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chronos_client::EventId;
+use chronos_client::{EventId, ReadError};
 use chronos_env::Env;
 use chronos_store::backup::{self, Arrival, BackupDir, Error, Listing, NamedFile, Plan};
 use clap::Args;
@@ -105,8 +105,8 @@ async fn copy(
         let mut incoming = backup.receive(file)?;
         if !incoming.is_complete() {
             let fetched = remote.fetch(file.partition, &file.name, incoming.offset()).await;
-            let mut fetched = fetched.map_err(|e| Failure::from(&e))?;
-            while let Some(piece) = fetched.next().await.map_err(|e| Failure::from(&e))? {
+            let mut fetched = fetched.map_err(|e| interrupted(file, &e))?;
+            while let Some(piece) = fetched.next().await.map_err(|e| interrupted(file, &e))? {
                 incoming.write(&piece)?;
                 arrived += piece.len() as u64;
                 bar.inc(piece.len() as u64);
@@ -121,6 +121,17 @@ async fn copy(
         if backup.finish(file, incoming)? == Arrival::Whole {
             return Ok(arrived);
         }
+    }
+}
+
+/// A server that goes away in the middle costs nothing but the time.
+fn interrupted(file: &NamedFile, error: &ReadError) -> Failure {
+    match error {
+        ReadError::Unavailable(_) => Failure::failed(format!(
+            "the server was lost while it sent {}: {error}; what has arrived is kept: run the backup again",
+            file.name
+        )),
+        error => Failure::from(error),
     }
 }
 

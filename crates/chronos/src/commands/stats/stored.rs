@@ -59,7 +59,6 @@ impl Stored {
 }
 
 impl Against {
-    #[expect(clippy::disallowed_methods, reason = "a file of the user's, beside the node and its data")]
     fn of(file: &Path) -> Outcome<Self> {
         let about = std::fs::metadata(file)
             .map_err(|e| Failure::usage(format!("cannot compare with {}: {e}", file.display())))?;
