@@ -62,21 +62,32 @@ fn type_holdings() -> impl Strategy<Value = TypeHoldings> {
 pub(crate) fn holdings() -> impl Strategy<Value = PartitionHoldings> {
     let recorded = proptest::option::of((time(), time()));
     let types = proptest::collection::vec(type_holdings(), 0..4);
-    let holdings = (any::<[u64; 8]>(), recorded, types).prop_map(held);
+    let holdings = (any::<[u64; 9]>(), recorded, types).prop_map(held);
     (partition(), or_failure(holdings))
         .prop_map(|(partition, holdings)| PartitionHoldings { partition, holdings })
 }
 
 fn held(
-    (numbers, recorded, types): ([u64; 8], Option<(Timestamp, Timestamp)>, Vec<TypeHoldings>),
+    (numbers, recorded, types): ([u64; 9], Option<(Timestamp, Timestamp)>, Vec<TypeHoldings>),
 ) -> Holdings {
-    let [events, entities, parts, part_bytes, index_bytes, uncompacted, truncated_entities, erased] = numbers;
+    let [
+        events,
+        entities,
+        parts,
+        part_bytes,
+        lookup_bytes,
+        index_bytes,
+        uncompacted,
+        truncated_entities,
+        erased,
+    ] = numbers;
     Holdings {
         events,
         entities,
         recorded,
         parts,
         part_bytes,
+        lookup_bytes,
         index_bytes,
         uncompacted,
         truncated_entities,
