@@ -198,7 +198,7 @@ impl Shared {
                 Nature::Damaged => tracing::error!(
                     partition,
                     finding = %what,
-                    "damage found on disk; restore the file from a backup or take it from another replica"
+                    "damage found on disk; what is lost is in a backup (chronos restore)"
                 ),
                 Nature::Unreadable => tracing::error!(
                     partition,

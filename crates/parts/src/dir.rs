@@ -175,8 +175,8 @@ impl PartsDir {
     /// is left as it is.
     fn start_over(&self, found: &Inspection, log: LogStart, notes: &mut Notes) -> Result<(), Fault> {
         if log == LogStart::Purged {
-            let what = "no manifest can be read here, and the log no longer has the events its parts hold; put \
-                        MANIFEST back from a backup or another replica";
+            let what = "no manifest can be read here, and the log no longer has the events its parts hold; make \
+                        the data directory anew from a backup (chronos restore)";
             return Err(Fault::corrupt(&self.path.join(MANIFEST), None, what));
         }
         create_durably(self.disk.as_ref(), &self.path)?;

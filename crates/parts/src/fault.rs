@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub enum Fault {
     /// Bytes are not what was written: damaged, cut short, exchanged, or at odds with each other. Nothing of them was
     /// handed out. Retrying does not help; the file must not be served.
-    #[error("{} is corrupt{}: {what}; run `chronos verify`, and let the file be fetched from another replica or restored from a backup", file.display(), At(*offset))]
+    #[error("{} is corrupt{}: {what}; run `chronos verify`; what is lost is in a backup (`chronos restore`)", file.display(), At(*offset))]
     Corrupt {
         /// The damaged file.
         file: PathBuf,

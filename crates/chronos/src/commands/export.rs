@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::Context;
 use crate::commands::read::found;
+use crate::commands::watermarks::of_everything;
 use crate::connect::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::moment;
@@ -17,7 +18,8 @@ use crate::output::events::object;
 const EXAMPLES: &str = "\
 One event object a line, with the fields of an event; payload and metadata byte for byte as they were stored (but a
 JSON text with a line break between its tokens loses that white space, because a line is an event). `chronos import`
-reads it back.
+reads it back. An event that `chronos truncate` has erased is a line with \"erased\": true and no content: it cannot be
+imported again. `chronos backup` and `chronos restore` keep such a history as it is.
 
 The whole export is one moment: that of --as-of, or else of its beginning.
 
@@ -86,7 +88,7 @@ impl Export {
     async fn partitions(&self, connection: &Connection, lines: &mut Lines) -> Outcome {
         let moment = match &self.as_of {
             Some(moment) => moment.clone(),
-            None => Moment::Token(connection.watermarks().await?.token),
+            None => Moment::Token(of_everything(&connection.watermarks().await?)?),
         };
         for partition in PartitionId::all() {
             // A token does not name a partition in which there is nothing.

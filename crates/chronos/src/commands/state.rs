@@ -103,10 +103,11 @@ impl State {
             })?,
             Format::Table => {
                 let events = if state.events == 1 { "event" } else { "events" };
-                out.line(format!(
-                    "{} at version {} ({} {events})",
-                    self.entity, state.version, state.events
-                ))?;
+                let (version, count) = (state.version, state.events);
+                out.line(match (count, truncated) {
+                    (0, true) => format!("{}: nothing is left of what was known then", self.entity),
+                    _ => format!("{} at version {version} ({count} {events})", self.entity),
+                })?;
                 if truncated {
                     out.line(erased(state.truncated_before))?;
                 }

@@ -1,12 +1,12 @@
 //! `chronos watermarks`
 
-use chronos_client::PartitionMarks;
+use chronos_client::{PartitionMarks, Token};
 use clap::Args;
 use serde_json::json;
 
 use crate::cli::Context;
 use crate::connect::Connection;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::{Format, Out};
 use crate::table::{Align, Table};
 
@@ -35,7 +35,7 @@ impl Watermarks {
         let marks = Connection::open(context).await?.watermarks().await?;
         let mut out = Out::new(context.output);
         if self.token {
-            out.line(marks.token.to_string())?;
+            out.line(of_everything(&marks)?.to_string())?;
             return out.finish();
         }
         let names =
@@ -52,6 +52,19 @@ impl Watermarks {
             out.line(format!("token {}", marks.token))?;
         }
         out.finish()
+    }
+}
+
+/// The token of all partitions. One that leaves out a partition would make its events look as if there were none.
+pub(crate) fn of_everything(marks: &chronos_client::Watermarks) -> Outcome<Token> {
+    let refused =
+        marks.partitions.iter().find_map(|one| one.marks.as_ref().err().map(|why| (one.partition, why)));
+    match refused {
+        None => Ok(marks.token.clone()),
+        Some((partition, why)) => Err(Failure::failed(format!(
+            "partition {partition} is not served, so there is no moment of everything: {}",
+            why.message
+        ))),
     }
 }
 

@@ -100,6 +100,7 @@ pub(crate) fn record(event: &Event) -> Table {
     let mut table = Table::new(&[("FIELD", Align::Left), ("VALUE", Align::Left)]);
     let occurred_at = event.occurred_at.map_or_else(|| "not said".to_owned(), moment::show);
     let tags: Vec<&str> = event.tags.iter().map(|tag| tag.as_str()).collect();
+    let erased = event.erased.then(|| ("erased", "yes: its content was truncated".to_owned()));
     let body =
         if event.is_json() { String::from_utf8_lossy(&event.payload).into_owned() } else { payload(event) };
     let fields = [
@@ -116,7 +117,7 @@ pub(crate) fn record(event: &Event) -> Table {
         ("position", event.position.to_string()),
         ("partition", event.partition.to_string()),
     ];
-    for (name, value) in fields {
+    for (name, value) in fields.into_iter().chain(erased) {
         table.row([name.to_owned(), value]);
     }
     table

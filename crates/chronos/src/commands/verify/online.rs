@@ -99,9 +99,12 @@ impl Sum {
     }
 
     fn line(&self) -> String {
-        let verdict = match self.refused {
-            0 => verdict(self.findings),
-            refused => format!("{}, {refused} partitions not served", verdict(self.findings)),
+        let verdict = match (self.refused, self.findings) {
+            (0, findings) => verdict(findings),
+            (refused, 0) => format!("not all could be checked, partitions that are not served: {refused}"),
+            (refused, findings) => {
+                format!("{}, partitions that are not served: {refused}", verdict(findings))
+            }
         };
         let [parts, events, entries, bytes] =
             [self.parts, self.events, self.entries, self.bytes].map(grouped);
