@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::backlog::Backlog;
 use crate::compaction::{CompactionConfig, CompactionStats, Counters};
-use crate::compactor::{Compactor, Subject};
+use crate::compactor::{Compactor, Reached, Subject};
 use crate::wish::{CompactError, Wish, Wishes};
 
 /// The running compactor of one node. It ends when this is dropped.
@@ -56,15 +56,19 @@ impl Compacting {
     pub(crate) async fn finished(&self, subject: &Subject, deadline: Duration) -> Result<(), CompactError> {
         let (id, wanted) = (subject.id, subject.partition.last_cut());
         let mut reached = subject.reached.subscribe();
-        let done = reached.wait_for(|reached| reached.cut >= wanted || reached.halted.is_some());
+        let ended =
+            |reached: &Reached| reached.cut >= wanted || reached.halted.is_some() || reached.full.is_some();
+        let done = reached.wait_for(ended);
         let left = deadline.saturating_sub(self.env.clock.monotonic());
         // The sender lives in the subject, so only the deadline ends this without an end.
         let Ok(Ok(end)) = self.env.clock.timeout(left, done).await else {
             return Err(CompactError::Late { id, why: self.stats().last_error });
         };
-        match &end.halted {
-            Some(reason) if end.cut < wanted => Err(CompactError::Halted { id, reason: reason.clone() }),
-            _ => Ok(()),
+        match (&end.halted, &end.full) {
+            _ if end.cut >= wanted => Ok(()),
+            (Some(reason), _) => Err(CompactError::Halted { id, reason: reason.clone() }),
+            (None, Some(reason)) => Err(CompactError::NoSpace { id, reason: reason.clone() }),
+            (None, None) => unreachable!("the wait ends with one of them"),
         }
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Reached {
     pub(crate) cut: u64,
     /// Why there will be no further one before the next start.
     pub(crate) halted: Option<Arc<str>>,
+    /// What the disk said, while it is full and compaction of the node waits for space.
+    pub(crate) full: Option<Arc<str>>,
 }
 
 pub(crate) struct Compactor {
@@ -116,7 +118,10 @@ impl Compactor {
             changed = self.urgent.changed() => if changed.is_err() {
                 // Nobody can ask any more: whoever could is gone, and so is the one who says stop.
             },
-            () = asked_again => self.not_before = None,
+            () = asked_again => {
+                self.not_before = None;
+                self.tell_full(None);
+            }
         }
     }
 
@@ -259,6 +264,7 @@ impl Compactor {
         match setback {
             Setback::NoSpace(_) => {
                 self.not_before = Some(self.env.clock.monotonic() + ASK_AGAIN);
+                self.tell_full(Some(&reason));
                 tracing::warn!(partition, %reason, "compaction waits for space: the disk is full");
             }
             Setback::Failed(_) => {
@@ -271,6 +277,13 @@ impl Compactor {
             }
         }
         self.backlog.update(&subject.partition);
+    }
+
+    /// Tells whoever waits for compaction that the disk is full, or no longer known to be.
+    fn tell_full(&self, reason: Option<&Arc<str>>) {
+        for subject in &self.subjects {
+            subject.reached.send_modify(|reached| reached.full = reason.cloned());
+        }
     }
 
     fn halt(&self, subject: &Subject, reason: Arc<str>) {

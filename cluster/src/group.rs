@@ -42,7 +42,7 @@ impl Group {
         let (kept, of) = (partition.clone(), progress.clone());
         let driver = Driver::new(env.clone(), log.clone(), kept, proposals, of, backlog.clone());
         let driver = env.tasks.spawn("group", supervise(id, driver, fault.clone()));
-        let reached = watch::Sender::new(Reached { cut: partition.taken_in(), halted: None });
+        let reached = watch::Sender::new(Reached { cut: partition.taken_in(), ..Reached::default() });
         let (weak, quarantine) = (queue.downgrade(), Arc::new(Quarantine::new(id)));
         let subject = Arc::new(Subject { id, partition, log, queue: weak, quarantine, reached });
         (Group { queue: RwLock::new(Some(queue)), progress, subject }, driver)

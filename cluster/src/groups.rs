@@ -154,7 +154,7 @@ impl Groups {
     async fn compact_one(&self, id: PartitionId, deadline: Duration) -> Result<(), CompactError> {
         let group = self.group(id).map_err(CompactError::Refused)?;
         let subject = &group.subject;
-        if subject.partition.debt().log_index_behind > 0 {
+        if subject.partition.debt().uncut_entries > 0 {
             let proposed = self.propose(id, Request::Cut { settle: true }, deadline).await;
             proposed.map_err(|error| CompactError::NotCut { id, error })?;
         }

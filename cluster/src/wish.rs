@@ -29,6 +29,16 @@ pub enum CompactError {
         /// What the disk said.
         reason: Arc<str>,
     },
+    /// The disk is full; compaction is tried again by itself.
+    #[error(
+        "partition {id} was not compacted: the disk is full, it is tried again every 10 s; free space ({reason})"
+    )]
+    NoSpace {
+        /// Which partition.
+        id: PartitionId,
+        /// What the disk said.
+        reason: Arc<str>,
+    },
     /// The deadline passed; compaction goes on.
     #[error(
         "partition {id} was not compacted before the deadline; ask again or allow more time{}",

@@ -15,6 +15,8 @@ pub struct Debt {
     pub bytes: u64,
     /// Events after the last cut.
     pub uncut_events: u64,
+    /// Entries of the log that were applied after the last cut, whether they added events or not.
+    pub uncut_entries: u64,
     /// Entries of the log that were applied after the last one that parts have taken in: the log cannot be purged of
     /// them.
     pub log_index_behind: u64,
@@ -27,11 +29,13 @@ impl Debt {
         let layers = &state.layers;
         let kept = layers.shelf().manifest.applied;
         let sealed = || layers.sealed().iter().map(|sealed| &sealed.events);
+        let cut = layers.sealed().back().map_or(kept, |last| last.cut.index);
         Debt {
             sealed_generations: sealed().count() as u64,
             events: sealed().map(|events| events.events()).sum(),
             bytes: sealed().map(|events| events.raw_bytes()).sum(),
             uncut_events: layers.active().events(),
+            uncut_entries: state.applied().get() - cut.get(),
             log_index_behind: state.applied().get() - kept.get(),
             purgeable: kept,
         }

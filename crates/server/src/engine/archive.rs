@@ -57,7 +57,7 @@ impl Archive for Engine {
 
     async fn cut(&self, id: PartitionId, deadline: Duration) -> Result<Position, Error> {
         let partition = self.partition(id)?;
-        if partition.debt().log_index_behind == 0 {
+        if partition.debt().uncut_entries == 0 {
             return Ok(partition.head());
         }
         match self.outcome(id, Request::Cut { settle: true }, deadline).await? {
@@ -187,6 +187,7 @@ fn not_compacted(id: PartitionId, error: &CompactError) -> Error {
         CompactError::Refused(why) => refused(Class::Failed, id, why),
         CompactError::NotCut { error, .. } => proposal_failed(id, error),
         CompactError::Halted { .. } => say(Class::Failed, Reason::Unavailable),
+        CompactError::NoSpace { .. } => say(Class::Failed, Reason::ResourceExhausted),
         CompactError::Late { .. } => say(Class::Failed, Reason::DeadlineExceeded),
     }
 }
