@@ -10,9 +10,10 @@ use chronos_env::{Entropy, Env};
 use chronos_store::Identity;
 use chronos_wal::Wal;
 use parking_lot::RwLock;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::engine::Engine;
+use crate::http::sql::ANSWERS_BYTES_MAX;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 
@@ -23,6 +24,8 @@ pub(crate) struct Edge {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) query: chronos_query::Engine,
+    /// Bytes of memory for answers to SQL questions over HTTP.
+    pub(crate) sql_answers: Arc<Semaphore>,
     pub(crate) identity: Identity,
     /// Taken when the node stops.
     wal: RwLock<Option<Arc<Wal>>>,
@@ -41,9 +44,10 @@ impl Edge {
         };
         let metrics = Metrics::new();
         let query = chronos_query::Engine::new(limits.query());
+        let sql_answers = Arc::new(Semaphore::new(ANSWERS_BYTES_MAX));
         let wal = RwLock::new(Some(Arc::new(wal)));
         let (principal, stopping) = (Principal::default(), watch::Sender::new(false));
-        Self { app, env, limits, metrics, query, identity, wal, principal, ids, stopping }
+        Self { app, env, limits, metrics, query, sql_answers, identity, wal, principal, ids, stopping }
     }
 
     /// The log, while the node runs.

@@ -11,7 +11,7 @@ mod node;
 mod problem;
 mod query;
 mod read;
-mod sql;
+pub(crate) mod sql;
 
 use std::sync::Arc;
 

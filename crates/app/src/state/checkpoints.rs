@@ -73,6 +73,7 @@ impl Checkpoints {
             reducer: line.reducer,
             version: place.1,
             events: checkpoint.events,
+            listed_bytes: 0,
             value: serde_json::from_slice(&checkpoint.value).expect("it was written from a value"),
             truncated_before: Some(checkpoint.truncated_before),
         };

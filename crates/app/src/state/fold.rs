@@ -5,7 +5,10 @@ use chronos_domain::{Token, Version, is_json};
 use serde_json::{Map, Value};
 
 use super::{Reducer, State};
-use crate::error::Error;
+use crate::error::{Class, Error, Reason};
+
+/// Bytes of payloads that a list may have: it is answered as one message.
+const LIST_BYTES_MAX: usize = 8 << 20;
 
 /// What an entity's events have been folded into so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +17,8 @@ pub(super) struct Fold {
     /// The last version that was folded; zero before the first.
     pub(super) version: Version,
     pub(super) events: u64,
+    /// Bytes of the payloads in a list; of a list no checkpoint is kept.
+    pub(super) listed_bytes: usize,
     pub(super) value: Value,
     /// What of the entity had been erased when this was folded; `None` before anything was read.
     pub(super) truncated_before: Option<Version>,
@@ -26,7 +31,7 @@ impl Fold {
             Reducer::Count => Value::from(0),
             Reducer::List => Value::Array(Vec::new()),
         };
-        Self { reducer, version: Version::ZERO, events: 0, value, truncated_before: None }
+        Self { reducer, version: Version::ZERO, events: 0, listed_bytes: 0, value, truncated_before: None }
     }
 
     /// Whether the fold is still that of the entity's events when those before `mark` have been erased; notes the mark
@@ -40,7 +45,13 @@ impl Fold {
         self.events += 1;
         match (self.reducer, &mut self.value) {
             (Reducer::Count, value) => *value = Value::from(self.events),
-            (Reducer::List, Value::Array(list)) => list.push(payload(event)?),
+            (Reducer::List, Value::Array(list)) => {
+                self.listed_bytes += event.event().payload.len();
+                if self.listed_bytes > LIST_BYTES_MAX {
+                    return Err(too_long(event));
+                }
+                list.push(payload(event)?);
+            }
             (Reducer::Merge, value) => merge(value, payload(event)?),
             (Reducer::Last | Reducer::List, value) => *value = payload(event)?,
         }
@@ -56,6 +67,17 @@ impl Fold {
             truncated_before: self.truncated_before.unwrap_or_default(),
         }
     }
+}
+
+fn too_long(event: &Recorded) -> Error {
+    let text = format!(
+        "the list of {} has more than {LIST_BYTES_MAX} bytes at version {}; read the events instead, page by page",
+        event.event().entity_id,
+        event.version
+    );
+    Error::new(Class::Rejected, Reason::TooLarge, text)
+        .with("limit", "state bytes")
+        .with("max", LIST_BYTES_MAX)
 }
 
 fn payload(event: &Recorded) -> Result<Value, Error> {

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use std::convert::Infallible;
+
 use arrow::json::WriterBuilder;
 use arrow::json::writer::JsonArray;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use chronos_app::{Class, Error, Reason};
+use futures::stream;
 use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Problem, body, moment};
 use crate::edge::Edge;
@@ -19,6 +24,10 @@ use crate::query::{self, Answering, Asked};
 
 /// Bytes of the rows of one answer, which is made as a whole before it is sent.
 const ROWS_BYTES_MAX: usize = 64 << 20;
+/// Bytes of all answers that are being made or sent, on this node.
+pub(crate) const ANSWERS_BYTES_MAX: usize = 256 << 20;
+/// After how long a caller may ask again whose answer found no room.
+const NO_ROOM_RETRY_MS: u64 = 1000;
 
 /// Answers a question.
 pub(super) async fn ask(
@@ -28,8 +37,42 @@ pub(super) async fn ask(
 ) -> Result<Response, Problem> {
     let body = body::json(&edge, &headers, body, edge.deadline(None)).await?;
     let mut answering = query::open(&edge, parse(&body)?).await?;
-    let rows = rows(&mut answering).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], written(&answering, &rows)).into_response())
+    let mut room = Room { answers: edge.sql_answers.clone(), taken: None };
+    let rows = rows(&mut answering, &mut room).await?;
+    let text = Bytes::from(written(&answering, &rows));
+    // The room is given back when the last piece is taken: whoever does not read keeps what he asked for, and no more.
+    let body = stream::unfold((text, room), |(mut left, room)| async move {
+        let piece = left.split_to(left.len().min(PIECE_BYTES));
+        (!piece.is_empty()).then_some((Ok::<_, Infallible>(piece), (left, room)))
+    });
+    Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(body)).into_response())
+}
+
+/// Bytes that are handed to a connection at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// What an answer takes of the memory for all answers, until it is sent or given up.
+struct Room {
+    answers: Arc<Semaphore>,
+    taken: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    /// Makes sure that so many bytes are taken, or says that there is no room.
+    fn grow(&mut self, bytes: usize) -> Result<(), Error> {
+        let missing = bytes.saturating_sub(self.taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+        let more = self.answers.clone().try_acquire_many_owned(u32::try_from(missing).unwrap_or(u32::MAX));
+        let more = more.map_err(|_| {
+            let text = "too many large answers are being made or wait to be read on this node; try again later, ask \
+                        for less, or ask over gRPC";
+            Error::new(Class::Failed, Reason::ResourceExhausted, text).retry_after_ms(NO_ROOM_RETRY_MS)
+        })?;
+        match &mut self.taken {
+            Some(taken) => taken.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
 }
 
 /// A question. Members that are not known are refused by name.
@@ -68,7 +111,7 @@ fn parse(body: &[u8]) -> Result<Asked, Error> {
 }
 
 /// All rows as one JSON array of objects.
-async fn rows(answering: &mut Answering) -> Result<Vec<u8>, Error> {
+async fn rows(answering: &mut Answering, room: &mut Room) -> Result<Vec<u8>, Error> {
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(Vec::new());
     while let Some(batch) = answering.next().await? {
         writer.write(&batch).map_err(unwritable)?;
@@ -81,6 +124,7 @@ async fn rows(answering: &mut Answering) -> Result<Vec<u8>, Error> {
             let error = Error::new(Class::Rejected, Reason::TooLarge, text);
             return Err(error.with("limit", "answer bytes").with("max", ROWS_BYTES_MAX));
         }
+        room.grow(bytes)?;
     }
     writer.finish().map_err(unwritable)?;
     let written = writer.into_inner();
