@@ -1,6 +1,7 @@
 //! Whole histories: digests that stay, proofs that need no server, truncations, samples, and what there is.
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -95,4 +96,64 @@ fn a_sample_and_the_statistics_tell_of_the_same_history() {
     }
     let table = server.run(&["stats"]).stdout;
     assert!(table.contains("order.changed") && table.contains("FIRST RECORDED"), "{table}");
+}
+
+#[test]
+fn a_partition_that_is_not_served_is_missed_by_whoever_asks_for_everything() {
+    let (mut server, dir) = filled();
+    assert_eq!(server.run(&["compact", "--wait"]).code, 0);
+    assert_eq!(server.stop(), Some(0));
+    let part = parts(&server).remove(0);
+    fs::remove_file(&part).unwrap();
+    server.restart();
+    let out = dir.path().join("out.ndjson").to_str().unwrap().to_owned();
+    for everything in [
+        &["export"][..],
+        &["export", "--output-file", &out],
+        &["watermarks", "--token"],
+        &["export", "--order", "time"],
+    ] {
+        let refused = server.run(everything);
+        assert_eq!(refused.code, 1, "{everything:?}: {}", refused.stdout);
+        let file = part.file_name().unwrap().to_str().unwrap();
+        assert!(refused.stderr.contains(file), "{everything:?}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn stats_compare_parts_with_a_file_and_a_second_compaction_finds_nothing_to_do() {
+    let (server, dir) = filled();
+    let file = dir.path().join("events.ndjson").to_str().unwrap().to_owned();
+    let compact = || server.run(&["compact", "--wait"]).stdout;
+    let (first, files) = (compact(), parts(&server));
+    assert_eq!((compact(), parts(&server)), (first, files));
+    let stats = server.json(&["stats", "--against", &file]);
+    let bytes = |name: &str| stats[name].as_u64().unwrap();
+    assert_eq!(bytes("against_bytes"), fs::metadata(&file).unwrap().len());
+    let all: u64 = parts(&server).iter().map(|file| fs::metadata(file).unwrap().len()).sum();
+    assert_eq!(bytes("stored_bytes"), all);
+    assert!(0 < bytes("stored_bytes_without_indexes") && bytes("stored_bytes_without_indexes") < all);
+    assert!(server.run(&["stats", "--against", &file]).stdout.contains(&format!("% of {file}")));
+    assert_eq!(server.run(&["stats", "--against", "/nowhere"]).code, 2);
+}
+
+#[test]
+fn tables_say_what_was_truncated() {
+    let (server, _dir) = filled();
+    assert_eq!(server.run(&["truncate", "order-17", "--before", "3"]).code, 0);
+    assert!(server.run(&["read", "order-17"]).stderr.contains("versions before 3 were erased"));
+    assert!(server.run(&["state", "order-17"]).stdout.contains("versions before 3 were erased"));
+    let past = server.run(&["state", "order-17", "--as-of", "v2"]);
+    assert_eq!((past.code, past.stdout.contains("nothing is left")), (0, true), "{}", past.stdout);
+    assert!(server.run(&["get", &id(17)]).stdout.contains("erased"));
+}
+
+/// All files of all parts.
+fn parts(server: &Server) -> Vec<PathBuf> {
+    let is_part = |file: &PathBuf| file.extension().is_some_and(|end| end == "parquet" || end == "index");
+    let partitions = fs::read_dir(server.dir().join("data/parts")).unwrap();
+    let files = partitions.flat_map(|dir| fs::read_dir(dir.unwrap().path()).unwrap());
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).filter(is_part).collect();
+    files.sort();
+    files
 }
