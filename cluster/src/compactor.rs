@@ -115,8 +115,9 @@ impl Compactor {
             _ = self.stop.changed() => {}
             // The backlog lives in `self`, so only a change ends this wait.
             _ = waiting.changed(), if pause.is_none() => {}
-            changed = self.urgent.changed() => if changed.is_err() {
-                // Nobody can ask any more: whoever could is gone, and so is the one who says stop.
+            // Without anybody who could ask, the one who says stop is gone as well.
+            _ = self.urgent.changed() => if *self.urgent.borrow() > 0 {
+                self.not_before = None;
             },
             () = asked_again => {
                 self.not_before = None;
@@ -293,6 +294,11 @@ impl Compactor {
 }
 
 impl Subject {
+    /// What the disk said is old news.
+    pub(crate) fn forget_full(&self) {
+        self.reached.send_if_modified(|reached| reached.full.take().is_some());
+    }
+
     fn is_sound(&self) -> bool {
         self.reached.borrow().halted.is_none() && self.quarantine.get().is_none()
     }

@@ -146,6 +146,8 @@ impl Groups {
     /// # Errors
     /// See [`CompactError`], which names the first partition that is not compacted; others may be.
     pub async fn compact(&self, ids: &[PartitionId], deadline: Duration) -> Result<(), CompactError> {
+        // Perhaps there is space by now: what the disk said before is not held against this call.
+        ids.iter().filter_map(|id| self.group(*id).ok()).for_each(|group| group.subject.forget_full());
         let _hurry = self.inner.compacting.hurry();
         let compacting = ids.iter().map(|id| self.compact_one(*id, deadline));
         join_all(compacting).await.into_iter().collect()

@@ -31,7 +31,7 @@ pub enum CompactError {
     },
     /// The disk is full; compaction is tried again by itself.
     #[error(
-        "partition {id} was not compacted: the disk is full, it is tried again every 10 s; free space ({reason})"
+        "partition {id} was not compacted: the disk is full; free space, it is tried again by itself every 10 s ({reason})"
     )]
     NoSpace {
         /// Which partition.
