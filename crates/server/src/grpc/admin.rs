@@ -59,7 +59,7 @@ pub(super) async fn truncate(
     edge: &Edge,
     request: Request<v1::TruncateEntityRequest>,
 ) -> Result<v1::TruncateEntityResponse, Error> {
-    let asked = deadline::asked(request.metadata().as_ref());
+    let asked = deadline::to_answer(request.metadata().as_ref());
     let message = request.into_inner();
     let entity = EntityId::parse(&message.entity_id).map_err(Rejection::from)?;
     let before = Version::new(message.before_version);
@@ -73,8 +73,7 @@ pub(super) async fn truncate(
 }
 
 async fn compact(edge: &Edge, request: Request<v1::CompactRequest>) -> Result<v1::CompactResponse, Error> {
-    // The caller's transport gives up at its timeout; what each partition has come to must be there before that.
-    let asked = deadline::asked(request.metadata().as_ref()).map(|asked| asked * 3 / 4);
+    let asked = deadline::to_answer(request.metadata().as_ref());
     let message = request.into_inner();
     let wanted = partitions(&message.partitions).map_err(Rejection::from)?;
     let wait = if message.wait { Wait::Yes } else { Wait::No };
@@ -86,7 +85,7 @@ async fn compact(edge: &Edge, request: Request<v1::CompactRequest>) -> Result<v1
 }
 
 async fn digests(edge: &Edge, request: Request<v1::DigestRequest>) -> Result<v1::DigestResponse, Error> {
-    let asked = deadline::asked(request.metadata().as_ref());
+    let asked = deadline::to_answer(request.metadata().as_ref());
     let as_of = request::as_of(request.into_inner().as_of)?;
     let all = edge.app.digests(edge.principal(), as_of.as_ref(), edge.deadline(asked)).await?;
     let each = all.partitions.into_iter().map(|(partition, answer)| {
@@ -96,7 +95,7 @@ async fn digests(edge: &Edge, request: Request<v1::DigestRequest>) -> Result<v1:
 }
 
 async fn prove(edge: &Edge, request: Request<v1::ProveRequest>) -> Result<v1::ProveResponse, Error> {
-    let asked = deadline::asked(request.metadata().as_ref());
+    let asked = deadline::to_answer(request.metadata().as_ref());
     let message = request.into_inner();
     let event = EventId::parse(&message.event_id).map_err(Rejection::from)?;
     let as_of = request::as_of(message.as_of)?;

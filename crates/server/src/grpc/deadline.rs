@@ -7,6 +7,8 @@ use http::HeaderMap;
 const HEADER: &str = "grpc-timeout";
 /// The protocol allows no more digits.
 const DIGITS_MAX: usize = 8;
+/// What an answer needs to reach its caller, generously.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 /// The caller's timeout. One that cannot be read counts as none, as the protocol asks.
 pub(crate) fn asked(headers: &HeaderMap) -> Option<Duration> {
@@ -27,12 +29,28 @@ pub(crate) fn asked(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
+/// How long the work for an answer may take: a little less than the caller waits, so that the reason why there is none
+/// still reaches him.
+pub(crate) fn to_answer(headers: &HeaderMap) -> Option<Duration> {
+    asked(headers).map(|asked| asked - (asked / 4).min(ON_THE_WAY))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<Duration> {
         asked(&HeaderMap::from_iter([(http::HeaderName::from_static(HEADER), text.parse().unwrap())]))
+    }
+
+    #[test]
+    fn an_answer_is_due_before_the_caller_has_gone() {
+        let due = |text: &str| {
+            to_answer(&HeaderMap::from_iter([(http::HeaderName::from_static(HEADER), text.parse().unwrap())]))
+        };
+        assert_eq!(due("10S"), Some(Duration::from_millis(9500)));
+        assert_eq!(due("100m"), Some(Duration::from_millis(75)));
+        assert_eq!(due("x"), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) async fn entity(
     edge: &Arc<Edge>,
     request: Request<v1::ReadEntityRequest>,
 ) -> Result<Pages, Error> {
-    let asked = deadline::asked(request.metadata().as_ref());
+    let asked = deadline::to_answer(request.metadata().as_ref());
     let message = request.into_inner();
     let wanted = EntityRequest {
         entity: EntityId::parse(&message.entity_id).map_err(Rejection::from)?,
@@ -51,7 +51,7 @@ pub(super) async fn partition(
     edge: &Arc<Edge>,
     request: Request<v1::ReadPartitionRequest>,
 ) -> Result<Pages, Error> {
-    let asked = deadline::asked(request.metadata().as_ref());
+    let asked = deadline::to_answer(request.metadata().as_ref());
     let message = request.into_inner();
     let wanted = PartitionRequest {
         partition: chronos_proto::partition(message.partition).map_err(Rejection::from)?,
@@ -71,7 +71,7 @@ pub(super) async fn partition(
 }
 
 pub(super) async fn all(edge: &Arc<Edge>, request: Request<v1::ReadAllRequest>) -> Result<Pages, Error> {
-    let asked = deadline::asked(request.metadata().as_ref());
+    let asked = deadline::to_answer(request.metadata().as_ref());
     let message = request.into_inner();
     let cursor = request::cursor(&message.cursor)?;
     let wanted = AllRequest {
@@ -105,7 +105,7 @@ pub(super) async fn state(
     edge: &Arc<Edge>,
     request: Request<v1::GetStateRequest>,
 ) -> Result<v1::GetStateResponse, Error> {
-    let asked = deadline::asked(request.metadata().as_ref());
+    let asked = deadline::to_answer(request.metadata().as_ref());
     let message = request.into_inner();
     let wanted = StateRequest {
         entity: EntityId::parse(&message.entity_id).map_err(Rejection::from)?,
