@@ -27,6 +27,12 @@ pub(crate) struct Run {
 
 impl Run {
     /// The events at some of its positions.
+    /// What an event of the part says, in bytes, on average.
+    pub(crate) fn bytes_of_an_event(&self) -> usize {
+        let meta = self.part.meta();
+        usize::try_from(meta.raw_bytes / meta.rows().max(1)).unwrap_or(usize::MAX)
+    }
+
     pub(crate) fn rows(&self, positions: &[Position]) -> Result<Vec<Recorded>, Fault> {
         self.part.rows(positions).map_err(Fault::of_parts(self.part.partition()))
     }

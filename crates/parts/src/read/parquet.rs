@@ -19,6 +19,9 @@ use crate::columns::event_id;
 use crate::fault::Fault;
 use crate::schema::{Column, parquet_schema, schema};
 
+/// Bytes that are decoded at once where many rows are read, about.
+const BATCH_BYTES: usize = 16 << 20;
+
 /// A Parquet file whose footer is read once, at its first use.
 pub(crate) struct ParquetFile {
     file: Arc<CheckedFile>,
@@ -135,7 +138,8 @@ impl ParquetFile {
         Ok(Arc::clone(batch.column(0)))
     }
 
-    /// The selected rows of some columns, batch by batch, past the cache.
+    /// The selected rows of some columns, batch by batch, past the cache: at most `batch_rows` of them, and fewer where
+    /// they are long.
     pub(crate) fn batches(
         &self,
         columns: &[Column],
@@ -143,7 +147,9 @@ impl ParquetFile {
         batch_rows: usize,
     ) -> Result<Batches, Fault> {
         let source = Source::new(Arc::clone(&self.file));
-        let builder = reader(&source, self.footer()?, columns).with_batch_size(batch_rows);
+        let footer = self.footer()?;
+        let batch_rows = footer.rows_at_once(columns, batch_rows);
+        let builder = reader(&source, footer, columns).with_batch_size(batch_rows);
         let builder = match selection {
             Some(selection) => builder.with_row_selection(selection),
             None => builder,
@@ -166,6 +172,18 @@ impl Footer {
 
     pub(crate) fn page(&self, page: usize) -> Page {
         self.pages[page]
+    }
+
+    /// How many rows of some columns are decoded at once, so that memory does not grow with their length: at most
+    /// `most`, and about [`BATCH_BYTES`] where rows are longest.
+    fn rows_at_once(&self, columns: &[Column], most: usize) -> usize {
+        let groups = self.metadata.metadata().row_groups().iter();
+        let bytes_of_a_row = groups.map(|group| {
+            let bytes: i64 =
+                columns.iter().map(|column| group.column(column.index()).uncompressed_size()).sum();
+            usize::try_from(bytes / group.num_rows().max(1)).unwrap_or(0)
+        });
+        (BATCH_BYTES / bytes_of_a_row.max().unwrap_or(0).max(1)).clamp(1, most)
     }
 
     /// Bytes of the file that hold no events but help to find them: bloom filters and page indexes.

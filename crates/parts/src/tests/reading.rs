@@ -189,6 +189,21 @@ fn a_scan_of_all_columns_gives_the_rows_that_were_written() {
 }
 
 #[test]
+fn long_rows_are_decoded_a_few_at_a_time() {
+    let world = World::new(9);
+    let long = |n: u8| history::seed(bytes::Bytes::from(vec![n; 1 << 20]));
+    let events = history::history(1, &(0..40).map(long).collect::<Vec<_>>());
+    let meta = write(&world.env(), &events, 8, Bounds { rows: 64, bytes: 64 << 20, page_bytes: 1 << 20 });
+    let part = open(&world.env(), &meta, &Cache::new(0));
+    let batches: Vec<usize> =
+        part.scan(Scan::whole()).unwrap().map(|batch| batch.unwrap().num_rows()).collect();
+    assert_eq!(batches.iter().sum::<usize>(), 40);
+    assert!(batches.iter().all(|rows| *rows <= 16), "{batches:?}");
+    let narrow = part.scan(Scan::all(vec!["version"])).unwrap();
+    assert_eq!(narrow.map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>(), [40]);
+}
+
+#[test]
 fn a_scan_without_columns_counts_rows() {
     let part = part_of(&World::new(7), &history::sampler(100), &Cache::new(0));
     let rows: usize = part.scan(Scan::all(vec![])).unwrap().map(|batch| batch.unwrap().num_rows()).sum();

@@ -15,7 +15,7 @@ const SCAN_EVENTS_MAX: usize = 64 << 10;
 const SCAN_LOADS_MAX: usize = 64;
 /// Events picked at a time once a filter has thinned out the first pick.
 const SCAN_PICK_EVENTS: usize = 1024;
-/// Events of a part that are read at a time: a page that is full after a few should not cost many.
+/// Events of a part that are read at a time, at most: a page that is full after a few should not cost many.
 const PART_ROWS: usize = 128;
 
 /// Fills one page.
@@ -140,7 +140,8 @@ impl<'a> Reader<'a> {
     }
 
     fn take_run(&mut self, run: &Run) -> Result<Option<Left>, Miss> {
-        for positions in run.positions.chunks(PART_ROWS) {
+        let fitting = self.bytes_left / run.bytes_of_an_event().max(1);
+        for positions in run.positions.chunks(fitting.clamp(1, PART_ROWS)) {
             for event in run.rows(positions)? {
                 let (position, version) = (event.position, event.version);
                 if self.events.len() == self.events_max || !self.offer(event) {
