@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::error::Error;
+use crate::guard::Watch;
 use crate::stats::{Counters, Stats};
 
 /// Resolves when a question's time is up.
@@ -59,7 +60,7 @@ impl Answer {
     }
 
     fn late(&self) -> Error {
-        self.work.task.abort();
+        self.work.give_up();
         out_of_time(&self.counters)
     }
 }
@@ -67,13 +68,20 @@ impl Answer {
 /// The task behind an answer. A task that ends without saying that its answer is whole has failed.
 pub(crate) struct Work {
     task: JoinHandle<Result<(), Error>>,
+    watch: Watch,
     expiry: Expiry,
     ended: Option<Result<(), Error>>,
 }
 
 impl Work {
-    pub(crate) fn new(task: JoinHandle<Result<(), Error>>, expiry: Expiry) -> Work {
-        Work { task, expiry, ended: None }
+    pub(crate) fn new(task: JoinHandle<Result<(), Error>>, watch: Watch, expiry: Expiry) -> Work {
+        Work { task, watch, expiry, ended: None }
+    }
+
+    /// Stops the task, also where it does not wait.
+    fn give_up(&self) {
+        self.watch.give_up();
+        self.task.abort();
     }
 
     /// Waits for the first value of the task, or for why there is none.
@@ -114,7 +122,7 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.task.abort();
+        self.give_up();
     }
 }
 

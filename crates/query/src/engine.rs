@@ -18,7 +18,8 @@ use crate::answer::{Answer, Work};
 use crate::columns;
 use crate::error::Error;
 use crate::explain;
-use crate::limits::{BATCHES_WAITING, Limits, STREAMS};
+use crate::guard::{self, Watch};
+use crate::limits::{BATCHES_WAITING, Limits, STACK_BYTES, STREAMS, TABLES_MAX};
 use crate::session;
 use crate::source::Source;
 use crate::statement::{self, Asked};
@@ -96,7 +97,8 @@ impl Engine {
         rows: u64,
         expiry: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Answer, Error> {
-        let asked = statement::parse(sql)?;
+        let sql = sql.to_owned();
+        let watch = Watch::default();
         let counters = Arc::new(Counters::default());
         let events = Events::new(tenant.as_str().to_owned(), sources, counters.clone());
         let (begun, begins) = oneshot::channel();
@@ -107,13 +109,16 @@ impl Engine {
             rows,
             counters: counters.clone(),
             out,
+            watch: watch.clone(),
         };
         let turns = self.shared.turns.clone();
         let task = self.runtime().spawn(async move {
             let _turn = turns.acquire_owned().await;
+            // Reading it needs the stack of these threads.
+            let asked = statement::parse(&sql)?;
             question.answer(asked, events, begun).await
         });
-        let mut work = Work::new(task, Box::pin(expiry));
+        let mut work = Work::new(task, watch, Box::pin(expiry));
         let schema = work.first(begins, &counters).await?;
         Ok(Answer::new(schema, batches, work, counters))
     }
@@ -123,7 +128,12 @@ impl Engine {
     }
 
     fn runtime(&self) -> &Runtime {
-        self.shared.runtime.get_or_init(Threads::start).0.as_ref().expect("taken only when dropped")
+        self.shared
+            .runtime
+            .get_or_init(|| Threads::start(self.shared.limits.questions))
+            .0
+            .as_ref()
+            .expect("taken only when dropped")
     }
 }
 
@@ -131,10 +141,13 @@ impl Engine {
 struct Threads(Option<Runtime>);
 
 impl Threads {
-    fn start() -> Threads {
+    /// With a thread for every stream that `questions` at once may read.
+    fn start(questions: usize) -> Threads {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(STREAMS)
             .thread_name("chronos-query")
+            .thread_stack_size(STACK_BYTES)
+            .max_blocking_threads(questions.saturating_mul(TABLES_MAX * STREAMS).max(1))
             .enable_time()
             .build()
             .expect("a runtime without network asks nothing of the system but two threads");
@@ -158,6 +171,7 @@ struct Answering {
     rows: u64,
     counters: Arc<Counters>,
     out: mpsc::Sender<RecordBatch>,
+    watch: Watch,
 }
 
 impl Answering {
@@ -195,8 +209,11 @@ impl Answering {
     ) -> Result<(Arc<dyn ExecutionPlan>, SendableRecordBatchStream), Error> {
         let failed = |failure: DataFusionError| self.failed(&failure);
         let plan = state.statement_to_plan(statement).await.map_err(failed)?;
+        // First, for any other walk over a plan takes as long as the plan is large.
+        guard::asked::check(&plan).map_err(failed)?;
         statement::check(&plan)?;
         let plan = state.create_physical_plan(&plan).await.map_err(failed)?;
+        let plan = guard::placed::watched(plan, &self.watch).map_err(failed)?;
         let stream = execute_stream(plan.clone(), state.task_ctx()).map_err(failed)?;
         Ok((plan, stream))
     }

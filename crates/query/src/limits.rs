@@ -28,3 +28,10 @@ pub(crate) const BATCHES_WAITING: usize = 2;
 pub(crate) const SQL_BYTES_MAX: usize = 256 << 10;
 /// How deep expressions and queries may nest.
 pub(crate) const DEPTH_MAX: usize = 50;
+/// How often one question may read the events: each time has streams, and batches on their way, of its own.
+pub(crate) const TABLES_MAX: usize = 32;
+/// Bytes of all constants of a plan. The longest text fits, and what is worked out from it may be as long again.
+pub(crate) const LITERAL_BYTES_MAX: usize = 2 << 20;
+/// Stack of each thread that plans and computes. A plan is as deep as its text is long; what is not used of it is
+/// only addresses.
+pub(crate) const STACK_BYTES: usize = 256 << 20;

@@ -12,9 +12,10 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::prelude::SessionConfig;
 
+use crate::guard::growth::{self, Counting};
 use crate::json;
 use crate::limits::{BATCH_ROWS, STREAMS};
 use crate::views::VIEWS;
@@ -27,18 +28,24 @@ pub(crate) fn base(memory_bytes: usize) -> SessionState {
     let mut planners = SessionStateDefaults::default_expr_planners();
     planners.insert(0, Arc::new(json::Arrows::new()));
     let mut functions = SessionStateDefaults::default_scalar_functions();
-    functions.retain(|function| !is_unbounded(function));
+    functions.retain(|function| growth::is_offered(function));
     functions.extend(json::functions());
     // No file formats and no table factories: there is no way from a name to a file.
-    SessionStateBuilder::new()
+    let runtime = runtime(memory_bytes);
+    let counting = Arc::new(Counting::new(runtime.memory_pool.clone()));
+    let mut lambdas = SessionStateDefaults::default_higher_order_functions();
+    lambdas.retain(|function| growth::is_offered_for_items(function.name()));
+    let mut state = SessionStateBuilder::new()
         .with_config(config())
-        .with_runtime_env(runtime(memory_bytes))
+        .with_runtime_env(runtime)
         .with_expr_planners(planners)
         .with_scalar_functions(functions)
-        .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+        .with_higher_order_functions(lambdas)
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
-        .build()
+        .build();
+    state.register_function_rewrite(counting).expect("a rewrite is only added to a list");
+    state
 }
 
 /// A state of its own for one question, with `events` as its table.
@@ -74,6 +81,8 @@ fn config() -> SessionConfig {
     options.sql_parser.map_string_types_to_utf8view = false;
     // The order of a view that sorts is what it is for.
     options.sql_parser.enable_subquery_sort_elimination = false;
+    // It would allocate as many groups as LIMIT says, before there is one.
+    options.optimizer.enable_topk_aggregation = false;
     config
 }
 
@@ -85,11 +94,4 @@ fn runtime(memory_bytes: usize) -> Arc<RuntimeEnv> {
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_bytes)))
         .build_arc()
         .expect("a runtime without a disk asks nothing of the system")
-}
-
-/// Functions whose result grows with a number instead of with the data: no memory bound sees what they make.
-fn is_unbounded(function: &ScalarUDF) -> bool {
-    const UNBOUNDED: [&str; 8] =
-        ["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad", "space"];
-    UNBOUNDED.contains(&function.name())
 }

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use crate::error::Error;
+use crate::guard::{text, uses};
 use crate::limits::{DEPTH_MAX, SQL_BYTES_MAX};
 
 /// A question that may be planned.
@@ -30,6 +31,7 @@ pub(crate) fn parse(sql: &str) -> Result<Asked, Error> {
         let bytes = sql.len();
         return Err(Error::invalid(format!("the query has {bytes} bytes; give at most {SQL_BYTES_MAX}")));
     }
+    text::check(sql)?;
     let mut statements = DFParserBuilder::new(sql)
         .with_dialect(&PostgreSqlDialect {})
         .with_recursion_limit(DEPTH_MAX)
@@ -42,6 +44,10 @@ pub(crate) fn parse(sql: &str) -> Result<Asked, Error> {
     let Some(statement) = statements.pop_front() else {
         return Err(Error::invalid("the query is empty; write for example SELECT count(*) FROM events"));
     };
+    match &statement {
+        Statement::Explain(explain) => uses::check(&explain.statement)?,
+        other => uses::check(other)?,
+    }
     match statement {
         Statement::Explain(explain) => match refusal(&explain.statement) {
             None => Ok(Asked::Plan { of: *explain.statement, analyze: explain.options.analyze }),

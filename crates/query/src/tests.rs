@@ -2,6 +2,7 @@
 
 mod fact;
 mod generated;
+mod guard;
 mod limits;
 mod plain;
 mod questions;
