@@ -9,12 +9,14 @@ use super::{widths, windows};
 
 /// Steps of one plan, with every use of a WITH clause counted.
 const STEPS_MAX: usize = 16_384;
+/// Joins of one plan, whose order is a matter of their square.
+const JOINS_MAX: usize = 64;
 /// What an approximation may be told to keep.
 const CENTROIDS_MAX: u64 = 10_000;
 
 /// Refuses a plan that would grow without bound while it is made ready, or asks for widths that a number decides.
 pub(crate) fn check(plan: &LogicalPlan) -> Result<()> {
-    let mut steps = 0_usize;
+    let (mut steps, mut joins) = (0_usize, 0_usize);
     plan.apply_with_subqueries(|step| {
         steps += 1;
         if steps > STEPS_MAX {
@@ -25,6 +27,10 @@ pub(crate) fn check(plan: &LogicalPlan) -> Result<()> {
         step.apply_expressions(|expr| {
             expr.apply(|part| expression(part).map(|()| TreeNodeRecursion::Continue))
         })?;
+        joins += usize::from(matches!(step, LogicalPlan::Join(_)));
+        if joins > JOINS_MAX {
+            return plan_err!("the query has more than {JOINS_MAX} joins; ask in several queries");
+        }
         match step {
             LogicalPlan::Window(window) => windows::check(window)?,
             LogicalPlan::Aggregate(aggregate) => approximations(aggregate)?,

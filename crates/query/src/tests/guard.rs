@@ -72,6 +72,8 @@ fn what_doubles_at_every_step_is_refused_before_it_is_planned() {
     assert!(
         refused(&asker, &facts, &format!("{sums} SELECT count(*) FROM t39 WHERE v = 1")).contains("parts")
     );
+    let tables = (0..100).map(|n| format!("(VALUES (1)) t{n}")).collect::<Vec<_>>().join(", ");
+    assert!(refused(&asker, &facts, &format!("SELECT 1 FROM {tables}")).contains("64 joins"));
     let many = repeated("SELECT version FROM events", " UNION ALL ", 40);
     assert!(refused(&asker, &facts, &many).contains("40 times"));
 }
