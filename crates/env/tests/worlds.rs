@@ -256,3 +256,9 @@ impl Drop for SetOnDrop {
         self.0.store(true, Ordering::SeqCst);
     }
 }
+
+#[test]
+fn the_real_network_keeps_the_contract() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(chronos_env::net_contract::run(&Env::real().net, "127.0.0.1"));
+}
