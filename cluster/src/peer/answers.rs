@@ -35,6 +35,8 @@ pub(super) struct Answers {
 struct State {
     welcome: Option<v1::Welcome>,
     ready: VecDeque<v1::Answer>,
+    /// Of their bodies.
+    ready_bytes: usize,
     puller: Option<Waker>,
     is_over: bool,
 }
@@ -44,7 +46,13 @@ pub(super) struct Outgoing(Arc<Answers>);
 
 impl Answers {
     pub(super) fn new(welcome: v1::Welcome, frame_bytes: usize) -> (Arc<Answers>, Outgoing) {
-        let state = State { welcome: Some(welcome), ready: VecDeque::new(), puller: None, is_over: false };
+        let state = State {
+            welcome: Some(welcome),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            puller: None,
+            is_over: false,
+        };
         let answers = Arc::new(Answers {
             state: Mutex::new(state),
             frame_bytes,
@@ -56,12 +64,15 @@ impl Answers {
 
     fn push(&self, answer: v1::Answer) {
         let mut state = self.state.lock();
+        state.ready_bytes += body_bytes(&answer);
         state.ready.push_back(answer);
         state.wake_puller();
     }
 
-    fn waiting(&self) -> usize {
-        self.state.lock().ready.len()
+    /// How many, and their bytes.
+    fn waiting(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.ready.len(), state.ready_bytes)
     }
 
     fn end(&self) {
@@ -82,11 +93,16 @@ impl State {
         let (mut answers, mut bytes) = (Vec::new(), 0);
         while bytes < frame_bytes {
             let Some(answer) = self.ready.pop_front() else { break };
-            bytes += if let Some(Outcome::Body(body)) = &answer.outcome { body.len() } else { 0 };
+            bytes += body_bytes(&answer);
             answers.push(answer);
         }
+        self.ready_bytes -= bytes;
         v1::Answers { answers }
     }
+}
+
+fn body_bytes(answer: &v1::Answer) -> usize {
+    if let Some(Outcome::Body(body)) = &answer.outcome { body.len() } else { 0 }
 }
 
 impl Stream for Outgoing {
@@ -139,7 +155,7 @@ impl Answering {
     pub(super) async fn run(mut self) {
         let mut running = Running::default();
         loop {
-            let has_room = running.work.len() + self.answers.waiting() < self.limits.requests_max;
+            let has_room = self.has_room(running.work.len());
             // The end first; then what is done, so that it makes room; then more work, if there is room.
             tokio::select! {
                 biased;
@@ -161,7 +177,14 @@ impl Answering {
         self.answers.end();
     }
 
-    /// Begins the requests of a frame, in order, but for those that are cancelled in the same breath.
+    /// Whether to read on beside `running`: not while the caller is slow to take its answers. A caller that keeps to the
+    /// same bound sends no more than it cancels when it has reached it; so what it sends must still be read then.
+    fn has_room(&self, running: usize) -> bool {
+        let (waiting, bytes) = self.answers.waiting();
+        running + waiting <= self.limits.requests_max && bytes < self.limits.waiting_bytes_max
+    }
+
+    /// Ends what is cancelled, and begins the requests of a frame, in order.
     async fn take(&self, frame: v1::Requests, running: &mut Running) {
         for id in &frame.cancelled {
             if let Some(handle) = running.handles.remove(id) {

@@ -62,7 +62,8 @@ pub struct Limits {
     /// Requests to one peer that are enqueued or unanswered. More wait, within their deadlines. Also bounds what one
     /// peer may have running here.
     pub requests_max: usize,
-    /// Bytes that wait to be sent to one peer. More wait outside, within their deadlines.
+    /// Bytes that wait to be sent to one peer. More wait outside, within their deadlines. While so many bytes of answers
+    /// wait for one peer to take them, nothing more of it is begun.
     pub waiting_bytes_max: usize,
     /// Connecting, with TLS and greeting, may take so long.
     pub connect_timeout: Duration,

@@ -26,7 +26,7 @@ use super::{BulkSource, Config, Handler, Limits, Message, serve};
 use crate::NodeId;
 
 /// The other nodes, as far as talking to them goes. Clones are handles to the same connections; when the last one is
-/// dropped, all of them end.
+/// dropped, all of them end. A handler that holds one keeps it from being the last: [`Peers::stop`] ends them anyway.
 #[derive(Clone)]
 pub struct Peers(Arc<Inner>);
 
@@ -35,8 +35,14 @@ struct Inner {
     address: SocketAddr,
     dialer: Arc<Dialer>,
     dice: Entropy,
-    peers: Mutex<BTreeMap<NodeId, Peer>>,
+    book: Mutex<Book>,
     listening: Task<()>,
+}
+
+#[derive(Default)]
+struct Book {
+    is_closed: bool,
+    peers: BTreeMap<NodeId, Peer>,
 }
 
 struct Peer {
@@ -56,7 +62,7 @@ impl Peer {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.listening.abort();
-        self.peers.get_mut().values().for_each(Peer::end);
+        self.book.get_mut().peers.values().for_each(Peer::end);
     }
 }
 
@@ -99,8 +105,8 @@ impl Peers {
         tracing::info!(node = %config.node, %address, incarnation = config.incarnation, "listening for other nodes");
         let listening = env.tasks.spawn("peer port", inbound.listen(listener));
         let dialer = Arc::new(Dialer { env: env.clone(), limits, guard, doorman, counters });
-        let (dice, peers) = (entropy.child("backoff"), Mutex::new(BTreeMap::new()));
-        Ok(Peers(Arc::new(Inner { me: config.node, address, dialer, dice, peers, listening })))
+        let (dice, book) = (entropy.child("backoff"), Mutex::default());
+        Ok(Peers(Arc::new(Inner { me: config.node, address, dialer, dice, book, listening })))
     }
 
     /// Where other nodes are listened for, with the port that was taken.
@@ -109,20 +115,21 @@ impl Peers {
     }
 
     /// From now on `node` is looked for at `address` (`host:port`), and a link to it is kept. With a new address, what was
-    /// on its way to the old one fails. Our own id is ignored.
+    /// on its way to the old one fails. Our own id is ignored, and so is everybody after [`Peers::stop`].
     pub fn set_peer(&self, node: NodeId, address: &str) {
-        let mut peers = self.0.peers.lock();
-        if node == self.0.me || peers.get(&node).is_some_and(|peer| peer.address == address) {
+        let mut book = self.0.book.lock();
+        let is_known = book.peers.get(&node).is_some_and(|peer| peer.address == address);
+        if node == self.0.me || book.is_closed || is_known {
             return;
         }
-        if let Some(before) = peers.insert(node, self.begin(node, address)) {
+        if let Some(before) = book.peers.insert(node, self.begin(node, address)) {
             before.end();
         }
     }
 
     /// From now on `node` is not talked to any more; what was on its way to it fails. It may still call us.
     pub fn remove_peer(&self, node: NodeId) {
-        if let Some(peer) = self.0.peers.lock().remove(&node) {
+        if let Some(peer) = self.0.book.lock().peers.remove(&node) {
             peer.end();
         }
     }
@@ -168,20 +175,20 @@ impl Peers {
     /// [`CallError::Unreachable`] when there is no connection. Whether the item can be had is known with the first
     /// [`Bulk::next`].
     pub async fn bulk(&self, from: NodeId, item: BulkItem, offset: u64) -> Result<Bulk, CallError> {
-        let address = self.0.peers.lock().get(&from).map(|peer| peer.address.clone());
+        let address = self.0.book.lock().peers.get(&from).map(|peer| peer.address.clone());
         let address = address.ok_or(CallError::Unreachable { to: from, cause: Cause::NotAPeer })?;
         Bulk::open(Arc::clone(&self.0.dialer), from, &address, item, offset).await
     }
 
     /// The link to each peer, by node.
     pub fn status(&self) -> Vec<LinkStatus> {
-        let peers = self.0.peers.lock();
+        let book = self.0.book.lock();
         let status = |(node, peer): (&NodeId, &Peer)| {
             let (waiting, unanswered) = peer.outbox.load();
             let state = peer.state.lock().clone();
             LinkStatus { node: *node, address: peer.address.clone(), state, waiting, unanswered }
         };
-        peers.iter().map(status).collect()
+        book.peers.iter().map(status).collect()
     }
 
     /// What was counted since the start.
@@ -189,14 +196,17 @@ impl Peers {
         self.0.dialer.counters.read()
     }
 
-    /// Ends all connections and stops listening. Whoever waits is told; later calls fail. Idempotent.
+    /// Ends all connections and stops listening, for good. Whoever waits is told; later calls fail. Handlers that are
+    /// running end at their next await point. Idempotent.
     pub fn stop(&self) {
         self.0.listening.abort();
-        self.0.peers.lock().values().for_each(Peer::end);
+        let mut book = self.0.book.lock();
+        book.is_closed = true;
+        book.peers.values().for_each(Peer::end);
     }
 
     fn outbox(&self, to: NodeId) -> Option<Arc<Outbox>> {
-        self.0.peers.lock().get(&to).map(|peer| Arc::clone(&peer.outbox))
+        self.0.book.lock().peers.get(&to).map(|peer| Arc::clone(&peer.outbox))
     }
 
     fn begin(&self, node: NodeId, address: &str) -> Peer {

@@ -82,3 +82,45 @@ fn bytes_for_a_slow_link_wait_outside_when_enough_wait_inside() {
         assert!(longest < Duration::from_millis(20), "another node was late: {longest:?}");
     });
 }
+
+#[test]
+fn handlers_that_hang_make_room_when_their_callers_leave() {
+    let world = World::new(3);
+    world.run(async {
+        let hosts = [host(&world, 1), host(&world, 2)];
+        let (peers, _) = start(&hosts[0].env(), tight(1, 16)).await.unwrap();
+        let (_other, scribe) = start(&hosts[1].env(), tight(2, 16)).await.unwrap();
+        introduce(&peers, &[2]);
+        let clock = world.env().clock;
+        echo(&peers, 2, "warm").await.unwrap();
+        // They would wait for an hour, but are not waited for.
+        let calls = (0..16).map(|_| peers.call(n(2), message(NEVER, "hang"), SECOND * 3600));
+        assert!(clock.timeout(SECOND, join_all(calls)).await.is_err());
+        let answer = clock.timeout(SECOND, echo(&peers, 2, "next")).await;
+        assert_eq!(answer.expect("the next one has to wait for those before").unwrap(), "next");
+        assert_eq!(scribe.running(), 0);
+    });
+}
+
+#[test]
+fn a_caller_that_takes_no_answers_is_not_worked_for() {
+    let world = World::new(4);
+    world.run(async {
+        let hosts = [host(&world, 1), host(&world, 2)];
+        let (peers, _) = start(&hosts[0].env(), tight(1, 256)).await.unwrap();
+        let (_other, scribe) = start(&hosts[1].env(), tight(2, 256)).await.unwrap();
+        introduce(&peers, &[2]);
+        let clock = world.env().clock;
+        echo(&peers, 2, "warm").await.unwrap();
+        // Questions come in at once, answers go out at a crawl.
+        world.net().set_link("n2", "n1", Link { bytes_per_second: Some(200_000), ..Link::default() });
+        let calls = (0..200).map(|_| peers.call(n(2), message(ECHO, vec![7; 60_000]), SECOND * 120));
+        let watching = async {
+            clock.sleep(SECOND * 5).await;
+            scribe.bodies().len()
+        };
+        let (answers, begun) = tokio::join!(join_all(calls), watching);
+        assert!(answers.iter().all(Result::is_ok), "slow is not broken");
+        assert!(begun < 100, "{begun} of 200 were begun while hardly an answer was taken");
+    });
+}

@@ -100,6 +100,7 @@ fn live(seed: u64) -> u64 {
 fn the_same_seed_gives_the_same_run_and_all_find_each_other_again() {
     let hashes: Vec<_> = (0..6).map(live).collect();
     for (seed, hash) in hashes.iter().enumerate() {
+        println!("seed {seed}: {hash:016x}");
         assert_eq!(live(seed as u64), *hash, "seed {seed} went two ways");
     }
     let distinct: std::collections::BTreeSet<_> = hashes.iter().collect();

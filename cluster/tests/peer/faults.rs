@@ -278,3 +278,28 @@ fn each_request_arrives_at_most_once_whatever_breaks() {
         );
     });
 }
+
+#[test]
+fn a_node_that_lost_its_power_and_came_back_waits_until_its_end_is_noticed() {
+    let world = World::new(12);
+    world.run(async {
+        let [(first, _), (second, _)] = pair(&world).await;
+        let clock = world.env().clock;
+        echo(&second, 1, "").await.unwrap();
+        echo(&first, 2, "").await.unwrap();
+        // No word of its end reaches anybody.
+        world.net().wedge("n1", "n2");
+        host(&world, 2).kill();
+        let mut again = config(2);
+        again.incarnation = 2;
+        let (again, _) = start(&host(&world, 2).env(), again).await.unwrap();
+        introduce(&again, &[1]);
+        let early = echo(&again, 1, "").await.unwrap_err();
+        assert!(early.to_string().contains("(duplicate)"), "{early}");
+        let began = clock.monotonic();
+        echo_at_last(&clock, &again, 1).await;
+        echo_at_last(&clock, &first, 2).await;
+        let took = clock.monotonic() - began;
+        assert!(took < Duration::from_secs(7), "it took {took:?}");
+    });
+}
