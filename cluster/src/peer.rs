@@ -31,6 +31,7 @@
 
 mod answers;
 mod bulk;
+mod call;
 mod config;
 mod dial;
 mod doorman;

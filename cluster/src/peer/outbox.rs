@@ -130,16 +130,17 @@ impl Outbox {
 
     // ---------------------------------------------------------------------------------------- enqueueing
 
+    /// Room, if there is some.
+    pub(super) fn room_now(&self, bytes: usize) -> Result<Option<Room>, CallError> {
+        let units = self.units_of(bytes)?;
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return Ok(None) };
+        let units = Arc::clone(&self.units).try_acquire_many_owned(units);
+        Ok(units.ok().map(|units| Room { slot, units }))
+    }
+
     /// Waits for room. Cancel-safe; first come, first served.
     pub(super) async fn room(&self, bytes: usize) -> Result<Room, CallError> {
-        let max = self.limits.message_bytes_max;
-        if bytes > max {
-            return Err(self.failure(false, Cause::TooLarge { bytes, max }));
-        }
-        if let Condition::Down(cause) = &self.state.lock().condition {
-            return Err(self.failure(false, cause.clone()));
-        }
-        let units = u32::try_from(bytes.div_ceil(UNIT)).expect("a message is smaller than 4 TiB");
+        let units = self.units_of(bytes)?;
         let slot =
             Arc::clone(&self.slots).acquire_owned().await.expect("an outbox's semaphores are never closed");
         let units = Arc::clone(&self.units)
@@ -147,6 +148,18 @@ impl Outbox {
             .await
             .expect("an outbox's semaphores are never closed");
         Ok(Room { slot, units })
+    }
+
+    /// What a message counts for, if it may be sent at all.
+    fn units_of(&self, bytes: usize) -> Result<u32, CallError> {
+        let max = self.limits.message_bytes_max;
+        if bytes > max {
+            return Err(self.failure(false, Cause::TooLarge { bytes, max }));
+        }
+        if let Condition::Down(cause) = &self.state.lock().condition {
+            return Err(self.failure(false, cause.clone()));
+        }
+        Ok(u32::try_from(bytes.div_ceil(UNIT)).expect("a message is smaller than 4 TiB"))
     }
 
     /// Enqueues a request, behind all that were enqueued before.

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::bulk::{Bulk, BulkItem};
+use super::call;
 use super::dial::Dialer;
 use super::doorman::Doorman;
 use super::error::{CallError, Cause, StartError};
@@ -134,39 +135,25 @@ impl Peers {
         }
     }
 
-    /// Asks `to`, and waits for its answer for at most `deadline`. When the returned future is dropped, nobody waits any
-    /// more, and the handler is told.
+    /// Asks `to`, and waits for its answer for at most `deadline` from now. Calls made one after the other arrive in that
+    /// order, as far as they arrive, unless too many are on their way already. When the returned future is dropped, nobody
+    /// waits any more, and the handler is told.
     ///
     /// # Errors
     /// [`CallError`], whose class says whether the request may have been handled.
-    pub async fn call(&self, to: NodeId, message: Message, deadline: Duration) -> Result<Bytes, CallError> {
-        let outbox = self.outbox(to).ok_or(CallError::Unreachable { to, cause: Cause::NotAPeer })?;
-        let clock = &self.0.dialer.env.clock;
-        let began = clock.monotonic();
-        let mut ticket = None;
-        let answered = clock.timeout(deadline, async {
-            let room = outbox.room(message.body.len()).await?;
-            let left = deadline.saturating_sub(clock.monotonic() - began);
-            let ticket = ticket.insert(outbox.enqueue(room, message, left, None)?);
-            // The outbox answers everybody before it goes; not knowing would be the safe side.
-            (&mut ticket.answer).await.unwrap_or_else(|_| Err(outbox.failure(true, Cause::Stopping)))
-        });
-        match (answered.await, ticket) {
-            (Ok(answer), _) => answer,
-            (Err(_), Some(ticket)) => Err(ticket.give_up(Cause::Deadline(deadline))),
-            (Err(_), None) => Err(outbox.failure(false, Cause::Full(deadline))),
-        }
+    pub fn call(
+        &self,
+        to: NodeId,
+        message: Message,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Bytes, CallError>> + Send + use<> {
+        call::ask(self.outbox(to), self.0.dialer.env.clock.clone(), message, deadline)
     }
 
     /// A row of requests of one kind to one group on `to`, pipelined: they are begun there in the order they were sent,
     /// and their answers come out in that order, too. The stream is over with its first failure; open another one then.
     pub fn stream(&self, to: NodeId, group: u8, kind: u8) -> (Sender, Receiver) {
-        let outbox = self.outbox(to).unwrap_or_else(|| {
-            let nowhere = Outbox::new(to, self.0.dialer.limits.clone());
-            nowhere.down(&Cause::NotAPeer, Hope::No);
-            Arc::new(nowhere)
-        });
-        stream::open(outbox, self.0.dialer.env.clock.clone(), group, kind)
+        stream::open(self.outbox(to), self.0.dialer.env.clock.clone(), group, kind)
     }
 
     /// Fetches `item` from `from`, starting at `offset`, on a connection of its own.
@@ -205,8 +192,14 @@ impl Peers {
         book.peers.values().for_each(Peer::end);
     }
 
-    fn outbox(&self, to: NodeId) -> Option<Arc<Outbox>> {
-        self.0.book.lock().peers.get(&to).map(|peer| Arc::clone(&peer.outbox))
+    /// What is on its way to `to`; one that takes nothing for somebody who was never introduced.
+    fn outbox(&self, to: NodeId) -> Arc<Outbox> {
+        let known = self.0.book.lock().peers.get(&to).map(|peer| Arc::clone(&peer.outbox));
+        known.unwrap_or_else(|| {
+            let nowhere = Outbox::new(to, self.0.dialer.limits.clone());
+            nowhere.down(&Cause::NotAPeer, Hope::No);
+            Arc::new(nowhere)
+        })
     }
 
     fn begin(&self, node: NodeId, address: &str) -> Peer {

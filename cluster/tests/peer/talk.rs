@@ -47,8 +47,7 @@ fn concurrent_requests_share_frames() {
         let before = peers.stats();
         let calls =
             (0..1000u32).map(|number| peers.call(n(2), message(ECHO, number.to_be_bytes().to_vec()), LONG));
-        // Unconstrained: tokio would otherwise stop some in the middle, and let later ones pass.
-        let answers = tokio::task::unconstrained(join_all(calls)).await;
+        let answers = join_all(calls).await;
         for (answer, number) in answers.into_iter().zip(0u32..) {
             assert_eq!(answer.unwrap(), number.to_be_bytes()[..]);
         }

@@ -1,14 +1,16 @@
-//! A node by number.
+//! Which node.
 
 use std::fmt;
 
-/// A node of a cluster. Given once and never again, not even when the node is gone for good: votes and membership are
-/// kept under it.
+/// A node of a cluster. Given once and never again: a node whose disk was lost comes back as another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u64);
 
 impl NodeId {
-    /// The node of that number.
+    /// The node that founds a cluster.
+    pub const FIRST: NodeId = NodeId(1);
+
+    /// The node of this number.
     pub const fn new(number: u64) -> NodeId {
         NodeId(number)
     }
@@ -16,6 +18,12 @@ impl NodeId {
     /// Its number.
     pub const fn get(self) -> u64 {
         self.0
+    }
+}
+
+impl From<u64> for NodeId {
+    fn from(number: u64) -> NodeId {
+        NodeId(number)
     }
 }
 
