@@ -75,20 +75,16 @@ fn nonsense() -> Cause {
 
 /// What a failed call says.
 pub(super) fn lost(status: &tonic::Status) -> Cause {
-    let mut text = status.message().to_owned();
-    if text.is_empty() {
-        text = status.code().description().to_owned();
-    }
-    if let Some(source) = status.source() {
-        text = format!("{text}: {}", chain(source));
-    }
-    Cause::ConnectionLost(text.into())
+    let text = if status.message().is_empty() { status.code().description() } else { status.message() };
+    Cause::ConnectionLost(continued(text.to_owned(), status.source()).into())
 }
 
 /// An error with all its causes, none of them twice.
 pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
+    continued(error.to_string(), error.source())
+}
+
+fn continued(mut text: String, mut next: Option<&dyn Error>) -> String {
     while let Some(error) = next {
         let cause = error.to_string();
         if !text.ends_with(&cause) {
@@ -97,4 +93,18 @@ pub(super) fn chain(error: &dyn Error) -> String {
         next = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let root = std::io::Error::other("connection reset");
+        let middle = std::io::Error::other(root);
+        let status = tonic::Status::from_error(Box::new(middle));
+        let Cause::ConnectionLost(text) = lost(&status) else { panic!("{status}") };
+        assert_eq!(text.matches("connection reset").count(), 1, "{text}");
+    }
 }
