@@ -192,6 +192,9 @@ impl Answering {
             }
         }
         for request in frame.requests {
+            if !self.pass.is_good() {
+                return;
+            }
             let id = request.id;
             match self.begin(request) {
                 Ok((mut work, handle)) => match futures::poll!(work.as_mut()) {

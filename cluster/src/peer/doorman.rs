@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -19,6 +20,7 @@ pub(super) struct Doorman {
     versions: RangeInclusive<u32>,
     release: String,
     known: Mutex<BTreeMap<NodeId, Known>>,
+    is_closed: AtomicBool,
 }
 
 /// The latest process of a node that was let in.
@@ -46,6 +48,11 @@ impl std::fmt::Debug for Pass {
 }
 
 impl Pass {
+    /// Whether its holder may still ask for something.
+    pub(super) fn is_good(&self) -> bool {
+        !self.doorman.is_closed.load(Ordering::SeqCst)
+    }
+
     /// Waits until the same process comes again with another link: then this one is over. Cancel-safe.
     pub(super) async fn superseded(&self) {
         self.superseded.notified().await;
@@ -66,7 +73,12 @@ impl Drop for Pass {
 
 impl Doorman {
     pub(super) fn new(me: Identity, versions: RangeInclusive<u32>, release: String) -> Doorman {
-        Doorman { me, versions, release, known: Mutex::new(BTreeMap::new()) }
+        Doorman { me, versions, release, known: Mutex::default(), is_closed: AtomicBool::new(false) }
+    }
+
+    /// From now on nothing is done for anybody.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
     }
 
     /// Our greeting to `to`.

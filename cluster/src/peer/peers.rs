@@ -183,9 +183,10 @@ impl Peers {
         self.0.dialer.counters.read()
     }
 
-    /// Ends all connections and stops listening, for good. Whoever waits is told; later calls fail. Handlers that are
-    /// running end at their next await point. Idempotent.
+    /// Ends all connections and stops listening, for good. Whoever waits is told; later calls fail. No handler is begun any
+    /// more; those that are running end at their next await point. Idempotent.
     pub fn stop(&self) {
+        self.0.dialer.doorman.close();
         self.0.listening.abort();
         let mut book = self.0.book.lock();
         book.is_closed = true;

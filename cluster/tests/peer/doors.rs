@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
-use chronos_cluster::peer::{Config, Peers, Security, StartError, Why};
+use chronos_cluster::peer::{Config, Limits, Peers, Security, StartError, Why};
 use chronos_env::Env;
 
-use crate::node::{CLUSTER, Scribe, echo, n, start, until};
+use crate::node::{CLUSTER, LONG, Scribe, echo, n, start, until};
 
 pub(crate) fn real<F: Future>(life: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(life)
 }
 
+/// So patient that a busy machine breaks nothing.
+pub(crate) fn patient() -> Limits {
+    Limits { connect_timeout: LONG, keepalive_timeout: LONG, ..Limits::default() }
+}
+
 pub(crate) fn local(number: u64) -> Config {
-    Config::new(n(number), CLUSTER, 1, "127.0.0.1:0", Security::PlaintextOnLoopback)
+    let config = Config::new(n(number), CLUSTER, 1, "127.0.0.1:0", Security::PlaintextOnLoopback);
+    Config { limits: patient(), ..config }
 }
 
 pub(crate) async fn begin(config: Config) -> (Peers, Arc<Scribe>) {
@@ -48,6 +54,7 @@ fn two_nodes_talk_over_real_loopback() {
         assert_eq!(scribe.asked.lock()[0].0, n(1));
         second.stop();
         assert!(echo(&first, 2, "gone").await.is_err());
+        assert!(scribe.bodies().iter().all(|body| body != "gone"), "a handler was begun after the end");
     });
 }
 

@@ -15,7 +15,7 @@ use chronos_cluster::peer::{
 use chronos_env::Env;
 use futures::future::{BoxFuture, join_all};
 
-use crate::doors::{local, real};
+use crate::doors::{local, patient, real};
 use crate::node::{ECHO, LONG, message, n};
 
 struct Echo;
@@ -78,7 +78,7 @@ fn quantile(sorted: &[Duration], permille: usize) -> Duration {
 fn calls() {
     real(async {
         let env = Env::real();
-        let (peers, _other) = pair(Limits::default()).await;
+        let (peers, _other) = pair(patient()).await;
         for (callers, bytes) in [(1, 256), (16, 256), (256, 256), (16, 64 << 10)] {
             let each = times() * 2000 / callers;
             let began = env.clock.monotonic();
@@ -100,7 +100,7 @@ fn calls() {
 fn stream() {
     real(async {
         let env = Env::real();
-        let (peers, _other) = pair(Limits::default()).await;
+        let (peers, _other) = pair(patient()).await;
         let count = times() * 5000;
         let (mut sender, mut receiver) = peers.stream(n(2), 5, ECHO);
         let began = env.clock.monotonic();
@@ -123,7 +123,7 @@ fn calls_beside_files() {
     real(async {
         let env = Env::real();
         for rate in [64 << 20, 1 << 40] {
-            let (peers, _other) = pair(Limits { bulk_bytes_per_second: rate, ..Limits::default() }).await;
+            let (peers, _other) = pair(Limits { bulk_bytes_per_second: rate, ..patient() }).await;
             let bytes = (times() * 8) << 20;
             let (env, fetching) = (env.clone(), peers.clone());
             let began = env.clock.monotonic();
