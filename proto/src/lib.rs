@@ -10,6 +10,7 @@
 //! | how does a failure travel? | [`error`] |
 //! | what does an event look like as JSON? | [`json`] |
 //! | how do people write a moment? | [`text`] |
+//! | what do the nodes of a cluster say to each other? | [`peer`], generated from `proto/chronos/peer` |
 //!
 //! Invariants:
 //!
@@ -42,6 +43,19 @@ pub mod v1 {
 
     /// The encoded descriptors of this package, for server reflection.
     pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/chronos.v1.bin"));
+}
+
+/// The protocol between the nodes of one cluster.
+///
+/// Generated only: its meaning (who may speak, what a message is for) is the cluster's own, and nothing in it is the
+/// domain's.
+pub mod peer {
+    /// Version 1 of the protocol, as generated.
+    #[expect(missing_docs, reason = "every message is documented in the .proto file")]
+    #[allow(clippy::all, unreachable_pub, unused_qualifications, reason = "generated")]
+    pub mod v1 {
+        tonic::include_proto!("chronos.peer.v1");
+    }
 }
 
 /// A partition as the wire numbers it.

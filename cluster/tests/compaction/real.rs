@@ -77,7 +77,7 @@ fn readers_see_every_event_while_it_moves_from_memory_to_disk() {
         let readers: Vec<_> = (0..2)
             .map(|reader| {
                 let (partition, done, reads) = (partition.clone(), done.clone(), reads.clone());
-                let (tasks, entropy) = (env.tasks, env.entropy.child(&format!("reader-{reader}")));
+                let (tasks, entropy) = (env.tasks.clone(), env.entropy.child(&format!("reader-{reader}")));
                 let reading = async move {
                     tasks.blocking(move || read(&partition, &entropy, &done, &reads)).await;
                 };

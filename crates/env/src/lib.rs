@@ -1,4 +1,5 @@
-//! The one door through which Chronos meets the world: clock, randomness, disk, tasks and crash points.
+//! The one door through which Chronos meets the world: clock, randomness, disk, network, tasks and
+//! crash points.
 //!
 //! Every other crate takes an [`Env`] and asks it for the time, a random number, a file or a thread. Nothing else
 //! in the workspace may call the standard library for those (`clippy.toml` says so, and this crate is the only one
@@ -22,7 +23,7 @@
 //!
 //! Latency (disk calls block, so they take no virtual time), short reads and writes (the traits hide them), hard
 //! and symbolic links, permissions, running out of file handles, and any ordering a particular file system happens
-//! to give beyond the contract. Network is not here yet.
+//! to give beyond the contract. What the simulated network models is said at [`sim::SimNet`].
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -40,6 +41,8 @@ pub mod disk;
 pub mod disk_contract;
 mod entropy;
 pub mod files;
+mod net;
+pub mod net_contract;
 pub mod sim;
 mod tasks;
 
@@ -49,6 +52,7 @@ pub use clock::{Clock, Elapsed};
 pub use crash::CrashPoints;
 pub use disk::{Disk, Entry, EntryKind, File, Lock, OpenMode, PathError, PowerLost};
 pub use entropy::Entropy;
+pub use net::{Connection, Listener, Net};
 pub use tasks::{Died, Task, Tasks};
 
 /// Everything a node may ask of the world. Clones share the same world.
@@ -60,6 +64,8 @@ pub struct Env {
     pub entropy: Entropy,
     /// Files and directories.
     pub disk: Arc<dyn Disk>,
+    /// Connections to other machines.
+    pub net: Net,
     /// Spawning.
     pub tasks: Tasks,
     /// Named places at which a test may let the node die.
@@ -78,6 +84,7 @@ impl Env {
             clock: Clock::real(),
             entropy: Entropy::real(),
             disk: Arc::new(disk::RealDisk::new()),
+            net: Net::real(),
             tasks: Tasks::real(),
             crash: CrashPoints::real(),
         }

@@ -4,16 +4,21 @@
 //! may be a return, a crash point or a power cut. Between lives the disk remembers what a disk would.
 //!
 //! Invariant: everything a run can observe follows from the seed and the code. Proof is the [`Trace`], a rolling
-//! hash over every disk operation and its virtual time: same seed and code, same hash. Two rules keep it so:
+//! hash over every disk operation and every delivery of the network, with their virtual times: same seed and code, same hash. Two rules keep it so:
 //! simulated code spawns only through [`crate::Tasks`], and one process runs one seed at a time if the code under
 //! test keeps process-wide state.
 
 mod disk;
+mod host;
+mod net;
 mod time;
 mod trace;
 mod world;
 
 pub use disk::{FaultPlan, Repeat, SimDisk};
+pub use host::Host;
+pub use net::{Link, SimNet, WINDOW_BYTES};
+pub(crate) use net::{SimListener, SimPort, SimStream};
 pub(crate) use time::VirtualTime;
 pub use trace::Trace;
 pub use world::World;

@@ -6,18 +6,54 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::task::{JoinError, JoinHandle};
+use parking_lot::Mutex;
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
-/// A handle that starts tasks.
-#[derive(Clone, Copy, Debug)]
+/// A handle that starts tasks. Clones start tasks of the same process.
+#[derive(Clone, Debug)]
 pub struct Tasks(World);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum World {
     Real,
-    Sim,
+    Sim(Option<Running>),
+}
+
+/// The tasks of one simulated process, so that they can end with it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Running(Arc<Mutex<Crowd>>);
+
+#[derive(Debug, Default)]
+struct Crowd {
+    is_killed: bool,
+    tasks: Vec<AbortHandle>,
+    /// When there are so many, those that ended are forgotten.
+    tidy_at: usize,
+}
+
+impl Running {
+    fn add(&self, task: AbortHandle) {
+        let mut crowd = self.0.lock();
+        if crowd.is_killed {
+            task.abort();
+            return;
+        }
+        if crowd.tasks.len() >= crowd.tidy_at {
+            crowd.tasks.retain(|task| !task.is_finished());
+            crowd.tidy_at = 64.max(crowd.tasks.len() * 2);
+        }
+        crowd.tasks.push(task);
+    }
+
+    /// No task of the process takes another step, nor does any it would start.
+    pub(crate) fn kill(&self) {
+        let mut crowd = self.0.lock();
+        crowd.is_killed = true;
+        crowd.tasks.drain(..).for_each(|task| task.abort());
+    }
 }
 
 impl Tasks {
@@ -25,8 +61,8 @@ impl Tasks {
         Tasks(World::Real)
     }
 
-    pub(crate) fn sim() -> Tasks {
-        Tasks(World::Sim)
+    pub(crate) fn sim(process: Option<Running>) -> Tasks {
+        Tasks(World::Sim(process))
     }
 
     /// Runs `f` beside the caller, on the runtime the caller runs on. Inside [`Tasks::dedicated`] that is the
@@ -39,7 +75,15 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Task::joining(name.to_owned(), spawn(f))
+        Task::joining(name.to_owned(), self.started(spawn(f)))
+    }
+
+    /// Notes whose task it is.
+    fn started<T>(&self, handle: JoinHandle<T>) -> JoinHandle<T> {
+        if let World::Sim(Some(process)) = &self.0 {
+            process.add(handle.abort_handle());
+        }
+        handle
     }
 
     /// Runs `f` on a thread of its own, so that it may block (on the disk, say) without holding anyone up. In a
@@ -54,7 +98,7 @@ impl Tasks {
     {
         match self.0 {
             World::Real => dedicated_thread(name, f),
-            World::Sim => Task::joining(name, spawn(f)),
+            World::Sim(_) => Task::joining(name, self.started(spawn(f))),
         }
     }
 
@@ -67,7 +111,7 @@ impl Tasks {
     {
         match self.0 {
             World::Real => run_blocking(f).await,
-            World::Sim => f(),
+            World::Sim(_) => f(),
         }
     }
 }

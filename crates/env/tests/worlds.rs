@@ -256,3 +256,32 @@ impl Drop for SetOnDrop {
         self.0.store(true, Ordering::SeqCst);
     }
 }
+
+#[test]
+fn the_real_network_keeps_the_contract() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(chronos_env::net_contract::run(&Env::real().net, "127.0.0.1"));
+}
+
+#[test]
+fn hosts_have_disks_of_their_own_which_outlive_their_processes() {
+    let world = World::new(1);
+    world.run(async {
+        let [one, two] = ["one", "two"].map(|name| world.host(name));
+        let path = Path::new("/file");
+        let process = one.env();
+        let lock = process.disk.lock(Path::new("/lock")).unwrap();
+        let _holding = process.tasks.spawn("holding", async move {
+            let _lock = lock;
+            std::future::pending::<()>().await;
+        });
+        process.disk.open(path, OpenMode::CreateNew).unwrap().write_at(b"kept", 0).unwrap();
+        assert!(!two.env().disk.exists(path).unwrap(), "two hosts share a disk");
+        one.kill();
+        tokio::task::yield_now().await;
+        let next = world.host("one").env();
+        assert_eq!(next.disk.read_file(path).unwrap(), b"kept");
+        let _free = next.disk.lock(Path::new("/lock")).expect("a killed process holds no lock");
+        assert_ne!(process.entropy.u64(), next.entropy.u64());
+    });
+}

@@ -4,14 +4,26 @@ use crate::assert_kept;
 use crate::workspace::{Crate, Kind, crates};
 
 /// A family of libraries (its name, and every name that continues it after a hyphen) and who may use it.
-const DOORS: [(&str, &[&str]); 8] = [
+const DOORS: [(&str, &[&str]); 10] = [
     ("openraft", &["chronos-cluster"]),
     ("parquet", &["chronos-parts"]),
     ("datafusion", &["chronos-query"]),
     ("tantivy", &[]),
     ("usearch", &[]),
     ("turmoil", &["chronos-env"]),
-    ("tonic", &["chronos-benches", "chronos-client", "chronos-proto", "chronos-server", "chronos-tests"]),
+    (
+        "tonic",
+        &[
+            "chronos-benches",
+            "chronos-client",
+            "chronos-cluster",
+            "chronos-proto",
+            "chronos-server",
+            "chronos-tests",
+        ],
+    ),
+    ("rustls", &["chronos-cluster"]),
+    ("tokio-rustls", &["chronos-cluster"]),
     ("axum", &["chronos-benches", "chronos-server", "chronos-tests"]),
 ];
 

@@ -1,13 +1,16 @@
 //! One simulated world and its lives.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::{Builder, RngSeed};
 
-use super::{SimDisk, Trace, VirtualTime};
-use crate::{Clock, CrashPoints, Entropy, Env, Tasks};
+use super::net::SimPort;
+use super::{Host, SimDisk, SimNet, Trace, VirtualTime};
+use crate::{Clock, CrashPoints, Entropy, Env, Net, Tasks};
 
 /// A world grown from one seed. Clones are handles to the same world.
 #[derive(Clone)]
@@ -15,9 +18,14 @@ pub struct World {
     time: VirtualTime,
     entropy: Entropy,
     disk: SimDisk,
+    net: SimNet,
     crash: CrashPoints,
     trace: Trace,
+    hosts: Arc<Mutex<BTreeMap<String, Host>>>,
 }
+
+/// The host of whoever asks for no host by name.
+const ONLY_HOST: &str = "node";
 
 impl World {
     /// A world at its beginning: 2026-01-01 UTC, an empty disk with power on, no faults.
@@ -28,23 +36,41 @@ impl World {
         // Before anything happens, so that two seeds never share a hash however little their runs draw.
         trace.record("seed", &[seed]);
         let disk = SimDisk::in_world(entropy.child("disk"), trace.clone());
+        let net = SimNet::in_world(entropy.child("net"), time.clone(), trace.clone());
         let crash = CrashPoints::sim(disk.clone());
-        World { time, entropy, disk, crash, trace }
+        World { time, entropy, disk, net, crash, trace, hosts: Arc::default() }
     }
 
-    /// The `Env` of a node in this world. Each call gives a node with random numbers of its own; disk, clock and
-    /// crash points are the world's.
+    /// The `Env` of the only node in this world. Each call gives random numbers of its own; disk, clock and crash
+    /// points are the world's. A world with several nodes has [`World::host`]s.
     pub fn env(&self) -> Env {
         Env {
             clock: Clock::sim(self.time.clone()),
             entropy: self.entropy.child("node"),
             disk: Arc::new(self.disk.clone()),
-            tasks: Tasks::sim(),
+            net: Net::sim(SimPort::new(self.net.fabric(), self.net.fabric().host(ONLY_HOST))),
+            tasks: Tasks::sim(None),
             crash: self.crash.clone(),
         }
     }
 
-    /// The disk, with its faults and its switch.
+    /// The machine of that name, new with an empty disk if there is none yet: for worlds with several nodes. Its name is
+    /// its host name in the network.
+    pub fn host(&self, name: &str) -> Host {
+        let mut hosts = self.hosts.lock();
+        let made = || {
+            let entropy = self.entropy.child(&format!("host {name}"));
+            Host::new(name, entropy, self.time.clone(), self.trace.clone(), &self.net)
+        };
+        hosts.entry(name.to_owned()).or_insert_with(made).clone()
+    }
+
+    /// The network between the hosts, with its faults.
+    pub fn net(&self) -> SimNet {
+        self.net.clone()
+    }
+
+    /// The disk of the only node, with its faults and its switch.
     pub fn disk(&self) -> SimDisk {
         self.disk.clone()
     }

@@ -1,0 +1,319 @@
+//! Who is let in, and who is believed.
+//!
+//! Invariants: at any moment at most one process of a node has a [`Pass`]; the incarnations let in of a node never
+//! decrease; no pass is given to another cluster, to ourselves, or without a common version.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::hello::{Hello, Identity, Turned, Welcome, Why};
+use crate::NodeId;
+
+/// Guards one node's door, for those who come and for those we visit.
+pub(super) struct Doorman {
+    me: Identity,
+    versions: RangeInclusive<u32>,
+    release: String,
+    known: Mutex<BTreeMap<NodeId, Known>>,
+    is_closed: AtomicBool,
+}
+
+/// The latest process of a node that was let in.
+struct Known {
+    incarnation: u64,
+    process: u64,
+    /// Passes of that process that are in use.
+    passes: usize,
+    /// Ends its present incoming link.
+    link: Option<Arc<Notify>>,
+}
+
+/// Held while talking to another node's process: as long as it is held, that process counts as alive.
+pub(super) struct Pass {
+    doorman: Arc<Doorman>,
+    pub(super) node: NodeId,
+    pub(super) incarnation: u64,
+    superseded: Arc<Notify>,
+}
+
+impl std::fmt::Debug for Pass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pass of {} in incarnation {}", self.node, self.incarnation)
+    }
+}
+
+impl Pass {
+    /// Whether its holder may still ask for something.
+    pub(super) fn is_good(&self) -> bool {
+        !self.doorman.is_closed.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the same process comes again with another link: then this one is over. Cancel-safe.
+    pub(super) async fn superseded(&self) {
+        self.superseded.notified().await;
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut known = self.doorman.known.lock();
+        if let Some(known) = known.get_mut(&self.node)
+            && known.incarnation == self.incarnation
+        {
+            known.passes -= 1;
+            known.link.take_if(|link| Arc::ptr_eq(link, &self.superseded));
+        }
+    }
+}
+
+impl Doorman {
+    pub(super) fn new(me: Identity, versions: RangeInclusive<u32>, release: String) -> Doorman {
+        Doorman { me, versions, release, known: Mutex::default(), is_closed: AtomicBool::new(false) }
+    }
+
+    /// From now on nothing is done for anybody.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Our greeting to `to`.
+    pub(super) fn hello(&self, to: NodeId) -> Hello {
+        Hello { from: self.me, to, versions: self.versions.clone(), release: self.release.clone() }
+    }
+
+    /// Judges a caller's greeting. A caller with a new link ends its earlier one.
+    pub(super) fn greet(
+        self: &Arc<Self>,
+        hello: &Hello,
+        purpose: Purpose,
+    ) -> Result<(Pass, Welcome), Turned> {
+        self.same_cluster(hello.from.cluster)?;
+        self.is_for_us(hello)?;
+        let version = self.common_version(&hello.versions)?;
+        let pass = self.admit(&hello.from, purpose)?;
+        Ok((pass, Welcome { by: self.me, version, release: self.release.clone() }))
+    }
+
+    /// Judges the answer of the node we called, which should be `to`.
+    pub(super) fn believe(self: &Arc<Self>, welcome: &Welcome, to: NodeId) -> Result<Pass, Turned> {
+        self.same_cluster(welcome.by.cluster)?;
+        if welcome.by.node != to {
+            let text =
+                format!("{to} was called and {} answered; correct the address of {to}", welcome.by.node);
+            return Err(self.turned(Why::NotMe, text));
+        }
+        self.common_version(&(welcome.version..=welcome.version))?;
+        self.admit(&welcome.by, Purpose::Outgoing)
+    }
+
+    /// A no of ours.
+    pub(super) fn turned(&self, why: Why, text: String) -> Turned {
+        Turned { why, by: self.me.node, text }
+    }
+
+    fn same_cluster(&self, cluster: u128) -> Result<(), Turned> {
+        if cluster == self.me.cluster {
+            return Ok(());
+        }
+        let text =
+            format!("this node belongs to cluster {:032x}, the other to {cluster:032x}", self.me.cluster);
+        Err(self.turned(Why::Cluster, text))
+    }
+
+    fn is_for_us(&self, hello: &Hello) -> Result<(), Turned> {
+        if hello.from.node == self.me.node {
+            return Err(self.our_own_id(&hello.from));
+        }
+        if hello.to == self.me.node {
+            return Ok(());
+        }
+        let text =
+            format!("{} was called and this is {}; correct the address of {0}", hello.to, self.me.node);
+        Err(self.turned(Why::NotMe, text))
+    }
+
+    fn our_own_id(&self, other: &Identity) -> Turned {
+        if other.process == self.me.process {
+            let text = format!("{} called itself; correct the addresses of its peers", self.me.node);
+            return self.turned(Why::Ourselves, text);
+        }
+        let text = format!(
+            "this is {} already, in incarnation {}, and the caller claims to be it, in incarnation {}; a node id is never \
+             used twice",
+            self.me.node, self.me.incarnation, other.incarnation
+        );
+        self.turned(Why::Duplicate, text)
+    }
+
+    fn common_version(&self, theirs: &RangeInclusive<u32>) -> Result<u32, Turned> {
+        let highest = *self.versions.end().min(theirs.end());
+        if highest >= *self.versions.start().max(theirs.start()) {
+            return Ok(highest);
+        }
+        let text = format!(
+            "this node speaks versions {} to {} of the protocol, the other {} to {}; upgrade one release at a time",
+            self.versions.start(),
+            self.versions.end(),
+            theirs.start(),
+            theirs.end()
+        );
+        Err(self.turned(Why::Version, text))
+    }
+
+    fn admit(self: &Arc<Self>, who: &Identity, purpose: Purpose) -> Result<Pass, Turned> {
+        let mut all = self.known.lock();
+        let known = all.entry(who.node).or_insert(Known {
+            incarnation: who.incarnation,
+            process: who.process,
+            passes: 0,
+            link: None,
+        });
+        self.follows(who, known)?;
+        if known.process != who.process {
+            *known = Known { incarnation: who.incarnation, process: who.process, passes: 0, link: None };
+        }
+        known.passes += 1;
+        let superseded = Arc::new(Notify::new());
+        if let Purpose::Link = purpose
+            && let Some(earlier) = known.link.replace(Arc::clone(&superseded))
+        {
+            earlier.notify_one();
+        }
+        let (node, incarnation) = (who.node, who.incarnation);
+        Ok(Pass { doorman: Arc::clone(self), node, incarnation, superseded })
+    }
+
+    /// Whether `who` may be the node's present process, given the latest one.
+    fn follows(&self, who: &Identity, known: &Known) -> Result<(), Turned> {
+        let Identity { node, incarnation, process, .. } = *who;
+        if (incarnation, process) == (known.incarnation, known.process) {
+            return Ok(());
+        }
+        if incarnation < known.incarnation {
+            let text = format!(
+                "{node} comes in incarnation {incarnation}, but {} was seen; its directory may be an old copy",
+                known.incarnation
+            );
+            return Err(self.turned(Why::Outdated, text));
+        }
+        if incarnation == known.incarnation {
+            let text = format!("another process claims to be {node} in the same incarnation {incarnation}");
+            return Err(self.turned(Why::Duplicate, text));
+        }
+        if known.passes > 0 {
+            let text = format!(
+                "{node} comes in incarnation {incarnation} while {} is still connected; if that one is dead, it will be \
+                 noticed in a few seconds",
+                known.incarnation
+            );
+            return Err(self.turned(Why::Duplicate, text));
+        }
+        Ok(())
+    }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Requests from the other node; one for each process.
+    Link,
+    /// A file for the other node.
+    Bulk,
+    /// We called.
+    Outgoing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(node: u64, incarnation: u64, process: u64) -> Identity {
+        Identity { cluster: 5, node: NodeId::new(node), incarnation, process }
+    }
+
+    fn doorman() -> Arc<Doorman> {
+        Arc::new(Doorman::new(identity(1, 10, 100), 2..=4, "ours".into()))
+    }
+
+    fn hello(from: Identity) -> Hello {
+        Hello { from, to: NodeId::new(1), versions: 1..=3, release: "theirs".into() }
+    }
+
+    fn why(judged: Result<(Pass, Welcome), Turned>) -> Why {
+        judged.expect_err("a caller was let in").why
+    }
+
+    #[test]
+    fn a_fitting_caller_is_welcome_in_the_highest_common_version() {
+        let (pass, welcome) = doorman().greet(&hello(identity(2, 1, 7)), Purpose::Link).unwrap();
+        assert_eq!((pass.node, pass.incarnation), (NodeId::new(2), 1));
+        assert_eq!(welcome.version, 3);
+        assert_eq!(welcome.by, identity(1, 10, 100));
+    }
+
+    #[test]
+    fn who_does_not_fit_is_turned_away_with_the_reason() {
+        let doorman = doorman();
+        let fitting = hello(identity(2, 1, 7));
+        let cases = [
+            (Why::Cluster, Hello { from: Identity { cluster: 6, ..fitting.from }, ..fitting.clone() }),
+            (Why::NotMe, Hello { to: NodeId::new(3), ..fitting.clone() }),
+            (Why::Ourselves, hello(identity(1, 10, 100))),
+            (Why::Duplicate, hello(identity(1, 11, 101))),
+            (Why::Version, Hello { versions: 5..=9, ..fitting.clone() }),
+            (Why::Version, Hello { versions: 0..=1, ..fitting }),
+        ];
+        for (wanted, hello) in cases {
+            assert_eq!(why(doorman.greet(&hello, Purpose::Link)), wanted, "{hello:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_process_waits_for_the_end_of_the_first_and_must_be_newer() {
+        let doorman = doorman();
+        let greet =
+            |incarnation, process| doorman.greet(&hello(identity(2, incarnation, process)), Purpose::Link);
+        let first = greet(5, 7).unwrap();
+        assert_eq!(why(greet(5, 8)), Why::Duplicate);
+        assert_eq!(why(greet(4, 8)), Why::Outdated);
+        assert_eq!(why(greet(6, 8)), Why::Duplicate);
+        drop(first);
+        assert_eq!(why(greet(5, 8)), Why::Duplicate);
+        let second = greet(6, 8).unwrap();
+        assert_eq!(why(greet(5, 7)), Why::Outdated);
+        drop(second);
+        assert_eq!(why(greet(5, 7)), Why::Outdated);
+    }
+
+    #[test]
+    fn the_same_process_may_come_again_and_its_earlier_link_is_over() {
+        let doorman = doorman();
+        let greet = |purpose| doorman.greet(&hello(identity(2, 5, 7)), purpose).unwrap().0;
+        let (first, bulk) = (greet(Purpose::Link), greet(Purpose::Bulk));
+        let is_over = |pass: &Pass| futures::FutureExt::now_or_never(pass.superseded()).is_some();
+        assert!(!is_over(&first));
+        let second = greet(Purpose::Link);
+        assert!(is_over(&first));
+        drop(first);
+        assert!(!is_over(&second), "the end of an earlier link ended the later one");
+        assert!(!is_over(&bulk));
+    }
+
+    #[test]
+    fn the_node_that_answers_must_be_the_one_that_was_called() {
+        let doorman = doorman();
+        let welcome = |by, version| Welcome { by, version, release: String::new() };
+        let judge =
+            |welcome| doorman.believe(&welcome, NodeId::new(2)).map(drop).map_err(|turned| turned.why);
+        assert_eq!(judge(welcome(identity(2, 1, 7), 3)), Ok(()));
+        assert_eq!(judge(welcome(identity(3, 1, 7), 3)), Err(Why::NotMe));
+        assert_eq!(judge(welcome(identity(2, 1, 7), 9)), Err(Why::Version));
+        assert_eq!(judge(welcome(Identity { cluster: 6, ..identity(2, 1, 7) }, 3)), Err(Why::Cluster));
+        assert_eq!(judge(welcome(identity(2, 0, 7), 3)), Err(Why::Outdated));
+    }
+}

@@ -1,0 +1,217 @@
+//! The greeting: who calls whom, and how either side says no.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use chronos_proto::peer::v1;
+
+use crate::NodeId;
+
+/// One process of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) cluster: u128,
+    pub(super) node: NodeId,
+    pub(super) incarnation: u64,
+    pub(super) process: u64,
+}
+
+/// A caller's greeting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hello {
+    pub(super) from: Identity,
+    pub(super) to: NodeId,
+    pub(super) versions: RangeInclusive<u32>,
+    pub(super) release: String,
+}
+
+/// What the called node says to a welcome caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Welcome {
+    pub(super) by: Identity,
+    pub(super) version: u32,
+    pub(super) release: String,
+}
+
+/// Why one node will not talk to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// They belong to different clusters.
+    Cluster,
+    /// The node that was called is not the one that was wanted.
+    NotMe,
+    /// A node called itself.
+    Ourselves,
+    /// Two processes claim to be the same node, and the other one is alive or claims the same incarnation.
+    Duplicate,
+    /// A later incarnation of that node was seen before.
+    Outdated,
+    /// There is no protocol version that both speak.
+    Version,
+    /// The certificate belongs to somebody else.
+    Certificate,
+    /// The greeting makes no sense.
+    Malformed,
+}
+
+impl Why {
+    /// All of them.
+    pub const ALL: [Why; 8] = [
+        Why::Cluster,
+        Why::NotMe,
+        Why::Ourselves,
+        Why::Duplicate,
+        Why::Outdated,
+        Why::Version,
+        Why::Certificate,
+        Why::Malformed,
+    ];
+
+    /// A short name, for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Why::Cluster => "other cluster",
+            Why::NotMe => "other node",
+            Why::Ourselves => "ourselves",
+            Why::Duplicate => "duplicate",
+            Why::Outdated => "outdated",
+            Why::Version => "version",
+            Why::Certificate => "certificate",
+            Why::Malformed => "malformed",
+        }
+    }
+}
+
+/// A no to a greeting or to the answer to one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turned {
+    /// Why.
+    pub why: Why,
+    /// Who said no.
+    pub by: NodeId,
+    /// What exactly, and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Turned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "turned away by {} ({}): {}", self.by, self.why.name(), self.text)
+    }
+}
+
+impl Hello {
+    pub(super) fn to_wire(&self) -> v1::Hello {
+        v1::Hello {
+            cluster: cluster_bytes(self.from.cluster),
+            from: self.from.node.get(),
+            incarnation: self.from.incarnation,
+            process: self.from.process,
+            to: self.to.get(),
+            version_min: *self.versions.start(),
+            version_max: *self.versions.end(),
+            release: self.release.clone(),
+        }
+    }
+
+    /// What came as a greeting, unless it makes no sense.
+    pub(super) fn from_wire(wire: v1::Hello) -> Option<Hello> {
+        let cluster = cluster_from(&wire.cluster)?;
+        let (node, to) = (NodeId::new(wire.from), NodeId::new(wire.to));
+        let versions = wire.version_min..=wire.version_max;
+        let from = Identity { cluster, node, incarnation: wire.incarnation, process: wire.process };
+        (!versions.is_empty()).then_some(Hello { from, to, versions, release: wire.release })
+    }
+}
+
+impl Welcome {
+    pub(super) fn to_wire(&self) -> v1::Welcome {
+        v1::Welcome {
+            cluster: cluster_bytes(self.by.cluster),
+            node: self.by.node.get(),
+            incarnation: self.by.incarnation,
+            process: self.by.process,
+            version: self.version,
+            release: self.release.clone(),
+        }
+    }
+
+    /// What came as a welcome, unless it makes no sense.
+    pub(super) fn from_wire(wire: v1::Welcome) -> Option<Welcome> {
+        let cluster = cluster_from(&wire.cluster)?;
+        let (incarnation, process) = (wire.incarnation, wire.process);
+        let by = Identity { cluster, node: NodeId::new(wire.node), incarnation, process };
+        Some(Welcome { by, version: wire.version, release: wire.release })
+    }
+}
+
+impl Turned {
+    pub(super) fn to_wire(&self) -> v1::Turned {
+        let why = match self.why {
+            Why::Cluster => v1::turned::Why::Cluster,
+            Why::NotMe => v1::turned::Why::NotMe,
+            Why::Ourselves => v1::turned::Why::Ourselves,
+            Why::Duplicate => v1::turned::Why::Duplicate,
+            Why::Outdated => v1::turned::Why::Outdated,
+            Why::Version => v1::turned::Why::Version,
+            Why::Certificate => v1::turned::Why::Certificate,
+            Why::Malformed => v1::turned::Why::Malformed,
+        };
+        v1::Turned { why: why.into(), text: self.text.clone() }
+    }
+
+    /// What `by` said; a reason that this release does not know counts as malformed.
+    pub(super) fn from_wire(by: NodeId, wire: v1::Turned) -> Turned {
+        let why = match wire.why() {
+            v1::turned::Why::Cluster => Why::Cluster,
+            v1::turned::Why::NotMe => Why::NotMe,
+            v1::turned::Why::Ourselves => Why::Ourselves,
+            v1::turned::Why::Duplicate => Why::Duplicate,
+            v1::turned::Why::Outdated => Why::Outdated,
+            v1::turned::Why::Version => Why::Version,
+            v1::turned::Why::Certificate => Why::Certificate,
+            v1::turned::Why::Malformed | v1::turned::Why::Unspecified => Why::Malformed,
+        };
+        Turned { why, by, text: wire.text }
+    }
+}
+
+fn cluster_bytes(cluster: u128) -> Bytes {
+    Bytes::copy_from_slice(&cluster.to_be_bytes())
+}
+
+fn cluster_from(bytes: &[u8]) -> Option<u128> {
+    bytes.try_into().ok().map(u128::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity { cluster: 7 << 90, node: NodeId::new(3), incarnation: 9, process: u64::MAX }
+    }
+
+    #[test]
+    fn a_greeting_survives_the_wire() {
+        let hello = Hello { from: identity(), to: NodeId::new(4), versions: 1..=3, release: "0.1".into() };
+        assert_eq!(Hello::from_wire(hello.to_wire()), Some(hello));
+        let welcome = Welcome { by: identity(), version: 2, release: "0.1".into() };
+        assert_eq!(Welcome::from_wire(welcome.to_wire()), Some(welcome));
+        for why in Why::ALL {
+            let turned = Turned { why, by: NodeId::new(3), text: why.name().into() };
+            assert_eq!(Turned::from_wire(turned.by, turned.to_wire()), turned);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_no_greeting() {
+        let sound =
+            Hello { from: identity(), to: NodeId::new(4), versions: 1..=3, release: String::new() }.to_wire();
+        let backwards = v1::Hello { version_min: 3, version_max: 1, ..sound.clone() };
+        let short = v1::Hello { cluster: Bytes::from_static(&[0; 15]), ..sound };
+        assert_eq!([Hello::from_wire(backwards), Hello::from_wire(short)], [None, None]);
+        assert_eq!(Hello::from_wire(v1::Hello::default()), None);
+        assert_eq!(Welcome::from_wire(v1::Welcome::default()), None);
+    }
+}

@@ -1,0 +1,238 @@
+//! A node's connections to all others, both ways.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chronos_env::{Entropy, Env, Task};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use super::bulk::{Bulk, BulkItem};
+use super::call;
+use super::dial::Dialer;
+use super::doorman::Doorman;
+use super::error::{CallError, Cause, StartError};
+use super::hello::Identity;
+use super::inbound::Inbound;
+use super::link::Link;
+use super::outbox::{Hope, Outbox};
+use super::pace::Pace;
+use super::security::Guard;
+use super::stats::{Counters, LinkStatus, PeerStats};
+use super::stream::{self, Receiver, Sender};
+use super::{BulkSource, Config, Handler, Limits, Message, serve};
+use crate::NodeId;
+
+/// The other nodes, as far as talking to them goes. Clones are handles to the same connections; when the last one is
+/// dropped, all of them end. A handler that holds one keeps it from being the last: [`Peers::stop`] ends them anyway.
+#[derive(Clone)]
+pub struct Peers(Arc<Inner>);
+
+struct Inner {
+    me: NodeId,
+    address: SocketAddr,
+    dialer: Arc<Dialer>,
+    dice: Entropy,
+    book: Mutex<Book>,
+    listening: Task<()>,
+}
+
+#[derive(Default)]
+struct Book {
+    is_closed: bool,
+    peers: BTreeMap<NodeId, Peer>,
+}
+
+struct Peer {
+    address: String,
+    outbox: Arc<Outbox>,
+    state: Arc<Mutex<Option<Result<(), String>>>>,
+    task: Task<()>,
+}
+
+impl Peer {
+    fn end(&self) {
+        self.task.abort();
+        self.outbox.down(&Cause::Stopping, Hope::No);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.listening.abort();
+        self.book.get_mut().peers.values().for_each(Peer::end);
+    }
+}
+
+impl Peers {
+    /// Listens for other nodes, and answers them with `handler` and `source`. To call others, name them with
+    /// [`Peers::set_peer`].
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing was begun.
+    pub async fn start(
+        env: &Env,
+        config: Config,
+        handler: Arc<dyn Handler>,
+        source: Arc<dyn BulkSource>,
+    ) -> Result<Peers, StartError> {
+        check(&config.limits)?;
+        let guard = Guard::new(&config.security, env)?;
+        let entropy = env.entropy.child("peers");
+        let me = Identity {
+            cluster: config.cluster,
+            node: config.node,
+            incarnation: config.incarnation,
+            process: entropy.child("process").u64(),
+        };
+        let doorman = Arc::new(Doorman::new(me, config.versions, config.release));
+        let (counters, limits) = (Arc::new(Counters::default()), config.limits);
+        let inbound = Inbound {
+            env: env.clone(),
+            limits: limits.clone(),
+            guard: guard.clone(),
+            doorman: Arc::clone(&doorman),
+            counters: Arc::clone(&counters),
+            handler,
+            source,
+            pace: Arc::new(Pace::new(env.clock.clone(), limits.bulk_bytes_per_second)),
+            bulk_streams: Arc::new(Semaphore::new(limits.bulk_streams_max)),
+        };
+        let listener = serve::open(&inbound, &config.listen).await?;
+        let address = listener.local_addr()?;
+        tracing::info!(node = %config.node, %address, incarnation = config.incarnation, "listening for other nodes");
+        let listening = env.tasks.spawn("peer port", inbound.listen(listener));
+        let dialer = Arc::new(Dialer { env: env.clone(), limits, guard, doorman, counters });
+        let (dice, book) = (entropy.child("backoff"), Mutex::default());
+        Ok(Peers(Arc::new(Inner { me: config.node, address, dialer, dice, book, listening })))
+    }
+
+    /// Where other nodes are listened for, with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// From now on `node` is looked for at `address` (`host:port`), and a link to it is kept. With a new address, what was
+    /// on its way to the old one fails. Our own id is ignored, and so is everybody after [`Peers::stop`].
+    pub fn set_peer(&self, node: NodeId, address: &str) {
+        let mut book = self.0.book.lock();
+        let is_known = book.peers.get(&node).is_some_and(|peer| peer.address == address);
+        if node == self.0.me || book.is_closed || is_known {
+            return;
+        }
+        if let Some(before) = book.peers.insert(node, self.begin(node, address)) {
+            before.end();
+        }
+    }
+
+    /// From now on `node` is not talked to any more; what was on its way to it fails. It may still call us.
+    pub fn remove_peer(&self, node: NodeId) {
+        if let Some(peer) = self.0.book.lock().peers.remove(&node) {
+            peer.end();
+        }
+    }
+
+    /// Asks `to`, and waits for its answer for at most `deadline` from now. Calls made one after the other arrive in that
+    /// order, as far as they arrive, unless too many are on their way already. When the returned future is dropped, nobody
+    /// waits any more, and the handler is told.
+    ///
+    /// # Errors
+    /// [`CallError`], whose class says whether the request may have been handled.
+    pub fn call(
+        &self,
+        to: NodeId,
+        message: Message,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Bytes, CallError>> + Send + use<> {
+        call::ask(self.outbox(to), self.0.dialer.env.clock.clone(), message, deadline)
+    }
+
+    /// A row of requests of one kind to one group on `to`, pipelined: they are begun there in the order they were sent,
+    /// and their answers come out in that order, too. The stream is over with its first failure; open another one then.
+    pub fn stream(&self, to: NodeId, group: u8, kind: u8) -> (Sender, Receiver) {
+        stream::open(self.outbox(to), self.0.dialer.env.clock.clone(), group, kind)
+    }
+
+    /// Fetches `item` from `from`, starting at `offset`, on a connection of its own.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] when there is no connection. Whether the item can be had is known with the first
+    /// [`Bulk::next`].
+    pub async fn bulk(&self, from: NodeId, item: BulkItem, offset: u64) -> Result<Bulk, CallError> {
+        let address = self.0.book.lock().peers.get(&from).map(|peer| peer.address.clone());
+        let address = address.ok_or(CallError::Unreachable { to: from, cause: Cause::NotAPeer })?;
+        Bulk::open(Arc::clone(&self.0.dialer), from, &address, item, offset).await
+    }
+
+    /// The link to each peer, by node.
+    pub fn status(&self) -> Vec<LinkStatus> {
+        let book = self.0.book.lock();
+        let status = |(node, peer): (&NodeId, &Peer)| {
+            let (waiting, unanswered) = peer.outbox.load();
+            let state = peer.state.lock().clone();
+            LinkStatus { node: *node, address: peer.address.clone(), state, waiting, unanswered }
+        };
+        book.peers.iter().map(status).collect()
+    }
+
+    /// What was counted since the start.
+    pub fn stats(&self) -> PeerStats {
+        self.0.dialer.counters.read()
+    }
+
+    /// Ends all connections and stops listening, for good. Whoever waits is told; later calls fail. No handler is begun any
+    /// more; those that are running end at their next await point. Idempotent.
+    pub fn stop(&self) {
+        self.0.dialer.doorman.close();
+        self.0.listening.abort();
+        let mut book = self.0.book.lock();
+        book.is_closed = true;
+        book.peers.values().for_each(Peer::end);
+    }
+
+    /// What is on its way to `to`; one that takes nothing for somebody who was never introduced.
+    fn outbox(&self, to: NodeId) -> Arc<Outbox> {
+        let known = self.0.book.lock().peers.get(&to).map(|peer| Arc::clone(&peer.outbox));
+        known.unwrap_or_else(|| {
+            let nowhere = Outbox::new(to, self.0.dialer.limits.clone());
+            nowhere.down(&Cause::NotAPeer, Hope::No);
+            Arc::new(nowhere)
+        })
+    }
+
+    fn begin(&self, node: NodeId, address: &str) -> Peer {
+        let outbox = Arc::new(Outbox::new(node, self.0.dialer.limits.clone()));
+        let state = Arc::default();
+        let link = Link {
+            dialer: Arc::clone(&self.0.dialer),
+            outbox: Arc::clone(&outbox),
+            address: address.to_owned(),
+            state: Arc::clone(&state),
+            dice: self.0.dice.child(&node.to_string()),
+        };
+        let task = self.0.dialer.env.tasks.spawn("peer link", link.run());
+        Peer { address: address.to_owned(), outbox, state, task }
+    }
+}
+
+fn check(limits: &Limits) -> Result<(), StartError> {
+    let rules = [
+        (limits.requests_max > 0, "requests_max must be positive"),
+        (limits.frame_bytes > 0, "frame_bytes must be positive"),
+        (limits.bulk_chunk_bytes > 0, "bulk_chunk_bytes must be positive"),
+        (limits.message_bytes_max < 1 << 31, "message_bytes_max must be below 2 GiB"),
+        (
+            limits.bulk_chunk_bytes <= limits.message_bytes_max,
+            "bulk_chunk_bytes must not exceed message_bytes_max",
+        ),
+        (
+            limits.waiting_bytes_max >= limits.message_bytes_max,
+            "waiting_bytes_max must not be below message_bytes_max: the biggest message would wait for ever",
+        ),
+        (limits.backoff_min <= limits.backoff_max, "backoff_min must not exceed backoff_max"),
+    ];
+    rules.iter().find(|(kept, _)| !kept).map_or(Ok(()), |(_, rule)| Err(StartError::Limits(rule)))
+}

@@ -1,0 +1,15 @@
+//! The transport between nodes. Over the simulated network: what may break and what must hold. Over real loopback: who is
+//! let in, with TLS and without.
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere, its helpers too")]
+
+mod bounds;
+mod bulk;
+mod chaos;
+mod doors;
+mod faults;
+mod loopback;
+mod node;
+mod speed;
+mod strangers;
+mod talk;
+mod tls;

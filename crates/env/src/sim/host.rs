@@ -1,0 +1,82 @@
+//! A machine in a world with several: a disk, a name in the network, and one process at a time.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::net::{HostId, SimPort};
+use super::{SimDisk, SimNet, Trace, VirtualTime};
+use crate::tasks::Running;
+use crate::{Clock, CrashPoints, Entropy, Env, Net, Tasks};
+
+/// A machine. Clones are handles to the same one; get it from [`World::host`](super::World::host).
+#[derive(Clone)]
+pub struct Host {
+    name: Arc<str>,
+    id: HostId,
+    entropy: Entropy,
+    time: VirtualTime,
+    disk: SimDisk,
+    net: SimNet,
+    process: Arc<Mutex<Process>>,
+}
+
+struct Process {
+    running: Running,
+    crash: CrashPoints,
+}
+
+impl Host {
+    pub(super) fn new(name: &str, entropy: Entropy, time: VirtualTime, trace: Trace, net: &SimNet) -> Host {
+        let disk = SimDisk::in_world(entropy.child("disk"), trace);
+        let process = Process { running: Running::default(), crash: CrashPoints::sim(disk.clone()) };
+        Host {
+            name: name.into(),
+            id: net.fabric().host(name),
+            entropy,
+            time,
+            disk,
+            net: net.clone(),
+            process: Arc::new(Mutex::new(process)),
+        }
+    }
+
+    /// The name of this machine, by which others connect to it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The `Env` of the process that runs here now, with random numbers of its own.
+    pub fn env(&self) -> Env {
+        let process = self.process.lock();
+        Env {
+            clock: Clock::sim(self.time.clone()),
+            entropy: self.entropy.child("node"),
+            disk: Arc::new(self.disk.clone()),
+            net: Net::sim(SimPort::new(self.net.fabric(), self.id)),
+            tasks: Tasks::sim(Some(process.running.clone())),
+            crash: process.crash.clone(),
+        }
+    }
+
+    /// The disk of this machine, with its faults and its switch.
+    pub fn disk(&self) -> SimDisk {
+        self.disk.clone()
+    }
+
+    /// Cuts the power of this machine's disk at the `nth` hit of the crash point `name` from now on, counted from 1.
+    /// Replaces an earlier arming.
+    pub fn arm_crash(&self, name: &str, nth: u64) {
+        self.process.lock().crash.arm(name, nth);
+    }
+
+    /// Kills the process, as SIGKILL does: its tasks take no further step, its connections are reset, nobody listens any
+    /// more, its handles to the network are dead. What it wrote is in the disk's page cache. From now on
+    /// [`Host::env`] is the next process. A task that kills its own host ends at its next await point.
+    pub fn kill(&self) {
+        let mut process = self.process.lock();
+        process.running.kill();
+        self.net.fabric().kill(self.id);
+        *process = Process { running: Running::default(), crash: CrashPoints::sim(self.disk.clone()) };
+    }
+}
