@@ -26,7 +26,7 @@ pub(crate) struct Pages {
 }
 
 enum Source {
-    One(Reader<Engine>),
+    One(Box<Reader<Engine>>),
     /// With the last position handed out of every partition.
     All(AllReader<Engine>, BTreeMap<PartitionId, Position>),
 }
@@ -35,7 +35,7 @@ impl Pages {
     /// The pages of one entity or one partition.
     pub(crate) fn of_one(edge: Arc<Edge>, reader: Reader<Engine>) -> Self {
         let token = reader.token();
-        Self::new(edge, Source::One(reader), token)
+        Self::new(edge, Source::One(Box::new(reader)), token)
     }
 
     /// The pages of all partitions, going on from `cursor`.
@@ -60,7 +60,7 @@ impl Pages {
     }
 
     /// Of one entity, once pages have been fetched: the version before which its events have been erased.
-    pub(crate) const fn truncated_before(&self) -> Version {
+    pub(crate) fn truncated_before(&self) -> Version {
         match &self.source {
             Source::One(reader) => reader.truncated_before(),
             Source::All(..) => Version::ZERO,

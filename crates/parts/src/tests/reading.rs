@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
+use bytes::Bytes;
 use chronos_block::{Direction, Filter, Recorded, content_hash};
 use chronos_domain::{EventId, Position, QueryItem, Tag, Timestamp, Version};
 use chronos_env::sim::World;
@@ -191,8 +192,8 @@ fn a_scan_of_all_columns_gives_the_rows_that_were_written() {
 #[test]
 fn long_rows_are_decoded_a_few_at_a_time() {
     let world = World::new(9);
-    let long = |n: u8| history::seed(bytes::Bytes::from(vec![n; 1 << 20]));
-    let events = history::history(1, &(0..40).map(long).collect::<Vec<_>>());
+    let long = |n: u8| history::seed(Bytes::from(vec![n; 1 << 20]));
+    let events = history(1, &(0..40).map(long).collect::<Vec<_>>());
     let meta = write(&world.env(), &events, 8, Bounds { rows: 64, bytes: 64 << 20, page_bytes: 1 << 20 });
     let part = open(&world.env(), &meta, &Cache::new(0));
     let batches: Vec<usize> =
