@@ -56,7 +56,7 @@ pub(crate) struct Reached {
     pub(crate) cut: u64,
     /// Why there will be no further one before the next start.
     pub(crate) halted: Option<Arc<str>>,
-    /// What the disk said, while it is full and compaction of the node waits for space.
+    /// What a full disk said since somebody last asked for compaction.
     pub(crate) full: Option<Arc<str>>,
 }
 
@@ -119,10 +119,7 @@ impl Compactor {
             _ = self.urgent.changed() => if *self.urgent.borrow() > 0 {
                 self.not_before = None;
             },
-            () = asked_again => {
-                self.not_before = None;
-                self.tell_full(None);
-            }
+            () = asked_again => self.not_before = None,
         }
     }
 
@@ -265,7 +262,7 @@ impl Compactor {
         match setback {
             Setback::NoSpace(_) => {
                 self.not_before = Some(self.env.clock.monotonic() + ASK_AGAIN);
-                self.tell_full(Some(&reason));
+                self.tell_full(&reason);
                 tracing::warn!(partition, %reason, "compaction waits for space: the disk is full");
             }
             Setback::Failed(_) => {
@@ -280,10 +277,10 @@ impl Compactor {
         self.backlog.update(&subject.partition);
     }
 
-    /// Tells whoever waits for compaction that the disk is full, or no longer known to be.
-    fn tell_full(&self, reason: Option<&Arc<str>>) {
+    /// Tells whoever waits for compaction, of any partition, that the disk is full.
+    fn tell_full(&self, reason: &Arc<str>) {
         for subject in &self.subjects {
-            subject.reached.send_modify(|reached| reached.full = reason.cloned());
+            subject.reached.send_modify(|reached| reached.full = Some(Arc::clone(reason)));
         }
     }
 

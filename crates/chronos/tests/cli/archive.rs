@@ -148,6 +148,23 @@ fn tables_say_what_was_truncated() {
     assert!(server.run(&["get", &id(17)]).stdout.contains("erased"));
 }
 
+#[test]
+fn a_list_longer_than_a_message_is_refused_and_the_rest_is_not() {
+    let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
+    let long = "x".repeat((1 << 20) - 16);
+    let line = |n| {
+        format!(
+            "{{\"entity_id\":\"long\",\"event_type\":\"t.t\",\"payload\":{{\"v\":\"{long}\"}},\"tags\":[\"n:{n}\"]}}\n"
+        )
+    };
+    let file = write(dir.path(), "long.ndjson", &(0..9).map(line).collect::<String>());
+    assert_eq!(server.json(&["import", &file])["stored"], 9);
+    let list = server.run(&["state", "long", "--reducer", "list"]);
+    assert_eq!((list.code, list.stderr.contains("read the events")), (4, true), "{}", list.stderr);
+    assert_eq!(server.json(&["state", "long", "--reducer", "count"])["state"], 9);
+    assert_eq!(server.json(&["state", "long", "--as-of", "v3", "--reducer", "list"])["events"], 3);
+}
+
 /// All files of all parts.
 fn parts(server: &Server) -> Vec<PathBuf> {
     let is_part = |file: &PathBuf| file.extension().is_some_and(|end| end == "parquet" || end == "index");

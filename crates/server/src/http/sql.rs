@@ -160,3 +160,22 @@ fn unwritable(error: arrow::error::ArrowError) -> Error {
     let text = format!("the answer cannot be written as JSON: {error}; cast its columns to plain types");
     Error::new(Class::Failed, Reason::Internal, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_share_their_room_and_give_it_back_when_they_are_gone() {
+        let answers = Arc::new(Semaphore::new(100));
+        let room = || Room { answers: answers.clone(), taken: None };
+        let (mut first, mut second) = (room(), room());
+        assert!(first.grow(40).is_ok() && first.grow(70).is_ok() && first.grow(10).is_ok());
+        assert_eq!(answers.available_permits(), 30);
+        let refused = second.grow(31).unwrap_err();
+        assert_eq!(refused.reason, Reason::ResourceExhausted);
+        assert_eq!(answers.available_permits(), 30, "who is refused takes nothing");
+        drop(first);
+        assert!(second.grow(100).is_ok());
+    }
+}
