@@ -18,15 +18,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_domain::{LogIndex, PartitionId};
+use chronos_domain::PartitionId;
 use chronos_env::Env;
 use chronos_store::{Compaction, Done, Partition, Setback, Slice};
 use chronos_wal::Log;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::backlog::Backlog;
 use crate::compaction::{CompactionConfig, Counters};
-use crate::proposal::Proposal;
+use crate::consensus::Consensus;
+use crate::proposal::{Caller, Proposal};
 use crate::quarantine::Quarantine;
 use crate::request::Request;
 
@@ -43,7 +44,9 @@ pub(crate) struct Subject {
     pub(crate) id: PartitionId,
     pub(crate) partition: Partition,
     pub(crate) log: Log,
-    /// Weak, so that the driver ends when all proposers are gone.
+    /// Lets the log go behind the parts.
+    pub(crate) consensus: Arc<Consensus>,
+    /// Weak, so that the proposer ends when all proposers are gone.
     pub(crate) queue: mpsc::WeakSender<Proposal>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) reached: watch::Sender<Reached>,
@@ -77,7 +80,7 @@ impl Compactor {
         let mut waiting = self.backlog.watch();
         for subject in self.subjects.clone() {
             // A crash may have come between the last manifest and the purge.
-            self.purge(&subject, subject.partition.debt().purgeable).await;
+            subject.consensus.purge(subject.partition.debt().purgeable).await;
             self.backlog.update(&subject.partition);
         }
         while !self.must_stop() {
@@ -143,7 +146,8 @@ impl Compactor {
                 continue;
             };
             let debt = subject.partition.debt();
-            if subject.is_sound() && debt.sealed_generations == 0 && debt.log_index_behind > 0 {
+            let holds = subject.partition.applied_index() > debt.purgeable;
+            if subject.is_sound() && debt.sealed_generations == 0 && holds {
                 self.cut(subject).await;
             }
         }
@@ -152,10 +156,10 @@ impl Compactor {
     /// Proposes a cut and waits until it is applied. Without an answer there will be another occasion.
     async fn cut(&self, subject: &Subject) {
         let Some(queue) = subject.queue.upgrade() else { return };
-        let (reply, answer) = oneshot::channel();
+        let (caller, answer) = Caller::new(no_room());
         let deadline = self.env.clock.monotonic() + CUT_WITHIN;
         let command = Request::Cut { settle: false }.into_command();
-        let proposal = Proposal { command, deadline, reply, _room: no_room() };
+        let proposal = Proposal { command, deadline, caller };
         if queue.try_send(proposal).is_err() {
             return;
         }
@@ -218,7 +222,7 @@ impl Compactor {
         // Whoever waits for room need not wait for the purge.
         self.backlog.update(&subject.partition);
         self.env.crash.hit(PURGE_BEFORE);
-        self.purge(subject, done.purge_to).await;
+        subject.consensus.purge(done.purge_to).await;
         self.env.crash.hit(PURGE_DONE);
         self.backlog.update(&subject.partition);
         subject.reached.send_modify(|reached| reached.cut = done.cut);
@@ -235,22 +239,6 @@ impl Compactor {
             took_ms,
             "cut compacted"
         );
-    }
-
-    /// Lets the log go up to an entry that is in parts.
-    async fn purge(&self, subject: &Subject, to: LogIndex) {
-        let purged = subject.log.state().purged.map_or(0, |mark| mark.index);
-        if to.get() <= purged {
-            return;
-        }
-        let (tell, told) = oneshot::channel();
-        subject.log.purge(to.get(), Box::new(move |purged| drop(tell.send(purged))));
-        match told.await {
-            Ok(Ok(())) => subject.partition.raise_purged(to),
-            // Then the log has stopped, and everybody is told by it.
-            Ok(Err(fault)) => tracing::warn!(partition = subject.id.get(), %fault, "log not purged"),
-            Err(_) => {}
-        }
     }
 
     fn set_back(&mut self, subject: &Subject, setback: &Setback) {

@@ -69,7 +69,7 @@ impl Node {
         let tell = Box::new(move |result| drop(done.send(result)));
         self.wal.log(LogId::new(USED[at])).append(vec![entry], tell);
         synced.await.unwrap().unwrap();
-        partition.apply(LogIndex::new(index.get()), commands).unwrap();
+        partition.apply(chronos_wal::Mark { index: index.get(), term: 1 }, commands).unwrap();
     }
 
     /// One entry with an event of each of these entities.

@@ -52,7 +52,9 @@ impl Node {
         let entry = Entry { index, term: 1, payload };
         self.wal.log(LogId::new(0)).append(vec![entry], Box::new(move |result| drop(done.send(result))));
         synced.await.map_err(|_| "the lane died")?.map_err(|fault| fault.to_string())?;
-        self.partition.apply(LogIndex::new(index), commands).map_err(|fault| fault.to_string())?;
+        self.partition
+            .apply(chronos_wal::Mark { index: index, term: 1 }, commands)
+            .map_err(|fault| fault.to_string())?;
         Ok(())
     }
 
