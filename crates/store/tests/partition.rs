@@ -7,7 +7,7 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chronos_block::{Compression, Draft, Packer};
-use chronos_domain::{EventId, ForkId, LogIndex, Position, Space, TenantId, Timestamp, Verdict};
+use chronos_domain::{EventId, ForkId, Position, Space, TenantId, Timestamp, Verdict};
 use chronos_env::sim::World;
 use chronos_store::{AppendCommand, Command, CutCommand, Fault, Filter, Outcome, Partition, Range};
 use proptest::prelude::*;

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chronos_block::{Compression, Draft, Packer, Range, Recorded};
 use chronos_domain::{
-    EntityId, EventId, EventType, ForkId, LogIndex, PartitionId, Position, Space, Tag, TenantId, Timestamp,
+    EntityId, EventId, EventType, ForkId, PartitionId, Position, Space, Tag, TenantId, Timestamp,
     Version, place,
 };
 use chronos_env::Env;

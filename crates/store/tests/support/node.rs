@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chronos_domain::{LogIndex, PartitionId};
+use chronos_domain::PartitionId;
 use chronos_env::Env;
 use chronos_store::{Command, Config, CutLimits, DataDir, Fault, Options, Outcome, Partition, entry};
 use chronos_wal::{Entry, LogId, Wal};
