@@ -375,23 +375,23 @@ impl Running {
 }
 
 /// Resolves when a running group must end.
+///
+/// openraft's metrics say when its core has died, but they change several times with every append, and whoever waits for
+/// them is woken each time. The state machine goes with the core, and says so once.
 async fn watch_over(
     running: &Running,
     alive: &mut mpsc::Receiver<()>,
     stop: &mut watch::Receiver<bool>,
 ) -> End {
-    let mut metrics = running.raft.metrics();
-    let died = async {
-        let _ = metrics.wait_until(|metrics: &Metrics| metrics.running_state.is_err()).await;
-        let state = metrics.borrow_watched().running_state.clone();
-        state.err().map_or_else(|| "its core died".to_owned(), |fatal| fatal.to_string())
-    };
     tokio::select! {
         biased; // an end in order comes first
         () = stopped(stop) => End::Stop,
         () = running.trouble.any() => end_of(&running.trouble, String::new()),
-        reason = died => end_of(&running.trouble, reason),
-        _ = alive.recv() => end_of(&running.trouble, "its state machine died".to_owned()),
+        _ = alive.recv() => {
+            let state = running.raft.metrics().borrow_watched().running_state.clone();
+            let reason = state.err().map_or_else(|| "its core died".to_owned(), |fatal| fatal.to_string());
+            end_of(&running.trouble, reason)
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::consensus::Common;
 use crate::group::{self, Fault, Group, Runners};
 use crate::node::NodeId;
 use crate::proposal::{Caller, Proposal, ProposeError};
-use crate::raft::{Alone, Known, Post};
+use crate::raft::{Alone, Known, Link, Post};
 use crate::request::Request;
 use crate::scrubber::{ScrubConfig, Scrubber};
 use crate::wish::CompactError;
@@ -46,6 +46,15 @@ impl Config {
     }
 }
 
+/// The other nodes, as the groups of one need to know them.
+pub struct Among {
+    /// The way to them.
+    pub link: Arc<dyn Link>,
+    /// Whether groups of which nothing says who belongs to them begin on this node, with it as their only member. On
+    /// any other node they wait until they hear from one that has them.
+    pub founder: bool,
+}
+
 /// The groups of this node, one for each data partition. Cheap to clone.
 #[derive(Clone)]
 pub struct Groups {
@@ -61,6 +70,7 @@ struct Inner {
     compacting: Compacting,
     scrubber: Scrubber,
     fault: Fault,
+    post: Post,
 }
 
 impl Groups {
@@ -69,9 +79,21 @@ impl Groups {
     ///
     /// A partition that cannot be recovered is refused, with the reason, while the others serve.
     pub async fn start(env: &Env, wal: &Wal, config: &Config) -> Self {
+        let alone = Among { link: Arc::new(Alone), founder: true };
+        Self::begin(env, wal, config, alone, true).await
+    }
+
+    /// As [`Groups::start`], of a node that has others beside it. Messages that come from them go to
+    /// [`Groups::handle`]. A group takes commands when it returns; whether this node leads it shows when it is asked.
+    pub async fn start_among(env: &Env, wal: &Wal, config: &Config, among: Among) -> Self {
+        Self::begin(env, wal, config, among, false).await
+    }
+
+    async fn begin(env: &Env, wal: &Wal, config: &Config, among: Among, alone: bool) -> Self {
+        let known = if among.founder { Known::Founder(config.node) } else { Known::Nobody };
         let opening = PartitionId::all().map(|id| {
             let (world, log, store) = (env.clone(), wal.log(LogId::new(id.get())), config.store.of(id));
-            let (node, known) = (config.node, Known::Founder(config.node));
+            let node = config.node;
             env.tasks.blocking(move || (log.clone(), group::open(&world, id, &log, store, node, known)))
         });
         let opened = join_all(opening).await;
@@ -80,12 +102,13 @@ impl Groups {
             env: env.clone(),
             node: config.node,
             cluster: config.store.cluster,
-            link: Arc::new(Alone),
-            known: Known::Founder(config.node),
-            alone: true,
+            link: among.link,
+            known,
+            alone,
             post: Post::default(),
             backlog: Arc::clone(&backlog),
         };
+        let post = common.post.clone();
         let (mut runners, fault) = (Vec::new(), Fault::default());
         let start =
             |(id, (log, partition)): (PartitionId, (Log, Result<Partition, chronos_store::Fault>))| {
@@ -109,6 +132,7 @@ impl Groups {
             scrubber: Scrubber::start(env, &config.scrub, subjects.clone()),
             compacting: Compacting::start(env, &config.compaction, backlog, subjects),
             fault,
+            post,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -232,11 +256,15 @@ impl Groups {
         join_all(stopping).await;
     }
 
+    pub(crate) fn post(&self) -> &Post {
+        &self.inner.post
+    }
+
     pub(crate) fn scrubber(&self) -> &Scrubber {
         &self.inner.scrubber
     }
 
-    fn group(&self, id: PartitionId) -> Result<&Group, Arc<str>> {
+    pub(crate) fn group(&self, id: PartitionId) -> Result<&Group, Arc<str>> {
         let slot = self.inner.groups.get(usize::from(id.get()));
         let group = slot.ok_or_else(|| Arc::from(format!("partition {id} holds no events")))?;
         let group = group.as_ref().map_err(Arc::clone)?;

@@ -29,6 +29,7 @@ mod consensus;
 mod flight;
 mod group;
 mod groups;
+mod members;
 mod node;
 mod proposal;
 mod proposer;
@@ -40,7 +41,8 @@ mod wish;
 
 pub use chronos_store::entry::Outcome;
 pub use compaction::{CompactionConfig, CompactionStats};
-pub use groups::{Config, Groups};
+pub use groups::{Among, Config, Groups};
+pub use members::MembersError;
 pub use node::NodeId;
 pub use proposal::ProposeError;
 pub use raft::{CallError, Link, Message, Refusal};

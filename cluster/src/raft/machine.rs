@@ -56,7 +56,6 @@ pub(crate) enum Known {
     /// This node alone: the group begins here.
     Founder(NodeId),
     /// Nobody: the group is elsewhere, and this node has yet to hear of it.
-    #[allow(dead_code, reason = "nodes that join come with membership")]
     Nobody,
 }
 

@@ -198,7 +198,6 @@ impl Post {
     }
 
     /// Answers a message of another node.
-    #[allow(dead_code, reason = "the transport between nodes calls this")]
     pub(crate) fn handle(&self, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
         let raft = self.0.read().get(&message.group).cloned();
         Box::pin(async move {

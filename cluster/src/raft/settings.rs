@@ -54,15 +54,21 @@ pub(crate) fn settings(cluster: u128, ticks: bool) -> Arc<Config> {
     Arc::new(config.validate().expect("the timeouts above are in order"))
 }
 
+const _: () = assert!(
+    HEARTBEAT_MS + HEARTBEAT_SPARED_MS + HEARTBEAT_MS * 13 / 64 < ELECTION_MS.start,
+    "a heartbeat that is spared must not let an election begin"
+);
+const _: () = assert!(ELECTION_MS.end >= 2 * ELECTION_MS.start, "elections of many groups would collide");
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_heartbeat_that_is_spared_never_lets_an_election_begin() {
-        let tick = HEARTBEAT_MS * 13 / 64;
-        assert!(HEARTBEAT_MS + HEARTBEAT_SPARED_MS + tick < ELECTION_MS.start);
-        assert!(ELECTION_MS.end >= 2 * ELECTION_MS.start, "elections of many groups would collide");
-        assert_eq!(settings(1, true).snapshot_policy, SnapshotPolicy::Never);
+    fn no_snapshot_and_no_purge_happens_that_we_did_not_ask_for() {
+        let settings = settings(1, true);
+        assert_eq!(settings.snapshot_policy, SnapshotPolicy::Never);
+        assert_eq!(settings.max_in_snapshot_log_to_keep, u64::MAX);
+        assert_eq!((settings.enable_leader_restore, settings.enable_pre_vote), (Some(false), Some(true)));
     }
 }

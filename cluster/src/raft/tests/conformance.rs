@@ -77,7 +77,7 @@ impl RaftStateMachine<Types> for Memory {
             let (Entry { log_id, payload }, _) = next?;
             let mut held = self.0.lock();
             if let openraft::EntryPayload::Membership(members) = payload {
-                held.members = StoredMembership::new(Some(log_id.clone()), members);
+                held.members = StoredMembership::new(Some(log_id), members);
             }
             held.applied = Some(log_id);
         }
@@ -90,7 +90,7 @@ impl RaftStateMachine<Types> for Memory {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, (): ()) -> io::Result<()> {
         *self.0.lock() = Held {
-            applied: meta.last_log_id.clone(),
+            applied: meta.last_log_id,
             members: meta.last_membership.clone(),
             snapshot: Some(meta.clone()),
         };
@@ -107,7 +107,7 @@ impl RaftSnapshotBuilder<Types> for Memory {
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot<()>> {
         let mut held = self.0.lock();
-        let meta = SnapshotMeta { last_log_id: held.applied.clone(), last_membership: held.members.clone() };
+        let meta = SnapshotMeta { last_log_id: held.applied, last_membership: held.members.clone() };
         held.snapshot = Some(meta.clone());
         Ok(Snapshot { meta, snapshot: () })
     }

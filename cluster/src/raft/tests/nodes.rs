@@ -21,6 +21,7 @@ use crate::backlog::Backlog;
 use crate::compaction::CompactionConfig;
 use crate::consensus::{Common, Phase};
 use crate::group::{self, Fault, Group, Runners};
+use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
 use crate::proposal::{Caller, Proposal, ProposeError};
 use crate::raft::{CallError, Known, Link, Message, Post, Raft, Refusal};
@@ -118,7 +119,39 @@ impl Link for Seen {
     }
 }
 
-/// One node.
+/// A node with all its partitions.
+pub(super) struct Whole {
+    pub(super) id: NodeId,
+    pub(super) groups: Groups,
+    wal: Wal,
+    net: Net,
+}
+
+impl Whole {
+    pub(super) async fn start(world: &World, net: &Net, id: u64) -> Whole {
+        let (env, id) = (world.env(), NodeId::new(id));
+        let data = PathBuf::from(format!("/{id}"));
+        env.disk.create_dir_all(&data).unwrap();
+        let config =
+            chronos_wal::Config { segment_bytes: 256 << 10, ..chronos_wal::Config::new(data.join("wal"), 7) };
+        let (wal, _) = Wal::open(&env, config).unwrap();
+        let store = chronos_store::Config::new(data.join("parts"), 7);
+        let among =
+            Among { link: Arc::new(Seen { net: net.clone(), from: id }), founder: id == NodeId::FIRST };
+        let groups = Groups::start_among(&env, &wal, &Config { node: id, ..Config::new(store) }, among).await;
+        net.0.posts.lock().insert(id, groups.post().clone());
+        Whole { id, groups, wal, net: net.clone() }
+    }
+
+    pub(super) async fn stop(self) {
+        self.net.0.posts.lock().remove(&self.id);
+        self.groups.stop().await;
+        drop(self.groups);
+        self.wal.close().await;
+    }
+}
+
+/// One node with one partition.
 pub(super) struct Node {
     pub(super) id: NodeId,
     pub(super) env: Env,

@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chronos_domain::PartitionId;
 use chronos_env::sim::World;
 
-use super::nodes::{Net, Node, SPACE, event_id};
+use super::nodes::{Net, Node, SPACE, Whole, event_id};
 use crate::node::NodeId;
 use crate::proposal::ProposeError;
 use crate::raft::WatchReceiver;
+use crate::request::Request;
 
 /// Longer than any election.
 const SOON: Duration = Duration::from_secs(15);
@@ -233,6 +235,48 @@ fn nodes_that_are_restarted_one_after_the_other_come_back_with_everything() {
         cluster.append(1).await;
         cluster.converge().await;
         cluster.stop().await;
+    });
+}
+
+#[test]
+fn all_partitions_of_three_nodes_hand_over_leadership_and_survive_the_loss_of_a_node() {
+    let world = World::new(5);
+    world.run(async {
+        let (net, clock) = (Net::new(&world), world.env().clock);
+        let mut nodes = Vec::new();
+        for id in 1..=3 {
+            nodes.push(Whole::start(&world, &net, id).await);
+        }
+        let voters: BTreeSet<NodeId> = (1..=3).map(NodeId::new).collect();
+        for id in PartitionId::all() {
+            for node in [2, 3] {
+                nodes[0].groups.add_learner(id, NodeId::new(node)).await.unwrap();
+            }
+            nodes[0].groups.set_voters(id, voters.clone()).await.unwrap();
+        }
+        let leads = |nodes: &[Whole], node: NodeId| {
+            PartitionId::all().filter(|id| nodes.iter().all(|n| n.groups.leader(*id) == Some(node))).count()
+        };
+        assert_eq!(leads(&nodes, NodeId::FIRST), 32, "the founder leads everything");
+        for id in PartitionId::all().filter(|id| id.get() % 3 == 1) {
+            nodes[0].groups.transfer(id, NodeId::new(2)).await.unwrap();
+        }
+        clock.sleep(Duration::from_secs(2)).await;
+        assert_eq!(leads(&nodes, NodeId::new(2)), 11, "leadership was not handed over");
+        nodes.remove(0).stop().await;
+        clock.sleep(Duration::from_secs(10)).await;
+        let led = leads(&nodes, NodeId::new(2)) + leads(&nodes, NodeId::new(3));
+        assert_eq!(led, 32, "partitions are left without a leader");
+        let cut = Request::Cut { settle: false };
+        for id in PartitionId::all() {
+            let leader = nodes[0].groups.leader(id).unwrap();
+            let at = nodes.iter().find(|node| node.id == leader).unwrap();
+            let deadline = clock.monotonic() + SOON;
+            at.groups.propose(id, cut.clone(), deadline).await.unwrap();
+        }
+        for node in nodes {
+            node.stop().await;
+        }
     });
 }
 
