@@ -8,6 +8,8 @@
 //! Invariants:
 //!
 //! * the log of a partition is purged up to what a durable manifest has taken in, and no further;
+//! * what goes into parts is in this node's own log for good: parts never reach beyond the log they lie on, also where
+//!   other nodes' disks were faster;
 //! * nothing here delays an append, but for one whose partition has events waiting while more wait on this node than
 //!   may ([`Backlog::room`]);
 //! * a compaction that fails leaves its partition serving: the log still has everything. On a full disk it is tried
@@ -36,6 +38,8 @@ pub(crate) const PURGE_DONE: &str = "cluster.purge.done";
 
 /// After a refusal for want of space the disk is not asked again for this long.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// A log that has not yet synced what was applied is asked again after this long.
+const SYNCED_SOON: Duration = Duration::from_millis(10);
 /// A cut that was proposed because the log is long has this long to get there.
 const CUT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -169,6 +173,7 @@ impl Compactor {
 
     /// Takes in the oldest cut of a partition.
     async fn compact(&mut self, subject: &Subject) {
+        self.synced(subject).await;
         let began = self.env.clock.monotonic();
         let Some(mut compaction) = subject.partition.begin_compaction() else {
             return self.backlog.update(&subject.partition);
@@ -185,6 +190,14 @@ impl Compactor {
             if self.must_stop() {
                 return self.env.tasks.blocking(move || compaction.abandon()).await;
             }
+        }
+    }
+
+    /// Waits until the log has everything on disk that is applied now; alone it always has.
+    async fn synced(&self, subject: &Subject) {
+        let applied = subject.partition.applied_index().get();
+        while subject.log.state().flushed < applied && !self.must_stop() {
+            self.env.clock.sleep(SYNCED_SOON).await;
         }
     }
 

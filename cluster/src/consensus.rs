@@ -174,6 +174,7 @@ impl Consensus {
                     self.finish_what_is_written(running.as_ref()).await;
                     self.shut_down(running, alive).await;
                     self.refuse_the_rest();
+                    self.check_log_has_what_was_applied()?;
                     if !self.room_again(bytes, stop).await? {
                         return Ok(());
                     }
@@ -288,6 +289,19 @@ impl Consensus {
         } else {
             ProposeError::Unknown("the disk is full: free space in the data directory".into())
         });
+    }
+
+    /// Where other nodes decide too, something may have been applied here that this node's log refused. What is in memory
+    /// is then ahead of the disk, and only a start from disk brings both together.
+    fn check_log_has_what_was_applied(&self) -> Result<(), String> {
+        let written = self.log.state().last.map_or(0, |last| last.index);
+        let applied = self.partition.applied_index().get();
+        if applied <= written {
+            return Ok(());
+        }
+        Err(format!(
+            "the disk is full: entries up to {applied} are applied, the log has them up to {written}"
+        ))
     }
 
     /// Ends openraft. When it returns nobody applies or appends any more.
