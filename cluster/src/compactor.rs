@@ -8,6 +8,8 @@
 //! Invariants:
 //!
 //! * the log of a partition is purged up to what a durable manifest has taken in, and no further;
+//! * what goes into parts is in this node's own log for good: parts never reach beyond the log they lie on, also where
+//!   other nodes' disks were faster;
 //! * nothing here delays an append, but for one whose partition has events waiting while more wait on this node than
 //!   may ([`Backlog::room`]);
 //! * a compaction that fails leaves its partition serving: the log still has everything. On a full disk it is tried
@@ -18,15 +20,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_domain::{LogIndex, PartitionId};
+use chronos_domain::PartitionId;
 use chronos_env::Env;
 use chronos_store::{Compaction, Done, Partition, Setback, Slice};
 use chronos_wal::Log;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::backlog::Backlog;
 use crate::compaction::{CompactionConfig, Counters};
-use crate::proposal::Proposal;
+use crate::consensus::Consensus;
+use crate::proposal::{Caller, Proposal};
 use crate::quarantine::Quarantine;
 use crate::request::Request;
 
@@ -35,6 +38,8 @@ pub(crate) const PURGE_DONE: &str = "cluster.purge.done";
 
 /// After a refusal for want of space the disk is not asked again for this long.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// A log that has not yet synced what was applied is asked again after this long.
+const SYNCED_SOON: Duration = Duration::from_millis(10);
 /// A cut that was proposed because the log is long has this long to get there.
 const CUT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -43,7 +48,9 @@ pub(crate) struct Subject {
     pub(crate) id: PartitionId,
     pub(crate) partition: Partition,
     pub(crate) log: Log,
-    /// Weak, so that the driver ends when all proposers are gone.
+    /// Lets the log go behind the parts.
+    pub(crate) consensus: Arc<Consensus>,
+    /// Weak, so that the proposer ends when all proposers are gone.
     pub(crate) queue: mpsc::WeakSender<Proposal>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) reached: watch::Sender<Reached>,
@@ -79,7 +86,7 @@ impl Compactor {
         let mut waiting = self.backlog.watch();
         for subject in self.subjects.clone() {
             // A crash may have come between the last manifest and the purge.
-            self.purge(&subject, subject.partition.debt().purgeable).await;
+            subject.consensus.purge(subject.partition.debt().purgeable).await;
             self.backlog.update(&subject.partition);
         }
         while !self.must_stop() {
@@ -146,7 +153,8 @@ impl Compactor {
                 continue;
             };
             let debt = subject.partition.debt();
-            if subject.is_sound() && debt.sealed_generations == 0 && debt.log_index_behind > 0 {
+            let holds = subject.partition.applied_index() > debt.purgeable;
+            if subject.is_sound() && debt.sealed_generations == 0 && holds {
                 self.cut(subject).await;
             }
         }
@@ -155,10 +163,10 @@ impl Compactor {
     /// Proposes a cut and waits until it is applied. Without an answer there will be another occasion.
     async fn cut(&self, subject: &Subject) {
         let Some(queue) = subject.queue.upgrade() else { return };
-        let (reply, answer) = oneshot::channel();
+        let (caller, answer) = Caller::new(no_room());
         let deadline = self.env.clock.monotonic() + CUT_WITHIN;
         let command = Request::Cut { settle: false }.into_command();
-        let proposal = Proposal { command, deadline, reply, _room: no_room() };
+        let proposal = Proposal { command, deadline, caller };
         if queue.try_send(proposal).is_err() {
             return;
         }
@@ -168,6 +176,7 @@ impl Compactor {
 
     /// Takes in the oldest cut of a partition.
     async fn compact(&mut self, subject: &Subject) {
+        self.synced(subject).await;
         let began = self.env.clock.monotonic();
         let Some(mut compaction) = subject.partition.begin_compaction() else {
             return self.backlog.update(&subject.partition);
@@ -184,6 +193,14 @@ impl Compactor {
             if self.must_stop() {
                 return self.env.tasks.blocking(move || compaction.abandon()).await;
             }
+        }
+    }
+
+    /// Waits until the log has everything on disk that is applied now; alone it always has.
+    async fn synced(&self, subject: &Subject) {
+        let applied = subject.partition.applied_index().get();
+        while subject.log.state().flushed < applied && !self.must_stop() {
+            self.env.clock.sleep(SYNCED_SOON).await;
         }
     }
 
@@ -221,7 +238,7 @@ impl Compactor {
         // Whoever waits for room need not wait for the purge.
         self.backlog.update(&subject.partition);
         self.env.crash.hit(PURGE_BEFORE);
-        self.purge(subject, done.purge_to).await;
+        subject.consensus.purge(done.purge_to).await;
         self.env.crash.hit(PURGE_DONE);
         self.backlog.update(&subject.partition);
         subject.reached.send_modify(|reached| reached.cut = done.cut);
@@ -238,22 +255,6 @@ impl Compactor {
             took_ms,
             "cut compacted"
         );
-    }
-
-    /// Lets the log go up to an entry that is in parts.
-    async fn purge(&self, subject: &Subject, to: LogIndex) {
-        let purged = subject.log.state().purged.map_or(0, |mark| mark.index);
-        if to.get() <= purged {
-            return;
-        }
-        let (tell, told) = oneshot::channel();
-        subject.log.purge(to.get(), Box::new(move |purged| drop(tell.send(purged))));
-        match told.await {
-            Ok(Ok(())) => subject.partition.raise_purged(to),
-            // Then the log has stopped, and everybody is told by it.
-            Ok(Err(fault)) => tracing::warn!(partition = subject.id.get(), %fault, "log not purged"),
-            Err(_) => {}
-        }
     }
 
     fn set_back(&mut self, subject: &Subject, setback: &Setback) {

@@ -1,51 +1,66 @@
-//! One group: a partition that is served, its driver, and the reason why it may no longer be.
+//! One group: a partition that is served, its proposer and its consensus, and the reason why it may no longer be.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use chronos_domain::PartitionId;
+use chronos_domain::{LogIndex, PartitionId};
 use chronos_env::{Env, Task};
-use chronos_store::{Notes, Partition};
+use chronos_store::{Config, Fault as StoreFault, Notes, Partition, Upto};
 use chronos_wal::Log;
 use tokio::sync::{mpsc, watch};
 
-use crate::backlog::Backlog;
 use crate::compactor::{Reached, Subject};
-use crate::driver::{Driver, Progress};
+use crate::consensus::{Common, Consensus};
+use crate::node::NodeId;
 use crate::proposal::Proposal;
+use crate::proposer::Proposer;
 use crate::quarantine::Quarantine;
+use crate::raft::Known;
 
-/// Commands that may wait for one group's driver before proposers do.
+/// Commands that may wait for one group's proposer before callers do.
 const QUEUE_COMMANDS_MAX: usize = 4096;
+
+/// How long a group that stops waits for what is in flight.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The first reason why a group stopped for good.
 pub(crate) type Fault = Arc<watch::Sender<Option<Arc<str>>>>;
 
 pub(crate) struct Group {
+    env: Env,
     queue: RwLock<Option<mpsc::Sender<Proposal>>>,
-    pub(crate) progress: Arc<Progress>,
+    stop: watch::Sender<bool>,
+    pub(crate) consensus: Arc<Consensus>,
     pub(crate) subject: Arc<Subject>,
 }
 
+/// What runs for a group. They end in this order.
+pub(crate) struct Runners {
+    proposer: Task<()>,
+    consensus: Task<()>,
+}
+
 impl Group {
-    /// Starts the driver of a partition that was opened.
-    pub(crate) fn start(
-        env: &Env,
-        log: Log,
-        partition: Partition,
-        backlog: &Arc<Backlog>,
-        fault: &Fault,
-    ) -> (Group, Task<()>) {
+    /// Starts the proposer and the consensus of a partition that was opened.
+    pub(crate) fn start(common: &Common, log: Log, partition: Partition, fault: &Fault) -> (Group, Runners) {
         let id = partition.id();
         say(id, partition.notes());
         let (queue, proposals) = mpsc::channel(QUEUE_COMMANDS_MAX);
-        let progress = Progress::new();
-        let (kept, of) = (partition.clone(), progress.clone());
-        let driver = Driver::new(env.clone(), log.clone(), kept, proposals, of, backlog.clone());
-        let driver = env.tasks.spawn("group", supervise(id, driver, fault.clone()));
+        let consensus = Arc::new(Consensus::new(common.clone(), log.clone(), partition.clone()));
+        let (stop, stopping) = watch::channel(false);
+        let tasks = &common.env.tasks;
+        let proposer = Proposer::new(Arc::clone(&consensus), proposals);
+        let runners = Runners {
+            proposer: tasks.spawn("proposer", watched(id, proposer.run(), fault.clone())),
+            consensus: tasks.spawn("group", supervise(Arc::clone(&consensus), stopping, fault.clone())),
+        };
         let reached = watch::Sender::new(Reached { cut: partition.taken_in(), ..Reached::default() });
         let (weak, quarantine) = (queue.downgrade(), Arc::new(Quarantine::new(id)));
-        let subject = Arc::new(Subject { id, partition, log, queue: weak, quarantine, reached });
-        (Group { queue: RwLock::new(Some(queue)), progress, subject }, driver)
+        let purging = Arc::clone(&consensus);
+        let subject =
+            Arc::new(Subject { id, partition, log, queue: weak, quarantine, reached, consensus: purging });
+        let env = common.env.clone();
+        (Group { env, queue: RwLock::new(Some(queue)), stop, consensus, subject }, runners)
     }
 
     /// Where proposals go; `None` while the node is shutting down.
@@ -53,10 +68,54 @@ impl Group {
         self.queue.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes no further proposals. The driver ends when those it has are answered.
+    /// Takes no further proposals. The proposer ends when those it has are answered.
     pub(crate) fn close(&self) {
         self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
     }
+
+    /// Ends the consensus, once the proposer has ended.
+    pub(crate) async fn stop(&self, runners: Runners) {
+        let Runners { mut proposer, consensus } = runners;
+        // What cannot be decided, because the others are out of reach, is not waited for any longer.
+        let answered = self.env.clock.timeout(ANSWERED_WITHIN, &mut proposer).await;
+        if matches!(answered, Ok(Err(_))) {
+            tracing::error!("a group's proposer died before it could be stopped");
+        }
+        self.stop.send_replace(true);
+        if consensus.await.is_err() {
+            tracing::error!("a group died before it could be stopped");
+        }
+        if answered.is_err() {
+            // Now that the group has ended, everybody has an answer.
+            let _ = proposer.await;
+        }
+    }
+}
+
+/// Opens a partition as far as its log is known to be committed. Blocks on the disk.
+///
+/// Where the log says that this node is the only voter, that is its end: nobody else can have decided otherwise, and
+/// nobody else will.
+///
+/// # Errors
+/// As [`Partition::open`].
+pub(crate) fn open(
+    env: &Env,
+    id: PartitionId,
+    log: &Log,
+    config: Config,
+    node: NodeId,
+    known: Known,
+) -> Result<Partition, StoreFault> {
+    let partition = Partition::open_to(env, id, log.clone(), config, Upto::Committed)?;
+    let last = log.state().last.map_or(LogIndex::ZERO, |last| LogIndex::new(last.index));
+    let named = partition.last_members_named()?;
+    let members = known.or_named(named).map_err(|error| StoreFault::corrupt(id, error.to_string()))?;
+    if members.voter_ids().eq([node]) {
+        partition.catch_up(last)?;
+        log.commit(last.get());
+    }
+    Ok(partition)
 }
 
 /// What was not as the last life should have left it.
@@ -73,16 +132,23 @@ fn say(id: PartitionId, notes: &Notes) {
     }
 }
 
-/// Runs a driver; however it ends, other than in order, is noted as a fault.
-async fn supervise(id: PartitionId, driver: Driver, fault: Fault) {
-    let mut sentinel = Sentinel { id, fault, armed: true };
-    if let Err(reason) = driver.run().await {
+/// Lets a group live; however it ends, other than in order, is noted as a fault.
+async fn supervise(consensus: Arc<Consensus>, stop: watch::Receiver<bool>, fault: Fault) {
+    let mut sentinel = Sentinel { id: consensus.partition.id(), fault, armed: true };
+    if let Err(reason) = consensus.live(stop).await {
         sentinel.note(&reason);
     }
     sentinel.armed = false;
 }
 
-/// Notices a driver that panics.
+/// Runs what must not die.
+async fn watched(id: PartitionId, runs: impl Future<Output = ()>, fault: Fault) {
+    let mut sentinel = Sentinel { id, fault, armed: true };
+    runs.await;
+    sentinel.armed = false;
+}
+
+/// Notices a task that panics.
 struct Sentinel {
     id: PartitionId,
     fault: Fault,
@@ -99,7 +165,7 @@ impl Sentinel {
 impl Drop for Sentinel {
     fn drop(&mut self) {
         if self.armed {
-            self.note("its driver died");
+            self.note("one of its tasks died");
         }
     }
 }

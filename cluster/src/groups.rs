@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_domain::PartitionId;
-use chronos_env::{Env, Task};
+use chronos_env::Env;
 use chronos_store::Partition;
 use chronos_store::entry::Outcome;
 use chronos_wal::{Log, LogId, Wal};
 use futures::future::join_all;
-use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::backlog::Backlog;
 use crate::compacting::Compacting;
 use crate::compaction::{CompactionConfig, CompactionStats};
-use crate::group::{Fault, Group};
-use crate::proposal::{Proposal, ProposeError};
+use crate::consensus::Common;
+use crate::group::{self, Fault, Group, Runners};
+use crate::node::NodeId;
+use crate::peer::Link;
+use crate::proposal::{Caller, Proposal, ProposeError};
+use crate::raft::{Alone, Known, Post};
 use crate::request::Request;
 use crate::scrubber::{ScrubConfig, Scrubber};
 use crate::wish::CompactError;
@@ -23,6 +27,8 @@ use crate::wish::CompactError;
 /// Bounds of a node's groups.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Which node this is.
+    pub node: NodeId,
     /// Block bytes of all commands that wait or are in flight on this node; proposers wait for room.
     pub in_flight_bytes_max: u32,
     /// How each partition holds its data; its directory is the one above those of the partitions.
@@ -37,8 +43,17 @@ impl Config {
     /// The usual settings for partitions that hold their data so.
     pub fn new(store: chronos_store::Config) -> Self {
         let (compaction, scrub) = (CompactionConfig::default(), ScrubConfig::default());
-        Self { in_flight_bytes_max: 256 << 20, store, compaction, scrub }
+        Self { node: NodeId::FIRST, in_flight_bytes_max: 256 << 20, store, compaction, scrub }
     }
+}
+
+/// The other nodes, as the groups of one need to know them.
+pub struct Among {
+    /// The way to them.
+    pub link: Arc<dyn Link>,
+    /// Whether groups of which nothing says who belongs to them begin on this node, with it as their only member. On
+    /// any other node they wait until they hear from one that has them.
+    pub founder: bool,
 }
 
 /// The groups of this node, one for each data partition. Cheap to clone.
@@ -52,32 +67,61 @@ struct Inner {
     groups: Vec<Result<Group, Arc<str>>>,
     room: Arc<Semaphore>,
     room_max: u32,
-    drivers: Mutex<Vec<Task<()>>>,
+    runners: Mutex<Vec<Option<Runners>>>,
     compacting: Compacting,
     scrubber: Scrubber,
     fault: Fault,
+    post: Post,
 }
 
 impl Groups {
-    /// Recovers every partition from its parts and `wal`, side by side, and starts its driver; then starts to compact.
+    /// Recovers every partition from its parts and `wal`, side by side, and starts its group; then starts to compact.
+    /// Groups in which nobody else has a say take commands when it returns.
     ///
     /// A partition that cannot be recovered is refused, with the reason, while the others serve.
     pub async fn start(env: &Env, wal: &Wal, config: &Config) -> Self {
+        let alone = Among { link: Arc::new(Alone), founder: true };
+        Self::begin(env, wal, config, alone, true).await
+    }
+
+    /// As [`Groups::start`], of a node that has others beside it. Messages that come from them go to
+    /// [`Groups::handler`]. A group takes commands when it returns; whether this node leads it shows when it is asked.
+    pub async fn start_among(env: &Env, wal: &Wal, config: &Config, among: Among) -> Self {
+        Self::begin(env, wal, config, among, false).await
+    }
+
+    async fn begin(env: &Env, wal: &Wal, config: &Config, among: Among, alone: bool) -> Self {
+        let known = if among.founder { Known::Founder(config.node) } else { Known::Nobody };
         let opening = PartitionId::all().map(|id| {
-            let (world, log, config) = (env.clone(), wal.log(LogId::new(id.get())), config.store.of(id));
-            env.tasks.blocking(move || (log.clone(), Partition::open(&world, id, log, config)))
+            let (world, log, store) = (env.clone(), wal.log(LogId::new(id.get())), config.store.of(id));
+            let node = config.node;
+            env.tasks.blocking(move || (log.clone(), group::open(&world, id, &log, store, node, known)))
         });
         let opened = join_all(opening).await;
         let backlog = Arc::new(Backlog::new(config.compaction.clone(), wal.gauge()));
-        let (mut drivers, fault) = (Vec::new(), Fault::default());
+        let common = Common {
+            env: env.clone(),
+            node: config.node,
+            cluster: config.store.cluster,
+            link: among.link,
+            known,
+            alone,
+            post: Post::default(),
+            backlog: Arc::clone(&backlog),
+        };
+        let post = common.post.clone();
+        let (mut runners, fault) = (Vec::new(), Fault::default());
         let start =
             |(id, (log, partition)): (PartitionId, (Log, Result<Partition, chronos_store::Fault>))| {
-                let partition = partition.map_err(|fault| refusal(id, &fault))?;
-                let (group, driver) = Group::start(env, log, partition, &backlog, &fault);
-                drivers.push(driver);
-                Ok(group)
+                let partition = partition.map_err(|fault| refusal(id, &fault));
+                let started = partition.map(|partition| Group::start(&common, log, partition, &fault));
+                let (group, run) =
+                    started.map_or_else(|why| (Err(why), None), |(group, run)| (Ok(group), Some(run)));
+                runners.push(run);
+                group
             };
         let groups: Vec<Result<Group, Arc<str>>> = PartitionId::all().zip(opened).map(start).collect();
+        join_all(groups.iter().flatten().map(|group| group.consensus.phase())).await;
         let subjects: Vec<_> = groups.iter().flatten().map(|group| group.subject.clone()).collect();
         let room_max = config.in_flight_bytes_max;
         let inner = Inner {
@@ -85,10 +129,11 @@ impl Groups {
             groups,
             room: Arc::new(Semaphore::new(room_max as usize)),
             room_max,
-            drivers: Mutex::new(drivers),
+            runners: Mutex::new(runners),
             scrubber: Scrubber::start(env, &config.scrub, subjects.clone()),
             compacting: Compacting::start(env, &config.compaction, backlog, subjects),
             fault,
+            post,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -122,16 +167,18 @@ impl Groups {
             room.await.map_err(|_| ProposeError::Behind)?;
         }
         let bytes = u32::try_from(request.bytes()).unwrap_or(u32::MAX).min(self.inner.room_max);
-        let (reply, answer) = oneshot::channel();
         let enqueue = async {
             let room = self.inner.room.clone().acquire_many_owned(bytes).await.map_err(|_| stopping())?;
-            let proposal = Proposal { command: request.into_command(), deadline, reply, _room: room };
-            group.queue().ok_or_else(stopping)?.send(proposal).await.map_err(|_| stopped(id))
+            let (caller, answer) = Caller::new(room);
+            let proposal = Proposal { command: request.into_command(), deadline, caller };
+            group.queue().ok_or_else(stopping)?.send(proposal).await.map_err(|_| stopped(id))?;
+            Ok(answer)
         };
         let left = self.left(deadline)?;
-        self.inner.env.clock.timeout(left, enqueue).await.map_err(|_| ProposeError::DeadlinePassed)??;
-        // Once in the queue the driver answers; the caller's own deadline is the edge's concern.
-        answer.await.unwrap_or_else(|_| Err(ProposeError::Unknown("the partition's driver stopped".into())))
+        let enqueued = self.inner.env.clock.timeout(left, enqueue).await;
+        let answer = enqueued.map_err(|_| ProposeError::DeadlinePassed)??;
+        // Once in the queue the proposer answers; the caller's own deadline is the edge's concern.
+        answer.await.unwrap_or_else(|_| Err(ProposeError::Unknown("the partition's proposer stopped".into())))
     }
 
     fn left(&self, deadline: Duration) -> Result<Duration, ProposeError> {
@@ -193,29 +240,34 @@ impl Groups {
     /// # Errors
     /// When this node does not serve the partition.
     pub async fn settle(&self, id: PartitionId) -> Result<(), ProposeError> {
-        self.group(id).map_err(ProposeError::Unavailable)?.progress.settle().await;
+        self.group(id).map_err(ProposeError::Unavailable)?.consensus.flight.settle().await;
         Ok(())
     }
 
-    /// Stops compacting and taking proposals, lets the drivers finish what is in flight, and waits for them.
+    /// Stops compacting and taking proposals, lets the groups finish what is in flight, and waits for them.
     pub async fn stop(&self) {
         self.inner.scrubber.stop().await;
         self.inner.compacting.stop().await;
         for group in self.inner.groups.iter().flatten() {
             group.close();
         }
-        for driver in self.inner.drivers.lock().await.drain(..) {
-            if driver.await.is_err() {
-                tracing::error!("a group's driver died before it could be stopped");
-            }
-        }
+        let mut runners = self.inner.runners.lock().await;
+        let stopping = self.inner.groups.iter().zip(runners.drain(..)).filter_map(|(group, runners)| {
+            let group = group.as_ref().ok()?;
+            Some(group.stop(runners?))
+        });
+        join_all(stopping).await;
+    }
+
+    pub(crate) fn post(&self) -> &Post {
+        &self.inner.post
     }
 
     pub(crate) fn scrubber(&self) -> &Scrubber {
         &self.inner.scrubber
     }
 
-    fn group(&self, id: PartitionId) -> Result<&Group, Arc<str>> {
+    pub(crate) fn group(&self, id: PartitionId) -> Result<&Group, Arc<str>> {
         let slot = self.inner.groups.get(usize::from(id.get()));
         let group = slot.ok_or_else(|| Arc::from(format!("partition {id} holds no events")))?;
         let group = group.as_ref().map_err(Arc::clone)?;

@@ -1,13 +1,20 @@
 //! The replicated part of Chronos: how a command becomes a committed log entry and then numbers.
 //!
-//! Every partition is a *group*: one log, one state, one driver. Today a group is a quorum of one: an entry is
-//! committed when this node's fdatasync covers it. The driver talks to the log through the same calls a
-//! consensus log store makes (append with a completion, in order; a completion fires only after the sync), so
-//! that a Raft implementation can take its place without touching the log, the store or the callers.
+//! Every partition is a *group*: one log, one state, one Raft. An entry is committed when a quorum of the group's voters
+//! has it on disk; where this node is the only voter, when its own fdatasync covers it. A single node is a cluster of
+//! one, on the same path: it elects itself when it starts and asks nobody.
+//!
+//! | question | module |
+//! |---|---|
+//! | what may a caller ask, and what is it told? | [`Groups`], [`Request`], [`ProposeError`] |
+//! | how do commands become entries? | `proposer`, then `flight` |
+//! | how does a group begin, end, and begin again? | `consensus` |
+//! | what does openraft do, and with which bytes? | `raft` |
+//! | how does the log become parts? | `compactor` |
 //!
 //! Invariants:
 //!
-//! * entries of one group are applied in log order, each exactly once, and only after their sync succeeded;
+//! * entries of one group are applied in log order, each exactly once, and only when they are committed;
 //! * a proposal is answered exactly once, with one of three outcomes: what apply said, *certainly not done*, or
 //!   *unknown*;
 //! * after the first failed sync nothing is acknowledged any more.
@@ -15,23 +22,32 @@
 #![deny(missing_docs)]
 
 mod backlog;
+mod cluster;
 mod compacting;
 mod compaction;
 mod compactor;
-mod driver;
+mod consensus;
+mod exchange;
+mod flight;
 mod group;
 mod groups;
+mod members;
 mod node;
 pub mod peer;
 mod proposal;
+mod proposer;
 mod quarantine;
+mod raft;
 mod request;
 mod scrubber;
 mod wish;
 
 pub use chronos_store::entry::Outcome;
+pub use cluster::{Cluster, Standing};
 pub use compaction::{CompactionConfig, CompactionStats};
-pub use groups::{Config, Groups};
+pub use exchange::Exchange;
+pub use groups::{Among, Config, Groups};
+pub use members::MembersError;
 pub use node::NodeId;
 pub use proposal::ProposeError;
 pub use request::Request;

@@ -49,6 +49,8 @@ mod stats;
 mod stream;
 mod wire;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
@@ -83,4 +85,16 @@ pub trait Handler: Send + Sync + 'static {
     /// side. A future is dropped when nobody waits for its answer any more. A panic in it answers its own request
     /// with a refusal and nothing else.
     fn handle(&self, from: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>>;
+}
+
+/// The way to the other nodes, as those see it who have something to say. [`Peers`] is the one of production.
+pub trait Link: Send + Sync + 'static {
+    /// Sends a request and waits for its answer for at most `within`. Requests to one node arrive in the order in which
+    /// the calls were made, as far as they arrive.
+    fn call(
+        &self,
+        to: NodeId,
+        message: Message,
+        within: Duration,
+    ) -> BoxFuture<'static, Result<Bytes, CallError>>;
 }

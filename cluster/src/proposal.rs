@@ -30,18 +30,29 @@ pub enum ProposeError {
 /// What an accepted proposal resolves to.
 pub(crate) type Answer = Result<Outcome, ProposeError>;
 
-/// A command waiting for its group's driver.
+/// A command waiting for its group's proposer.
 pub(crate) struct Proposal {
     pub(crate) command: Command,
     /// On the clock of `env`, since its start; a proposal that is still waiting then is dropped unwritten.
     pub(crate) deadline: Duration,
-    pub(crate) reply: oneshot::Sender<Answer>,
-    /// Holds this command's share of the node's memory until it is answered.
-    pub(crate) _room: OwnedSemaphorePermit,
+    pub(crate) caller: Caller,
 }
 
-impl Proposal {
-    /// Answers the caller. A caller that went away is no concern of the group.
+/// Who waits for the outcome of a command.
+pub(crate) struct Caller {
+    reply: oneshot::Sender<Answer>,
+    /// Holds the command's share of the node's memory until it is answered.
+    _room: OwnedSemaphorePermit,
+}
+
+impl Caller {
+    /// A caller, and where the answer will be.
+    pub(crate) fn new(room: OwnedSemaphorePermit) -> (Caller, oneshot::Receiver<Answer>) {
+        let (reply, answer) = oneshot::channel();
+        (Caller { reply, _room: room }, answer)
+    }
+
+    /// Answers the caller. One that went away is no concern of the group.
     pub(crate) fn answer(self, answer: Answer) {
         let _ = self.reply.send(answer);
     }

@@ -49,7 +49,7 @@ impl Request {
     }
 
     pub(crate) fn into_command(self) -> Command {
-        let recorded_at = Timestamp::ZERO; // until the driver stamps it
+        let recorded_at = Timestamp::ZERO; // until the proposer stamps it
         match self {
             Request::Append { tenant, fork, block } => {
                 Command::Append(AppendCommand { tenant, fork, recorded_at, block })

@@ -95,6 +95,10 @@ impl Refusal {
     pub const BUSY: u32 = u32::MAX - 2;
     /// The request names a group or kind that no node has.
     pub const MALFORMED: u32 = u32::MAX - 3;
+    /// What the request is for does not run on this node, or not yet.
+    pub const ABSENT: u32 = u32::MAX - 4;
+    /// It was tried and failed.
+    pub const FAILED: u32 = u32::MAX - 5;
 
     /// A no with this meaning.
     pub fn new(code: u32, text: impl Into<String>) -> Refusal {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chronos_env::{Entropy, Env, Task};
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -23,7 +24,7 @@ use super::pace::Pace;
 use super::security::Guard;
 use super::stats::{Counters, LinkStatus, PeerStats};
 use super::stream::{self, Receiver, Sender};
-use super::{BulkSource, Config, Handler, Limits, Message, serve};
+use super::{BulkSource, Config, Handler, Limits, Link as Way, Message, serve};
 use crate::NodeId;
 
 /// The other nodes, as far as talking to them goes. Clones are handles to the same connections; when the last one is
@@ -64,6 +65,17 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.listening.abort();
         self.book.get_mut().peers.values().for_each(Peer::end);
+    }
+}
+
+impl Way for Peers {
+    fn call(
+        &self,
+        to: NodeId,
+        message: Message,
+        within: Duration,
+    ) -> BoxFuture<'static, Result<Bytes, CallError>> {
+        Box::pin(Peers::call(self, to, message, within))
     }
 }
 

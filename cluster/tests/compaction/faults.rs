@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chronos_cluster::{CompactError, CompactionConfig, Config};
+use chronos_cluster::{CompactError, CompactionConfig, Config, ProposeError};
 use chronos_domain::PartitionId;
 use chronos_env::sim::{FaultPlan, Repeat, World};
 
-use crate::life::{Shared, Wish, append, lock, send};
+use crate::life::{Shared, Wish, append, lock, resolve, send};
 use crate::node::{Node, PARTS, check_files, config, world};
 
 /// Without background work, so that a test decides when there is compaction.
@@ -62,6 +62,155 @@ fn on_a_full_disk_the_partition_serves_and_compaction_goes_on_once_there_is_room
         node.compact().await.unwrap();
         lock(&ledger).check(&node);
         check_files(&world, &node.groups);
+        node.stop().await;
+    });
+}
+
+/// Leaves room for the files that are there, and no more.
+fn no_more_space(world: &World) {
+    let used: u64 = world.disk().files().iter().map(|(_, len)| len.next_multiple_of(4096)).sum();
+    world.disk().capacity(used);
+}
+
+/// Appends one by one until the log is full; returns how many were stored.
+async fn until_full(node: &Node, ledger: &Shared) -> u64 {
+    let entropy = node.env.entropy.child("until-full");
+    for stored in 0..5_000 {
+        let wish = append(&entropy, 0);
+        lock(ledger).sending(&wish);
+        let answer = send(node, &wish).await;
+        lock(ledger).answered(&wish, &answer);
+        match answer {
+            Ok(_) => {}
+            Err(ProposeError::NoSpace) => return stored,
+            Err(other) => panic!("a full disk is no reason for: {other}"),
+        }
+    }
+    panic!("the log was never full");
+}
+
+#[test]
+fn a_full_log_refuses_appends_for_certain_and_takes_them_again_once_there_is_room() {
+    let world = world(11);
+    world.run(async {
+        let node = Node::start_with(&world, by_hand()).await.unwrap();
+        let ledger = Shared::default();
+        let id = fill(&node, &ledger, 20).await;
+        for round in 0..3 {
+            no_more_space(&world);
+            let stored = until_full(&node, &ledger).await;
+            assert!(round == 0 || stored > 0, "nothing was stored before the disk was full again");
+            let head = node.groups.partition(id).unwrap().head();
+            let began = node.env.clock.monotonic();
+            let entropy = node.env.entropy.child("refused");
+            for _ in 0..20 {
+                let refused = send(&node, &append(&entropy, 0)).await;
+                assert!(matches!(refused, Err(ProposeError::NoSpace)), "{refused:?}");
+            }
+            assert_eq!(node.env.clock.monotonic(), began, "who is refused is told at once");
+            assert_eq!(node.groups.partition(id).unwrap().head(), head, "what was refused was stored");
+            node.groups.settle(id).await.unwrap();
+            world.disk().faults(FaultPlan::default());
+            node.env.clock.sleep(Duration::from_secs(2)).await;
+            fill(&node, &ledger, 5).await;
+        }
+        lock(&ledger).check(&node);
+        node.compact().await.unwrap();
+        lock(&ledger).check(&node);
+        node.stop().await;
+        let node = Node::start(&world).await.unwrap();
+        lock(&ledger).check(&node);
+        node.stop().await;
+    });
+}
+
+#[test]
+fn a_node_that_starts_on_a_full_disk_reads_and_appends_once_there_is_room() {
+    let world = world(12);
+    world.run(async {
+        let node = Node::start_with(&world, by_hand()).await.unwrap();
+        let ledger = Shared::default();
+        fill(&node, &ledger, 20).await;
+        no_more_space(&world);
+        until_full(&node, &ledger).await;
+        node.stop().await;
+        no_more_space(&world);
+        let node = Node::start_with(&world, by_hand()).await.unwrap();
+        lock(&ledger).check(&node);
+        until_full(&node, &ledger).await;
+        lock(&ledger).check(&node);
+        world.disk().faults(FaultPlan::default());
+        node.env.clock.sleep(Duration::from_secs(2)).await;
+        fill(&node, &ledger, 5).await;
+        lock(&ledger).check(&node);
+        node.stop().await;
+    });
+}
+
+#[test]
+fn appends_in_flight_together_when_the_log_gets_full_are_each_stored_or_certainly_not() {
+    let world = world(13);
+    world.run(async {
+        let node = std::sync::Arc::new(Node::start_with(&world, by_hand()).await.unwrap());
+        let ledger = Shared::default();
+        let id = fill(&node, &ledger, 20).await;
+        no_more_space(&world);
+        let clients = (0..8).map(|client| {
+            let (node, ledger) = (std::sync::Arc::clone(&node), ledger.clone());
+            let entropy = node.env.entropy.child(&format!("client-{client}"));
+            node.clone().env.tasks.spawn("client", async move {
+                for _ in 0..400 {
+                    let wish = append(&entropy, 0);
+                    lock(&ledger).sending(&wish);
+                    let answer = send(&node, &wish).await;
+                    lock(&ledger).answered(&wish, &answer);
+                    match answer {
+                        Ok(_) => {}
+                        Err(ProposeError::NoSpace) => return true,
+                        Err(other) => panic!("neither stored nor refused: {other}"),
+                    }
+                }
+                false
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        for client in clients {
+            assert!(client.await.unwrap(), "a client never met a full disk");
+        }
+        node.groups.settle(id).await.unwrap();
+        lock(&ledger).check(&node);
+        std::sync::Arc::into_inner(node).unwrap().stop().await;
+        world.disk().faults(FaultPlan::default());
+        let node = Node::start(&world).await.unwrap();
+        lock(&ledger).check(&node);
+        node.stop().await;
+    });
+}
+
+#[test]
+fn after_a_failed_sync_of_the_log_nothing_is_acknowledged_and_the_node_says_why_it_should_end() {
+    let world = world(14);
+    world.run(async {
+        let node = Node::start_with(&world, by_hand()).await.unwrap();
+        let ledger = Shared::default();
+        let id = fill(&node, &ledger, 20).await;
+        let head = node.groups.partition(id).unwrap().head();
+        world.disk().fail_sync(".seg", 1, Repeat::Once);
+        let entropy = node.env.entropy.child("unknown");
+        let wish = append(&entropy, 0);
+        lock(&ledger).sending(&wish);
+        let answer = send(&node, &wish).await;
+        assert!(matches!(answer, Err(ProposeError::Unknown(_))), "{answer:?}");
+        let reason = node.groups.faulted().await;
+        assert!(reason.contains("the log stopped") && reason.contains("sync"), "{reason}");
+        let late = send(&node, &append(&entropy, 0)).await;
+        assert!(matches!(late, Err(ProposeError::Unavailable(_))), "{late:?}");
+        assert_eq!(node.groups.partition(id).unwrap().head(), head);
+        node.groups.settle(id).await.unwrap();
+        node.stop().await;
+        let node = Node::start(&world).await.unwrap();
+        resolve(&node, &ledger).await;
+        lock(&ledger).check(&node);
         node.stop().await;
     });
 }

@@ -34,7 +34,7 @@ pub use dir::{Copy, Inspection, LogStart, Notes, PartsDir, inspect};
 pub use erase::erase;
 pub use fault::Fault;
 pub use index::{Counts, TypeCount};
-pub use manifest::{Malformed, Manifest, Tombstones};
+pub use manifest::{MEMBERS_BYTES_MAX, Malformed, Manifest, Tombstones};
 pub use meta::{FileMeta, IndexTail, PartMeta};
 pub use part::{Part, PartFile};
 pub use read::{Scan, ScanCounters, Scanned};

@@ -13,6 +13,7 @@
 mod codec;
 mod tombstones;
 
+use bytes::Bytes;
 use chronos_domain::{LogIndex, PartitionId, Position, Timestamp};
 use chronos_proof::{Frontier, Hash, chain_start};
 
@@ -34,6 +35,11 @@ pub struct Manifest {
     pub cut: u64,
     /// The log entry at whose end that cut happened. The log is needed from the entry after it on.
     pub applied: LogIndex,
+    /// The term of that entry; 0 before the first cut.
+    pub applied_term: u64,
+    /// Who the members of the partition's group were at that cut, in the words of the consensus layer, which nobody
+    /// else reads; empty while no entry has named any. At most [`MEMBERS_BYTES_MAX`].
+    pub members: Bytes,
     /// The last position in parts.
     pub compacted: Position,
     /// When the last event in parts was recorded; [`Timestamp::MIN`] without one.
@@ -50,6 +56,9 @@ pub struct Manifest {
     pub parts: Vec<PartMeta>,
 }
 
+/// The longest description of a group's members: a joint change among as many nodes as anybody will have.
+pub const MEMBERS_BYTES_MAX: usize = u16::MAX as usize;
+
 impl Manifest {
     /// The manifest of a partition before its first cut. It names no file and is never written.
     pub fn start(cluster: u128, partition: PartitionId) -> Manifest {
@@ -59,6 +68,8 @@ impl Manifest {
             sequence: 0,
             cut: 0,
             applied: LogIndex::ZERO,
+            applied_term: 0,
+            members: Bytes::new(),
             compacted: Position::ZERO,
             recorded_at: Timestamp::MIN,
             entities: 0,

@@ -48,13 +48,17 @@ pub enum Error {
     Twice,
 }
 
+/// Says of a library that speaks at every step when to be heard.
+const QUIET: &str = "openraft=warn";
+
 /// Sends the process's logs to standard error from now on. Called once, by the binary.
 ///
 /// # Errors
 /// When the filter cannot be read or a subscriber is in place already.
 pub fn init(log: &Log) -> Result<(), Error> {
+    // What consensus does all day is of interest to few; whoever names it in the filter sees it.
     let filter = EnvFilter::builder()
-        .parse(&log.filter)
+        .parse(format!("{QUIET},{}", log.filter))
         .map_err(|reason| Error::Filter { filter: log.filter.clone(), reason: reason.to_string() })?;
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
     let set = match log.format {

@@ -7,12 +7,13 @@
 use std::borrow::Borrow;
 use std::ops::Range;
 
-use chronos_domain::LogIndex;
+use chronos_wal::Mark;
 use parking_lot::RwLock;
 
-use crate::entry::{Command, Outcome};
+use crate::entry::{Command, Entry, Outcome};
 use crate::facts;
 use crate::fault::Fault;
+use crate::members::Members;
 use crate::state::State;
 
 /// Applies one entry. Events are visible, and a cut is made, when it returns.
@@ -21,10 +22,10 @@ use crate::state::State;
 /// A fault of the disk, or [`Fault::Stopped`] when an earlier entry ended half-way. No later entry may be applied.
 ///
 /// # Panics
-/// If `index` does not follow the last one.
+/// If `mark` does not follow the last one.
 pub(crate) fn entry<C: Borrow<Command>>(
     state: &RwLock<State>,
-    index: LogIndex,
+    mark: Mark,
     commands: &[C],
 ) -> Result<Vec<Outcome>, Fault> {
     let mut outcomes = Vec::with_capacity(commands.len());
@@ -37,7 +38,7 @@ pub(crate) fn entry<C: Borrow<Command>>(
         let mut state = state.write();
         if !begun {
             state.check_idle()?;
-            state.begin(index);
+            state.begin(mark);
             begun = true;
         }
         state.check_whole()?;
@@ -46,6 +47,39 @@ pub(crate) fn entry<C: Borrow<Command>>(
             state.end();
             return Ok(outcomes);
         }
+    }
+}
+
+/// Applies an entry that names the members of the group.
+///
+/// # Errors
+/// [`Fault::Stopped`] when an earlier entry ended half-way.
+///
+/// # Panics
+/// If it does not follow the last one.
+pub(crate) fn members(state: &RwLock<State>, members: &Members) -> Result<(), Fault> {
+    let mut state = state.write();
+    state.check_idle()?;
+    state.begin(members.mark);
+    state.name_members(members.encode());
+    state.end();
+    Ok(())
+}
+
+/// Applies whatever an entry of the log says.
+///
+/// # Errors
+/// As [`entry`].
+///
+/// # Panics
+/// If it does not follow the last one.
+pub(crate) fn any(state: &RwLock<State>, mark: Mark, entry: &Entry) -> Result<Vec<Outcome>, Fault> {
+    match &entry.members {
+        Some(payload) => {
+            members(state, &Members { mark, payload: payload.clone() })?;
+            Ok(Vec::new())
+        }
+        None => self::entry(state, mark, &entry.commands),
     }
 }
 

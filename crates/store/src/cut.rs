@@ -12,6 +12,8 @@ pub struct Cut {
     pub number: u64,
     /// The entry at whose end it lies.
     pub index: LogIndex,
+    /// The term of that entry.
+    pub term: u64,
     /// The last position before it.
     pub head: Position,
     /// When that event was recorded; [`Timestamp::MIN`] without one.

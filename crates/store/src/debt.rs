@@ -15,10 +15,12 @@ pub struct Debt {
     pub bytes: u64,
     /// Events after the last cut.
     pub uncut_events: u64,
-    /// Entries of the log that were applied after the last cut, whether they added events or not.
+    /// Entries of the log that were applied after the last cut, whether they added events or not; zero where only the
+    /// consensus layer has spoken since.
     pub uncut_entries: u64,
-    /// Entries of the log that were applied after the last one that parts have taken in: the log cannot be purged of
-    /// them.
+    /// Entries of the log that were applied after the last one that parts have taken in, if any of them has commands:
+    /// the log cannot be purged of them. Zero where only the consensus layer has spoken since: then there is nothing to
+    /// take in.
     pub log_index_behind: u64,
     /// The last of the entries that parts have taken in: the log may be purged up to it.
     pub purgeable: LogIndex,
@@ -35,8 +37,8 @@ impl Debt {
             events: sealed().map(|events| events.events()).sum(),
             bytes: sealed().map(|events| events.raw_bytes()).sum(),
             uncut_events: layers.active().events(),
-            uncut_entries: state.applied().get() - cut.get(),
-            log_index_behind: state.applied().get() - kept.get(),
+            uncut_entries: if state.spoken() > cut { state.applied().get() - cut.get() } else { 0 },
+            log_index_behind: if state.spoken() > kept { state.applied().get() - kept.get() } else { 0 },
             purgeable: kept,
         }
     }

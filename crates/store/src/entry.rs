@@ -24,6 +24,8 @@ const MAGIC: [u8; 4] = *b"CEN1";
 const FORMAT: u8 = 2;
 /// What is read besides: rows without a kind, each of them an append.
 const FORMAT_APPENDS: u8 = 1;
+/// How the payload of an entry begins that names the members of the group; the rest is the consensus layer's.
+pub const MEMBERS_MAGIC: [u8; 4] = *b"CMB1";
 const HEADER_BYTES: usize = 32;
 /// The part of the header that the checksum covers: all that stands before it.
 const SUMMED_BYTES: usize = 24;
@@ -174,6 +176,8 @@ pub struct Entry {
     pub known_head: Position,
     /// In the order they are applied; none for a blank entry.
     pub commands: Vec<Command>,
+    /// The whole payload of an entry that names the members of the group, which has no commands.
+    pub members: Option<Bytes>,
 }
 
 /// Bytes that are no log entry.
@@ -251,12 +255,27 @@ fn checksum(header: &[u8], table: &[u8]) -> u64 {
 /// # Errors
 /// [`Malformed`] says what is wrong; nothing is taken from a payload that is not whole.
 pub fn decode(payload: &Bytes) -> Result<Entry, Malformed> {
-    Packed::open(payload.clone())?.commands(Block::reopen)
+    decode_with(payload, Block::reopen)
+}
+
+/// Whether a payload names the members of the group.
+pub fn names_members(payload: &[u8]) -> bool {
+    payload.starts_with(&MEMBERS_MAGIC)
 }
 
 /// As [`decode`], but checks the content of every block as if it came from a stranger.
 pub(crate) fn decode_strictly(payload: &Bytes) -> Result<Entry, Malformed> {
-    Packed::open(payload.clone())?.commands(Block::open)
+    decode_with(payload, Block::open)
+}
+
+fn decode_with<O>(payload: &Bytes, open: O) -> Result<Entry, Malformed>
+where
+    O: Fn(Bytes) -> Result<Block, chronos_block::Malformed>,
+{
+    if names_members(payload) {
+        return Ok(Entry { members: Some(payload.clone()), ..Entry::default() });
+    }
+    Packed::open(payload.clone())?.commands(open)
 }
 
 /// An entry whose table has been read and whose blocks have not.
@@ -325,7 +344,7 @@ impl Packed {
             })
         };
         let commands = self.rows.into_iter().enumerate().map(command).collect::<Result<_, _>>()?;
-        Ok(Entry { known_head: self.known_head, commands })
+        Ok(Entry { known_head: self.known_head, commands, members: None })
     }
 }
 

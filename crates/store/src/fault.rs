@@ -28,7 +28,7 @@ pub enum Fault {
 
 impl Fault {
     /// Damage that the log itself did not see.
-    pub(crate) fn corrupt(partition: PartitionId, what: impl std::fmt::Display) -> Fault {
+    pub fn corrupt(partition: PartitionId, what: impl std::fmt::Display) -> Fault {
         Fault::Corrupt(format!(
             "partition {partition} is corrupt: {what}; run `chronos verify` on the data directory"
         ))

@@ -12,8 +12,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chronos_domain::{EventId, LogIndex, Position, QueryItem, Receipt, Space, Timestamp, Version};
 use chronos_parts::Tombstones;
+use chronos_wal::Mark;
 
 use crate::blocks::Blocks;
 use crate::chunks::Origin;
@@ -28,6 +30,8 @@ pub(crate) struct SealedGeneration {
     pub(crate) cut: Cut,
     /// Every truncation up to the cut.
     pub(crate) tombstones: Tombstones,
+    /// Who the members of the group were at the cut, as the manifest keeps it.
+    pub(crate) members: Bytes,
     pub(crate) events: Generation,
 }
 
@@ -142,13 +146,14 @@ impl Layers {
     }
 
     /// Ends the active generation and starts the next.
-    pub(crate) fn cut(&mut self, index: LogIndex, recorded_at: Timestamp, settle: bool) {
+    pub(crate) fn cut(&mut self, at: Mark, members: Bytes, recorded_at: Timestamp, settle: bool) {
         self.cuts += 1;
         let head = self.active.head();
-        let cut = Cut { number: self.cuts, index, head, recorded_at, entities: self.entities, settle };
+        let (index, term) = (LogIndex::new(at.index), at.term);
+        let cut = Cut { number: self.cuts, index, term, head, recorded_at, entities: self.entities, settle };
         let events = std::mem::replace(&mut self.active, Generation::new(head, self.blocks.next()));
         let tombstones = self.tombstones.clone();
-        self.sealed.push_back(Arc::new(SealedGeneration { cut, tombstones, events }));
+        self.sealed.push_back(Arc::new(SealedGeneration { cut, tombstones, members, events }));
     }
 
     /// Puts other parts on the shelf. What they hold now leaves memory; it is returned to be dropped without a lock.

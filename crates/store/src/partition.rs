@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chronos_domain::{LogIndex, Marks, PartitionId, Position, Space, Timestamp, Version};
 use chronos_env::Env;
 use chronos_parts::{Cache, CacheStats, LogStart, Notes, PartsDir};
-use chronos_wal::Log;
+use chronos_wal::{Log, Mark};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -20,8 +20,9 @@ use crate::debt::Debt;
 use crate::digest::Tail;
 use crate::entry::{Command, Outcome};
 use crate::fault::Fault;
+use crate::members::Members;
 use crate::recent::Recent;
-use crate::recover;
+use crate::recover::{self, Upto};
 use crate::sealed::Sealed;
 use crate::shelf::Shelf;
 use crate::state::State;
@@ -99,12 +100,27 @@ impl Partition {
     /// Rebuilds the partition: its parts are opened, and what the log holds beyond them is decoded, verified and applied
     /// again.
     ///
-    /// Blocks while it reads. With a quorum of one every entry in the log is committed.
+    /// Blocks while it reads. Every entry of the log is taken to be committed; [`Partition::open_to`] is for a log of
+    /// which that is not known.
     ///
     /// # Errors
     /// [`Fault::Corrupt`] when parts and log together do not give back every entry, or when what they give back cannot
     /// be what was written; [`Fault::Io`] when they could not be read.
     pub fn open(env: &Env, id: PartitionId, log: Log, config: Config) -> Result<Partition, Fault> {
+        Partition::open_to(env, id, log, config, Upto::End)
+    }
+
+    /// As [`Partition::open`], but the log is applied only as far as it is said.
+    ///
+    /// # Errors
+    /// As [`Partition::open`].
+    pub fn open_to(
+        env: &Env,
+        id: PartitionId,
+        log: Log,
+        config: Config,
+        upto: Upto,
+    ) -> Result<Partition, Fault> {
         let start = if log.state().purged.is_some() { LogStart::Purged } else { LogStart::Whole };
         let (dir, manifest, notes) = PartsDir::open(env, config.dir.clone(), config.cluster, id, start)
             .map_err(Fault::of_parts(id))?;
@@ -114,7 +130,7 @@ impl Partition {
         };
         let purged = log.state().purged.map_or(0, |mark| mark.index);
         let state = RwLock::new(State::new(id, Arc::new(shelf), config.cache_bytes, config.cuts));
-        recover::replay(id, &log, &env.crash, &state)?;
+        recover::replay(id, &log, &env.crash, &state, upto)?;
         state.write().note_purged(LogIndex::new(purged));
         let (applied, _) = watch::channel(state.read().visible());
         let shared = Shared {
@@ -148,24 +164,79 @@ impl Partition {
     /// visible to readers before it returns. `commands` is empty for a blank entry. Gives one outcome per command. May
     /// read the disk where a command has to be compared with events in parts.
     ///
-    /// Only the partition's driver calls this, once per entry, in log order, after the entry is durable.
+    /// Only the partition's state machine calls this, once per entry, in log order, after the entry is committed.
     ///
     /// # Errors
     /// A fault of the disk, or [`Fault::Stopped`] when an earlier call ended half-way; no outcome is given, and no later
     /// entry is accepted.
     ///
     /// # Panics
-    /// If `index` does not follow the last one.
-    pub fn apply<C: Borrow<Command>>(&self, index: LogIndex, commands: &[C]) -> Result<Vec<Outcome>, Fault> {
+    /// If `mark` does not follow the last one.
+    pub fn apply<C: Borrow<Command>>(&self, mark: Mark, commands: &[C]) -> Result<Vec<Outcome>, Fault> {
         self.shared.env.crash.hit(APPLY_BEFORE);
         let outcomes = {
             let _applier = self.shared.applier.lock();
-            apply::entry(&self.shared.state, index, commands)?
+            apply::entry(&self.shared.state, mark, commands)?
         };
         let head = self.head();
         self.shared.applied.send_if_modified(|seen| std::mem::replace(seen, head) != head);
         self.shared.env.crash.hit(APPLY_AFTER);
         Ok(outcomes)
+    }
+
+    /// Applies one committed entry that names the members of the group. They are in every later manifest.
+    ///
+    /// # Errors
+    /// [`Fault::Stopped`] when an earlier call ended half-way.
+    ///
+    /// # Panics
+    /// If the entry does not follow the last one, or is longer than a manifest can keep.
+    pub fn apply_members(&self, members: &Members) -> Result<(), Fault> {
+        let (len, most) = (members.payload.len(), chronos_parts::MEMBERS_BYTES_MAX - 16);
+        assert!(len <= most, "members described in {len} bytes do not fit a manifest, which takes {most}");
+        let _applier = self.shared.applier.lock();
+        apply::members(&self.shared.state, members)
+    }
+
+    /// Reads the log's entries up to `to` that have not been applied, and applies them. They must be committed, and
+    /// nobody else may apply meanwhile. Blocks on the disk.
+    ///
+    /// # Errors
+    /// As [`Partition::open`].
+    pub fn catch_up(&self, to: LogIndex) -> Result<(), Fault> {
+        let shared = &self.shared;
+        let caught_up = {
+            let _applier = shared.applier.lock();
+            recover::catch_up(shared.id, &shared.log, &shared.env.crash, &shared.state, to)
+        };
+        let head = self.head();
+        shared.applied.send_if_modified(|seen| std::mem::replace(seen, head) != head);
+        caught_up
+    }
+
+    /// The last applied entry; index and term are zero without one.
+    pub fn applied_mark(&self) -> Mark {
+        self.shared.state.read().applied_mark()
+    }
+
+    /// The last applied entry that names the members of the group.
+    pub fn members(&self) -> Option<Members> {
+        Members::decode(self.shared.state.read().members())
+    }
+
+    /// The last entry of the log that names the members of the group, whether it has been applied or not; or, without
+    /// one, the last that was applied. Blocks on the disk for entries that have not been applied.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn last_members_named(&self) -> Result<Option<Members>, Fault> {
+        recover::members_after(self.shared.id, &self.shared.log, self.applied_index())
+            .map(|named| named.or_else(|| self.members()))
+    }
+
+    /// Whether applying may have to wait for the disk: parts are asked what they know about a command.
+    pub fn applies_from_disk(&self) -> bool {
+        !self.shared.state.read().layers.compacted().is_zero()
     }
 
     /// All marks of this replica.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chronos_block::Recorded;
 use chronos_domain::{Batch, Position};
 use chronos_parts::Tombstones;
@@ -32,6 +33,11 @@ impl Sealed {
     /// Every truncation up to the cut.
     pub(crate) fn tombstones(&self) -> &Tombstones {
         &self.generation.tombstones
+    }
+
+    /// Who the members of the group were at the cut, as the manifest keeps it.
+    pub(crate) fn members(&self) -> &Bytes {
+        &self.generation.members
     }
 
     /// The position of its first event; behind the cut's head when it has none.

@@ -7,8 +7,10 @@ use chronos_block::{Direction, Filter, Recorded};
 use chronos_domain::{EventId, PartitionId, Position, Space, Timestamp, Version};
 use chronos_env::Env;
 use chronos_parts::{Manifest, Part};
+use chronos_wal::Mark;
 
 use crate::fault::Fault;
+use crate::members::Members;
 use crate::partition::Config;
 
 /// The parts of a partition at one moment. Whoever holds it can read them, whatever compaction does meanwhile.
@@ -160,6 +162,16 @@ impl Shelf {
             return Ok(part.meta().last);
         }
         Ok(part.bound_at(moment).map_err(self.fault())?.unwrap_or_default())
+    }
+}
+
+impl Shelf {
+    /// The last entry of the log that the parts have taken in, and who the members of the group were then; index and
+    /// term are zero before the first cut.
+    pub fn snapshot(&self) -> (Mark, Option<Members>) {
+        let manifest = &self.manifest;
+        let mark = Mark { index: manifest.applied.get(), term: manifest.applied_term };
+        (mark, Members::decode(&manifest.members))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chronos_domain::{LogIndex, Marks, PartitionId, PartitionState, Position, Verdict, truncate};
+use chronos_wal::Mark;
 
 use crate::chunks::Origin;
 use crate::cut::CutLimits;
@@ -21,7 +23,12 @@ pub(crate) struct State {
     pub(crate) layers: Layers,
     pub(crate) marks: Marks,
     limits: CutLimits,
-    applied: LogIndex,
+    /// The last applied entry.
+    applied: Mark,
+    /// The last applied entry that had commands.
+    spoken: LogIndex,
+    /// Who the members of the group are, as the manifest keeps it.
+    members: Bytes,
     /// False while commands are being applied, and for good if that ended in a panic.
     whole: bool,
     entry: Option<OpenEntry>,
@@ -31,7 +38,7 @@ pub(crate) struct State {
 /// An entry that has been begun.
 #[derive(Clone, Copy, Debug)]
 struct OpenEntry {
-    index: LogIndex,
+    mark: Mark,
     /// Commands of it that have been applied.
     commands: u16,
     /// Whether one of them was a cut, and whether it settles.
@@ -50,7 +57,9 @@ impl State {
     /// The state as of the manifest on the shelf.
     pub(crate) fn new(id: PartitionId, shelf: Arc<Shelf>, cache_bytes: usize, limits: CutLimits) -> State {
         let manifest = &shelf.manifest;
-        let (compacted, applied) = (manifest.compacted, manifest.applied);
+        let compacted = manifest.compacted;
+        let applied = Mark { index: manifest.applied.get(), term: manifest.applied_term };
+        let (spoken, members) = (manifest.applied, manifest.members.clone());
         let numbers = PartitionState::resume(id, compacted, manifest.recorded_at);
         let mut state = State {
             numbers,
@@ -58,6 +67,8 @@ impl State {
             marks: Marks::default(),
             limits,
             applied,
+            spoken,
+            members,
             whole: true,
             entry: None,
             outcomes: Outcomes::default(),
@@ -72,18 +83,38 @@ impl State {
     }
 
     pub(crate) const fn applied(&self) -> LogIndex {
+        LogIndex::new(self.applied.index)
+    }
+
+    pub(crate) const fn applied_mark(&self) -> Mark {
         self.applied
+    }
+
+    /// The last applied entry that had commands; what came after it says nothing about events.
+    pub(crate) const fn spoken(&self) -> LogIndex {
+        self.spoken
+    }
+
+    pub(crate) const fn members(&self) -> &Bytes {
+        &self.members
+    }
+
+    /// The entry that has been begun names the members of the group.
+    pub(crate) fn name_members(&mut self, members: Bytes) {
+        assert!(self.entry.is_some(), "members are named inside an entry");
+        self.members = members;
     }
 
     /// Begins an entry of the log.
     ///
     /// # Panics
     /// If `index` does not follow the last one: skipping or repeating an entry would lose or reorder data.
-    pub(crate) fn begin(&mut self, index: LogIndex) {
-        let applied = self.applied;
-        assert!(index == applied.next(), "log index {index} is applied after {applied}");
+    pub(crate) fn begin(&mut self, mark: Mark) {
+        let (index, applied) = (mark.index, self.applied.index);
+        assert!(index == applied + 1, "log index {index} is applied after {applied}");
+        assert!(mark.term >= self.applied.term, "term {} is applied after {}", mark.term, self.applied.term);
         assert!(self.entry.is_none(), "log index {index} is begun inside an entry");
-        self.entry = Some(OpenEntry { index, commands: 0, cut: None });
+        self.entry = Some(OpenEntry { mark, commands: 0, cut: None });
     }
 
     /// Applies the next commands of the entry in order, each seeing those before it. `facts` are theirs, or none when
@@ -98,7 +129,7 @@ impl State {
         let nothing = Facts::default();
         let mut outcomes = Vec::new();
         for (nth, command) in commands.enumerate() {
-            let origin = Origin { index: entry.index, ordinal: entry.commands };
+            let origin = Origin { index: LogIndex::new(entry.mark.index), ordinal: entry.commands };
             let facts = facts.get(nth).unwrap_or(&nothing);
             outcomes.push(self.apply_one(origin, command, facts, &mut entry));
             entry.commands = entry.commands.wrapping_add(1);
@@ -112,12 +143,15 @@ impl State {
     pub(crate) fn end(&mut self) {
         let entry = self.entry.take().expect("an entry ends after it was begun");
         self.whole = false;
-        self.applied = entry.index;
+        self.applied = entry.mark;
+        if entry.commands > 0 {
+            self.spoken = LogIndex::new(entry.mark.index);
+        }
         self.raise_marks();
         let active = self.layers.active();
         let full = active.events() >= self.limits.events || active.raw_bytes() >= self.limits.bytes;
         if let Some(settle) = entry.cut.or_else(|| full.then_some(false)) {
-            self.layers.cut(entry.index, self.numbers.recorded_at(), settle);
+            self.layers.cut(entry.mark, self.members.clone(), self.numbers.recorded_at(), settle);
         }
         self.layers.blocks.evict();
         self.whole = true;
@@ -140,7 +174,7 @@ impl State {
     }
 
     fn stopped(&self) -> Fault {
-        let (id, applied) = (self.numbers.partition(), self.applied);
+        let (id, applied) = (self.numbers.partition(), self.applied.index);
         Fault::Stopped(format!(
             "partition {id} stopped inside the entry after log index {applied}; restart the node"
         ))
@@ -247,7 +281,8 @@ impl State {
         self.marks.applied
     }
 
-    /// With a quorum of one an entry is applied only after its sync, so all marks arrive together.
+    /// An entry is applied only when it is committed, and positions are born in apply, so all marks arrive together. (A
+    /// leader may apply what other nodes have synced a moment before it has itself; its log says what is flushed here.)
     fn raise_marks(&mut self) {
         let head = self.numbers.head();
         self.marks.raise_appended(head);

@@ -7,7 +7,7 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chronos_block::{Compression, Draft, Packer};
-use chronos_domain::{EventId, ForkId, LogIndex, Position, Space, TenantId, Timestamp, Verdict};
+use chronos_domain::{EventId, ForkId, Position, Space, TenantId, Timestamp, Verdict};
 use chronos_env::sim::World;
 use chronos_store::{AppendCommand, Command, CutCommand, Fault, Filter, Outcome, Partition, Range};
 use proptest::prelude::*;
@@ -252,7 +252,7 @@ fn readers_beside_the_applier_and_the_compactor_see_a_gapless_prefix() {
             let readers: Vec<_> = (0..2).map(|_| scope.spawn(|| follow(&partition, &done))).collect();
             let compactor = scope.spawn(|| compact_beside(&partition, &log, &done));
             for n in 1..=EVENTS {
-                partition.apply(LogIndex::new(n), &[plain(n)]).unwrap();
+                partition.apply(chronos_wal::Mark { index: n, term: 1 }, &[plain(n)]).unwrap();
                 if n % 10 == 0 {
                     partition.digest(None).unwrap();
                 }
@@ -296,7 +296,8 @@ fn readers_beside_the_applier_see_a_gapless_prefix() {
         std::thread::scope(|scope| {
             let readers: Vec<_> = (0..3).map(|_| scope.spawn(|| follow(&partition, &done))).collect();
             for n in 1..=EVENTS {
-                verdicts.extend(partition.apply(LogIndex::new(n), &[plain(n)]).unwrap());
+                verdicts
+                    .extend(partition.apply(chronos_wal::Mark { index: n, term: 1 }, &[plain(n)]).unwrap());
             }
             done.store(true, Ordering::Release);
             for reader in readers {

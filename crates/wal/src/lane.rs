@@ -164,6 +164,10 @@ impl Lane {
     }
 
     async fn commit_group(&mut self, mut ops: Vec<Op>, occasion: Occasion) {
+        if let Err(reason) = self.look_for_room(&mut ops).await {
+            self.queue.poison(&reason);
+            return self.answer(ops);
+        }
         self.refuse_what_builds_on_refused(&mut ops);
         let extras = self.extras(&ops, occasion);
         let done = match self.make_room(&mut ops, &extras).await {
@@ -216,6 +220,23 @@ impl Lane {
     /// Whether this lane writes the log: it is the log's lane, and the log is not closed.
     fn writes(&self, log: LogId) -> bool {
         LaneId::of(log, self.common.lanes) == self.id && self.cell(log).corrupt.is_none()
+    }
+
+    /// Answers those who only ask: there is room in the active segment, or a spare is ready.
+    async fn look_for_room(&mut self, ops: &mut [Op]) -> Result<(), Stop> {
+        let reserve = format::control_reserve(self.common.segment_bytes);
+        for op in ops {
+            let Work::Room { bytes } = op.work else { continue };
+            if self.fits(bytes, reserve) {
+                continue;
+            }
+            match self.spares.ensure(1).await {
+                Ok(()) => {}
+                Err(NotMade::NoSpace { .. }) => op.refuse(Fault::NoSpace),
+                Err(NotMade::Failed(reason)) => return Err(reason),
+            }
+        }
+        Ok(())
     }
 
     /// Sees to it that the unit fits the active segment, or refuses what does not.
@@ -383,7 +404,7 @@ impl Lane {
     fn publish(&self, ops: &[Op], unit: &Unit) {
         let mut slots = unit.slots.iter().copied();
         for op in ops {
-            if matches!(op.work, Work::Nothing) {
+            if matches!(op.work, Work::Room { .. } | Work::Nothing) {
                 continue;
             }
             let mut view = self.cell(op.log).view.lock();
@@ -395,7 +416,7 @@ impl Lane {
                 Work::Vote(vote) => view.flush_vote(vote.clone()),
                 Work::Truncate { after } => view.flush_truncate(*after),
                 Work::Purge { mark } => view.flush_purge(*mark),
-                Work::Nothing => {}
+                Work::Room { .. } | Work::Nothing => {}
             }
         }
     }

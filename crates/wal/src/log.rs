@@ -176,6 +176,14 @@ impl Log {
         self.cell.committed.fetch_max(index, Ordering::AcqRel);
     }
 
+    /// Asks for room for an append of so many bytes of payload, and writes nothing. `Ok` means that there was room when
+    /// the lane came to it; [`Fault::NoSpace`] that there was none. For whoever was told that and waits for space.
+    pub fn ask_for_room(&self, bytes: usize, done: Completion) {
+        let most = self.cell.part_bytes.max(framed_len(self.cell.payload_bytes_max));
+        let bytes = framed_len(bytes).min(most);
+        self.submit(|_| Work::Room { bytes }, done);
+    }
+
     fn submit(&self, work: impl FnOnce(&mut View) -> Work, done: Completion) {
         if let Some(fault) = self.cell.refuses() {
             return self.cell.queue.push([Op::answered(self.cell.id, fault, done)]);
@@ -188,6 +196,16 @@ impl Log {
     /// What the log holds now.
     pub fn state(&self) -> LogState {
         self.cell.view.lock().state(self.cell.committed.load(Ordering::Acquire))
+    }
+
+    /// Indexes of the first and the last entry the log holds; `None` when it holds none.
+    pub fn bounds(&self) -> Option<(u64, u64)> {
+        self.cell.view.lock().bounds()
+    }
+
+    /// Index and term of an entry the log holds, or of the last one it was purged of. Does not ask the disk.
+    pub fn mark_at(&self, index: u64) -> Option<Mark> {
+        self.cell.view.lock().mark_at(index)
     }
 
     /// Bytes of frames that wait in this log's lane, those of other logs in it included. Whoever appends bounds it.

@@ -34,6 +34,10 @@ pub(crate) enum Work {
     Purge {
         mark: Mark,
     },
+    /// Whether there is room for an append of this many bytes of frames.
+    Room {
+        bytes: usize,
+    },
     /// Only to be answered, in its turn.
     Nothing,
 }
@@ -43,7 +47,7 @@ impl Work {
         match self {
             Work::Append { entries, .. } => entries.len(),
             Work::Vote(_) | Work::Truncate { .. } | Work::Purge { .. } => 1,
-            Work::Nothing => 0,
+            Work::Room { .. } | Work::Nothing => 0,
         }
     }
 
@@ -54,7 +58,7 @@ impl Work {
             Work::Vote(vote) => framed_len(vote.len()),
             Work::Truncate { .. } => framed_len(0),
             Work::Purge { .. } => crate::unit::CHECKPOINT_FRAME_MAX,
-            Work::Nothing => 0,
+            Work::Room { .. } | Work::Nothing => 0,
         }
     }
 }

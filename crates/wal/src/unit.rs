@@ -132,7 +132,7 @@ impl Unit {
                 chain.purged = Some(*mark);
                 self.checkpoint(op.log, chain, first_seq_after);
             }
-            Work::Nothing => {}
+            Work::Room { .. } | Work::Nothing => {}
         }
     }
 

@@ -121,7 +121,8 @@ impl View {
         Some(Whereabouts::Disk(*slot))
     }
 
-    fn mark_at(&self, index: u64) -> Option<Mark> {
+    /// Index and term of an entry that is seen, or of the last purged one.
+    pub(crate) fn mark_at(&self, index: u64) -> Option<Mark> {
         match self.find(index) {
             Some(Whereabouts::Memory(entry)) => Some(Mark { index, term: entry.term }),
             Some(Whereabouts::Disk(slot)) => Some(Mark { index, term: slot.term }),

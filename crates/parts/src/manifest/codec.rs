@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use bytes::BufMut;
+use bytes::{BufMut, Bytes};
 use chronos_domain::xxh64::xxh64;
 use chronos_domain::{EntityId, ForkId, LogIndex, PartitionId, Position, TenantId, Timestamp, Version};
 use chronos_proof::{Frontier, Hash};
@@ -11,7 +11,12 @@ use super::{Manifest, Tombstones};
 use crate::meta::{FileMeta, IndexTail, PartMeta};
 
 const MAGIC: [u8; 8] = *b"CHRONOMF";
-const FORMAT: u16 = 1;
+/// What is written.
+const FORMAT: u16 = 2;
+/// What is read besides: nothing in it tells term and members, because there was one node and one term.
+const FORMAT_ALONE: u16 = 1;
+/// The term of everything that was written with that format.
+const TERM_ALONE: u64 = 1;
 const CHECKSUM_BYTES: usize = 8;
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
 /// Bytes of one part's record.
@@ -26,7 +31,7 @@ pub enum Malformed {
     #[error("{0}")]
     Damaged(String),
     /// They are whole, and of a format this release does not know.
-    #[error("it has format {found}, written by release {release}; this release reads format {FORMAT}")]
+    #[error("it has format {found}, written by release {release}; this release reads formats up to {FORMAT}")]
     Newer {
         /// The format they say they have.
         found: u16,
@@ -45,6 +50,9 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     out.put_u64_le(manifest.sequence);
     out.put_u64_le(manifest.cut);
     out.put_u64_le(manifest.applied.get());
+    out.put_u64_le(manifest.applied_term);
+    out.put_u16_le(u16::try_from(manifest.members.len()).expect("members are described in less than 64 KiB"));
+    out.put_slice(&manifest.members);
     out.put_u64_le(manifest.compacted.get());
     out.put_i64_le(manifest.recorded_at.get());
     out.put_u64_le(manifest.entities);
@@ -104,27 +112,35 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Manifest, Malformed> {
     }
     let format = u16::from_le_bytes(fields.array()?);
     let release = fields.text()?.to_owned();
-    if format != FORMAT {
+    if format != FORMAT && format != FORMAT_ALONE {
         return Err(Malformed::Newer { found: format, release });
     }
-    let manifest = decode_first(&mut fields)?;
+    let manifest = decode_fields(&mut fields, format)?;
     if !fields.0.is_empty() {
         return Err(damaged(format!("{} bytes follow its end", fields.0.len())));
     }
     Ok(manifest)
 }
 
-fn decode_first(fields: &mut Fields<'_>) -> Result<Manifest, Malformed> {
+fn decode_fields(fields: &mut Fields<'_>, format: u16) -> Result<Manifest, Malformed> {
     let cluster = u128::from_be_bytes(fields.array()?);
     let partition = fields.u8()?;
     let partition = PartitionId::of_group(partition)
         .ok_or_else(|| damaged(format!("there is no partition {partition}")))?;
+    let (sequence, cut, applied) = (fields.u64()?, fields.u64()?, LogIndex::new(fields.u64()?));
+    let (applied_term, members) = match format {
+        FORMAT_ALONE if applied == LogIndex::ZERO => (0, Bytes::new()),
+        FORMAT_ALONE => (TERM_ALONE, Bytes::new()),
+        _ => (fields.u64()?, fields.members()?),
+    };
     Ok(Manifest {
         cluster,
         partition,
-        sequence: fields.u64()?,
-        cut: fields.u64()?,
-        applied: LogIndex::new(fields.u64()?),
+        sequence,
+        cut,
+        applied,
+        applied_term,
+        members,
         compacted: Position::new(fields.u64()?),
         recorded_at: Timestamp::new(fields.i64()?),
         entities: fields.u64()?,
@@ -163,6 +179,11 @@ impl<'a> Fields<'a> {
 
     fn hash(&mut self) -> Result<Hash, Malformed> {
         Ok(Hash(self.array()?))
+    }
+
+    fn members(&mut self) -> Result<Bytes, Malformed> {
+        let len = u16::from_le_bytes(self.array()?);
+        Ok(Bytes::copy_from_slice(self.bytes(usize::from(len))?))
     }
 
     fn text(&mut self) -> Result<&'a str, Malformed> {

@@ -41,6 +41,8 @@ fn manifest(rows: &[u64], truncated: &[(&str, u64)]) -> Manifest {
     }
     manifest.sequence = 9;
     manifest.applied = LogIndex::new(1234);
+    manifest.applied_term = 7;
+    manifest.members = Bytes::from_static(b"us");
     manifest.recorded_at = Timestamp::new(5);
     manifest.entities = 3;
     for (entity, before) in truncated {
@@ -110,12 +112,12 @@ fn bytes_that_lie_under_a_good_checksum_are_refused_without_a_panic() {
 #[test]
 fn a_later_format_is_refused_by_name() {
     let mut bytes = example().encode();
-    bytes[8] = 2;
+    bytes[8] = 3;
     let summed = bytes.len() - 8;
     let checksum = chronos_domain::xxh64::xxh64(&bytes[..summed], 0);
     bytes[summed..].copy_from_slice(&checksum.to_le_bytes());
     let release = env!("CARGO_PKG_VERSION").to_owned();
-    assert_eq!(Manifest::decode(&bytes), Err(Malformed::Newer { found: 2, release }));
+    assert_eq!(Manifest::decode(&bytes), Err(Malformed::Newer { found: 3, release }));
 }
 
 #[test]
@@ -137,15 +139,37 @@ fn a_manifest_with_a_hole_or_a_broken_chain_is_no_manifest() {
 }
 
 #[test]
-fn the_bytes_of_format_1_never_change() {
+fn the_bytes_of_format_2_never_change() {
     let bytes = example().encode();
     // The release is part of the file and changes with every one: what follows it must not.
     let after_release = &bytes[8 + 2 + 2 + env!("CARGO_PKG_VERSION").len()..bytes.len() - 8];
-    assert_eq!(bytes[..10], *b"CHRONOMF\x01\x00");
+    assert_eq!(bytes[..10], *b"CHRONOMF\x02\x00");
     assert_eq!(chronos_domain::xxh64::xxh64(after_release, 0), GOLDEN);
 }
 
-const GOLDEN: u64 = 6_663_817_708_608_297_481;
+const GOLDEN_1: u64 = 6_663_817_708_608_297_481;
+const GOLDEN: u64 = 17_166_269_969_932_718_697;
+
+/// The example as the first format has it: without term and members.
+fn example_of_format_1() -> Vec<u8> {
+    let bytes = example().encode();
+    let release_len = env!("CARGO_PKG_VERSION").len();
+    let at = 8 + 2 + 2 + release_len + 16 + 1 + 3 * 8;
+    let mut old = bytes[..bytes.len() - 8].to_vec();
+    old[8] = 1;
+    old.drain(at..at + 8 + 2 + 2);
+    old.extend(chronos_domain::xxh64::xxh64(&old, 0).to_le_bytes());
+    old
+}
+
+#[test]
+fn format_1_is_still_read_as_of_one_node_and_one_term() {
+    let old = example_of_format_1();
+    let after_release = &old[8 + 2 + 2 + env!("CARGO_PKG_VERSION").len()..old.len() - 8];
+    assert_eq!(chronos_domain::xxh64::xxh64(after_release, 0), GOLDEN_1);
+    let expected = Manifest { applied_term: 1, members: Bytes::new(), ..example() };
+    assert_eq!(Manifest::decode(&old), Ok(expected));
+}
 
 #[test]
 fn tombstones_only_rise_and_say_what_is_new() {

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chronos_block::{Compression, Draft, Packer, Range, Recorded};
 use chronos_domain::{
-    EntityId, EventId, EventType, ForkId, LogIndex, PartitionId, Position, Space, Tag, TenantId, Timestamp,
+    EntityId, EventId, EventType, ForkId, PartitionId, Position, Space, Tag, TenantId, Timestamp,
     Version, place,
 };
 use chronos_env::Env;
@@ -69,7 +69,7 @@ impl Node {
         let tell = Box::new(move |result| drop(done.send(result)));
         self.wal.log(LogId::new(USED[at])).append(vec![entry], tell);
         synced.await.unwrap().unwrap();
-        partition.apply(LogIndex::new(index.get()), commands).unwrap();
+        partition.apply(chronos_wal::Mark { index: index.get(), term: 1 }, commands).unwrap();
     }
 
     /// One entry with an event of each of these entities.

@@ -5,7 +5,7 @@
 //! lone append crosses no more threads than it must.
 //!
 //! ```text
-//!  connection ─► Session ─► Block::open ─► app ─► partition's driver ─► log lane
+//!  connection ─► Session ─► Block::open ─► app ─► partition's proposer ─► log lane
 //!      ▲            │                                     │
 //!      └── answer ◄─┴──────── in flight, any order ◄──────┘
 //! ```

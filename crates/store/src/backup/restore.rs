@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use chronos_domain::limits::PARTITIONS;
-use chronos_domain::{LogIndex, PartitionId, Position, Space, Token, Version};
+use chronos_domain::{LogIndex, Position, Space, Token, Version};
 use chronos_env::{Env, OpenMode};
 use chronos_parts::{FileMeta, LogStart, Manifest, Part, PartMeta, PartsDir, Scan, Spec, Tombstones, Writer};
 use chronos_proof::{Hash, chain_start};
@@ -26,8 +27,6 @@ pub(crate) const PARTITION: &str = "store.restore.partition";
 pub(crate) const LOGGED: &str = "store.restore.logged";
 pub(crate) const IDENTIFIED: &str = "store.restore.identified";
 
-/// The term of all entries: a cluster of one never changes leaders.
-const TERM: u64 = 1;
 /// Segments of the log that is made: it holds one mark for each partition, and may grow to any size later.
 const SEGMENT_BYTES: u64 = 1 << 20;
 /// Level of zstd of a part that is written again, as of one that is merged.
@@ -211,7 +210,8 @@ fn bounded(
     metas: Vec<PartMeta>,
     bound: Position,
 ) -> Result<Manifest, Error> {
-    let manifest = Manifest { sequence: 1, ..source.clone() };
+    // The members of the group that was backed up are no members of the new node's.
+    let manifest = Manifest { sequence: 1, members: Bytes::new(), ..source.clone() };
     if bound == source.compacted {
         return Ok(manifest);
     }
@@ -268,7 +268,7 @@ async fn make_log(
     };
     let (wal, _) = Wal::open(env, config).map_err(|refused| Error::Log(refused.to_string()))?;
     let purged = manifests.iter().filter(|manifest| manifest.applied > LogIndex::ZERO);
-    let purges: Vec<_> = purged.map(|manifest| purge(&wal, manifest.partition, manifest.applied)).collect();
+    let purges: Vec<_> = purged.map(|manifest| purge(&wal, manifest)).collect();
     for purge in purges {
         match purge.await {
             Ok(Ok(())) => {}
@@ -280,14 +280,10 @@ async fn make_log(
     Ok(())
 }
 
-fn purge(
-    wal: &Wal,
-    partition: PartitionId,
-    up_to: LogIndex,
-) -> oneshot::Receiver<Result<(), chronos_wal::Fault>> {
+fn purge(wal: &Wal, manifest: &Manifest) -> oneshot::Receiver<Result<(), chronos_wal::Fault>> {
     let (done, purged) = oneshot::channel();
-    let mark = Mark { index: up_to.get(), term: TERM };
-    let log = wal.log(LogId::new(partition.get()));
+    let mark = Mark { index: manifest.applied.get(), term: manifest.applied_term };
+    let log = wal.log(LogId::new(manifest.partition.get()));
     // Who no longer waits has dropped its end.
     log.purge_to(mark, Box::new(move |outcome| drop(done.send(outcome))));
     purged

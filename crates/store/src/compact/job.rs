@@ -167,6 +167,8 @@ impl Compaction {
         self.manifest.sequence += 1;
         self.manifest.cut = cut.number;
         self.manifest.applied = cut.index;
+        self.manifest.applied_term = cut.term;
+        self.manifest.members = self.sealed.members().clone();
         self.manifest.compacted = cut.head;
         self.manifest.recorded_at = cut.recorded_at;
         self.manifest.entities = cut.entities;

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use chronos_block::{Compression, Draft, Packer};
 use chronos_domain::{
-    EntityId, EventId, EventType, ForkId, LogIndex, PartitionId, Position, TenantId, Timestamp, Version,
+    EntityId, EventId, EventType, ForkId, PartitionId, Position, TenantId, Timestamp, Version,
 };
 use chronos_env::Env;
 use chronos_env::sim::{FaultPlan, Repeat, World};
@@ -52,7 +52,9 @@ impl Node {
         let entry = Entry { index, term: 1, payload };
         self.wal.log(LogId::new(0)).append(vec![entry], Box::new(move |result| drop(done.send(result))));
         synced.await.map_err(|_| "the lane died")?.map_err(|fault| fault.to_string())?;
-        self.partition.apply(LogIndex::new(index), commands).map_err(|fault| fault.to_string())?;
+        self.partition
+            .apply(chronos_wal::Mark { index, term: 1 }, commands)
+            .map_err(|fault| fault.to_string())?;
         Ok(())
     }
 

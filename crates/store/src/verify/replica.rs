@@ -151,8 +151,9 @@ impl Replica {
             return Ok(()); // in parts already, and not yet purged
         }
         recover::check(&self.state.read(), logged.index, &entry)?;
-        let outcomes = apply::entry(&self.state, LogIndex::new(logged.index), &entry.commands)
-            .map_err(|fault| fault.to_string())?;
+        let outcomes =
+            apply::any(&self.state, chronos_wal::Mark { index: logged.index, term: logged.term }, &entry)
+                .map_err(|fault| fault.to_string())?;
         for (command, outcome) in entry.commands.iter().zip(&outcomes) {
             if let (Command::Append(command), Outcome::Append(chronos_domain::Verdict::Stored(receipt))) =
                 (command, outcome)

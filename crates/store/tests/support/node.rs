@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chronos_domain::{LogIndex, PartitionId};
+use chronos_domain::PartitionId;
 use chronos_env::Env;
 use chronos_store::{Command, Config, CutLimits, DataDir, Fault, Options, Outcome, Partition, entry};
 use chronos_wal::{Entry, LogId, Wal};
@@ -68,7 +68,9 @@ impl Node {
         let tell = Box::new(move |result| drop(done.send(result)));
         self.wal.log(LogId::new(USED[at])).append(vec![entry], tell);
         synced.await.map_err(|_| "the lane died".to_owned())?.map_err(|fault| fault.to_string())?;
-        partition.apply(LogIndex::new(index.get()), commands).map_err(|fault| fault.to_string())
+        partition
+            .apply(chronos_wal::Mark { index: index.get(), term: 1 }, commands)
+            .map_err(|fault| fault.to_string())
     }
 
     /// Takes in up to so many cuts of a partition, and lets the log go of what is in parts then, if it shall.

@@ -137,6 +137,35 @@ fn no_more_space(world: &World) {
     world.disk().capacity(held);
 }
 
+async fn has_room(log: &chronos_wal::Log, bytes: usize) -> Result<(), Fault> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    log.ask_for_room(bytes, Box::new(move |room| drop(tell.send(room))));
+    told.await.unwrap()
+}
+
+#[test]
+fn whoever_asks_for_room_is_told_whether_an_append_would_be_taken_and_nothing_is_written() {
+    let world = world(19);
+    world.run(async {
+        let (wal, _) = open(&world.env(), 1);
+        let log = wal.log(LogId::new(0));
+        fill(&log, 5, 1000).await;
+        assert_eq!(has_room(&log, 1000).await, Ok(()));
+        no_more_space(&world);
+        let (_, fault) = append_until_refused(&wal, 1000).await;
+        assert_eq!(fault, Fault::NoSpace);
+        let (state, written) = (log.state(), wal.stats().bytes);
+        assert_eq!(has_room(&log, 1000).await, Err(Fault::NoSpace));
+        world.disk().capacity(1 << 30);
+        world.env().clock.sleep(Duration::from_secs(2)).await;
+        assert_eq!(has_room(&log, 1000).await, Ok(()));
+        assert_eq!((log.state(), wal.stats().bytes), (state, written), "asking wrote something");
+        fill(&log, 5, 1000).await;
+        wal.close().await;
+        assert_eq!(has_room(&log, 1).await, Err(Fault::Closed));
+    });
+}
+
 #[test]
 fn a_full_disk_refuses_appends_keeps_reading_and_resumes_by_itself() {
     let world = world(9);

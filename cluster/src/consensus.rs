@@ -1,0 +1,425 @@
+//! The life of one group's consensus: started, watched, ended, and started again.
+//!
+//! ```text
+//!              ┌────────────────── room again ───────────────┐
+//!              ▼                                             │
+//!  Starting ─► Serving ── the log has no room ─► Full ───────┘
+//!     │          ├── told to stop ─► (gone)
+//!     └──────────┴── anything else ─► Ended: the node's fault
+//! ```
+//!
+//! **A full disk is no failure.** The log takes nothing of an append it has no room for, nor of what came behind it. So a
+//! group whose log is full lets what was written be applied, ends, answers the rest with *certainly not done*, and begins
+//! anew, in a new term, once the log says that there is room. Readers notice nothing: the partition stays. That answer is
+//! true where this node is the only voter; with others, who may hold what this node could not write, it is *unknown*.
+//!
+//! **Anything else ends the group for good**: a failed write or sync, an entry that cannot be read or applied, a core
+//! that panicked. The first reason is kept, and the node should end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_domain::{LogIndex, PartitionId};
+use chronos_env::Env;
+use chronos_store::Partition;
+use chronos_wal::{Fault, Log};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+use crate::backlog::Backlog;
+use crate::flight::Flight;
+use crate::node::NodeId;
+use crate::peer::Link;
+use crate::proposal::ProposeError;
+use crate::raft::{
+    Chance, Ill, Known, LogStore, Machine, Metrics, Post, Raft, Trouble, WatchReceiver, Wire, found, mark_of,
+    settings, theirs,
+};
+
+/// While the log is full it is asked for room this often.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a group whose log is full may take to apply what was written before.
+const APPLIED_WITHIN: Duration = Duration::from_secs(5);
+/// Entries behind the parts that stay in the log for followers that are a little behind.
+const MARGIN: u64 = 4096;
+
+/// Where a group is in its life.
+#[derive(Clone)]
+pub(crate) enum Phase {
+    /// It cannot take commands yet.
+    Starting,
+    /// It takes commands.
+    Serving(Running),
+    /// There is no room in the log.
+    Full,
+    /// It takes no commands any more, for this reason.
+    Ended(Arc<str>),
+}
+
+/// A running group.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) raft: Raft,
+    log: LogStore,
+    trouble: Trouble,
+}
+
+/// What all groups of a node have in common.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) env: Env,
+    pub(crate) node: NodeId,
+    pub(crate) cluster: u128,
+    pub(crate) link: Arc<dyn Link>,
+    /// Who the members of a group are when no entry has named any.
+    pub(crate) known: Known,
+    /// Whether there is no other node: then nobody's silence means anything, and no clock is needed.
+    pub(crate) alone: bool,
+    pub(crate) post: Post,
+    pub(crate) backlog: Arc<Backlog>,
+}
+
+/// The consensus of one group.
+pub(crate) struct Consensus {
+    pub(crate) env: Env,
+    pub(crate) partition: Partition,
+    pub(crate) flight: Flight,
+    common: Common,
+    log: Log,
+    phase: watch::Sender<Phase>,
+    /// Held while the group is started or ended, and by whoever needs it not to be.
+    changing: Mutex<()>,
+}
+
+/// Why a group no longer serves.
+enum End {
+    Stop,
+    Full { bytes: usize },
+    Died(String),
+}
+
+impl Consensus {
+    pub(crate) fn new(common: Common, log: Log, partition: Partition) -> Consensus {
+        Consensus {
+            env: common.env.clone(),
+            partition,
+            flight: Flight::new(),
+            common,
+            log,
+            phase: watch::Sender::new(Phase::Starting),
+            changing: Mutex::default(),
+        }
+    }
+
+    fn id(&self) -> PartitionId {
+        self.partition.id()
+    }
+
+    pub(crate) fn phase_now(&self) -> Phase {
+        self.phase.borrow().clone()
+    }
+
+    /// Where the group is, once it is no longer being started.
+    pub(crate) async fn phase(&self) -> Phase {
+        let mut phase = self.phase.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        phase
+            .wait_for(|phase| !matches!(phase, Phase::Starting))
+            .await
+            .map_or(Phase::Starting, |phase| phase.clone())
+    }
+
+    /// Lives until `stop` says so, or its sender is gone; or until the group fails for good: then the error is why.
+    pub(crate) async fn live(&self, mut stop: watch::Receiver<bool>) -> Result<(), String> {
+        let chance = Chance::new(self.env.entropy.child("raft"));
+        let lived = chance.scope(self.lives(&mut stop)).await;
+        match &lived {
+            Ok(()) => self.close(Arc::from("this node is shutting down; retry on another or later")),
+            Err(reason) => {
+                tracing::error!(partition = self.id().get(), reason, "group stopped");
+                self.close(Arc::from(reason.as_str()));
+            }
+        }
+        lived
+    }
+
+    fn close(&self, reason: Arc<str>) {
+        self.phase.send_replace(Phase::Ended(reason.clone()));
+        self.flight.end(&ProposeError::Unknown(reason));
+    }
+
+    async fn lives(&self, stop: &mut watch::Receiver<bool>) -> Result<(), String> {
+        loop {
+            let (alive_tx, mut alive) = mpsc::channel(1);
+            let trouble = Trouble::default();
+            let (running, end) = match self.start(alive_tx, &trouble, stop).await {
+                Ok(running) => {
+                    self.phase.send_replace(Phase::Serving(running.clone()));
+                    let end = watch_over(&running, &mut alive, stop).await;
+                    (Some(running), end)
+                }
+                Err((running, end)) => (running, end),
+            };
+            match end {
+                End::Stop => {
+                    self.shut_down(running, alive).await;
+                    return Ok(());
+                }
+                End::Died(reason) => {
+                    self.common.post.deliver(self.id().get(), None);
+                    return Err(reason);
+                }
+                End::Full { bytes } => {
+                    self.phase.send_replace(Phase::Full);
+                    tracing::warn!(partition = self.id().get(), "the disk is full: appends are refused");
+                    self.finish_what_is_written(running.as_ref()).await;
+                    self.shut_down(running, alive).await;
+                    self.refuse_the_rest();
+                    self.check_log_has_what_was_applied()?;
+                    if !self.room_again(bytes, stop).await? {
+                        return Ok(());
+                    }
+                    self.phase.send_replace(Phase::Starting);
+                }
+            }
+        }
+    }
+
+    /// Starts openraft; where this node alone decides, it leads and has applied everything when this returns.
+    async fn start(
+        &self,
+        alive: mpsc::Sender<()>,
+        trouble: &Trouble,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Running, (Option<Running>, End)> {
+        let _changing = self.changing.lock().await;
+        let raft = self.build(alive, trouble).await.map_err(|end| (None, end))?;
+        self.common.post.deliver(self.id().get(), Some(raft.raft.clone()));
+        if !self.decides_alone() {
+            return Ok(raft);
+        }
+        let leading = async {
+            match self.lead(&raft.raft).await {
+                Ok(()) => None,
+                Err(reason) => Some(end_of(trouble, reason)),
+            }
+        };
+        let end = tokio::select! {
+            biased; // an end comes first
+            () = stopped(stop) => Some(End::Stop),
+            () = trouble.any() => Some(end_of(trouble, String::new())),
+            end = leading => end,
+        };
+        match end {
+            None => Ok(raft),
+            Some(end) => Err((Some(raft), end)),
+        }
+    }
+
+    async fn build(&self, alive: mpsc::Sender<()>, trouble: &Trouble) -> Result<Running, End> {
+        let Common { env, node, cluster, link, known, alone, backlog, .. } = &self.common;
+        found(&self.log, *node).await.map_err(|fault| match fault {
+            Fault::NoSpace => End::Full { bytes: 0 },
+            fault => End::Died(format!("the log stopped: {fault}")),
+        })?;
+        let log = LogStore::new(env, self.log.clone(), trouble.clone(), !alone);
+        let backlog = Arc::clone(backlog);
+        let machine = Machine {
+            env: env.clone(),
+            partition: self.partition.clone(),
+            log: log.clone(),
+            trouble: trouble.clone(),
+            applied: Arc::new(move |partition| backlog.update(partition)),
+            members: *known,
+            _alive: alive,
+        };
+        let wire = Wire { link: Arc::clone(link), group: self.id().get() };
+        let raft = Raft::new(*node, settings(*cluster, !alone), wire, log.clone(), machine).await;
+        match raft {
+            Ok(raft) => Ok(Running { raft, log, trouble: trouble.clone() }),
+            Err(fatal) => Err(end_of(trouble, fatal.to_string())),
+        }
+    }
+
+    /// Whether this node is the only voter, going by everything that its log says.
+    fn decides_alone(&self) -> bool {
+        let members = self.common.known.or_named(self.partition.members());
+        members.is_ok_and(|members| members.voter_ids().eq([self.common.node]))
+            && self.log.state().last.is_none_or(|last| last.index == self.partition.applied_index().get())
+    }
+
+    /// Has this node elected, at once, and waits until it has applied an entry of its own term, and with it everything
+    /// before. Then says in the log who the members are, if nobody has.
+    async fn lead(&self, raft: &Raft) -> Result<(), String> {
+        raft.trigger().elect(false).await.map_err(|fatal| fatal.to_string())?;
+        let mut metrics = raft.metrics();
+        let leads = |metrics: &Metrics| {
+            let applied = metrics.last_applied.as_ref().map(|id| id.leader_id.term);
+            metrics.running_state.is_err()
+                || metrics.state.is_leader() && applied == Some(metrics.current_term)
+        };
+        metrics.wait_until(leads).await.map_err(|_| "its core died".to_owned())?;
+        if let Err(fatal) = &metrics.borrow_watched().running_state {
+            return Err(fatal.to_string());
+        }
+        if self.partition.members().is_none() {
+            let alone = BTreeSet::from([self.common.node]);
+            raft.change_membership(alone, false).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Where nobody else decides, everything that was written is committed: waits until it is applied and answered.
+    async fn finish_what_is_written(&self, running: Option<&Running>) {
+        let Some(running) = running.filter(|_| self.common.alone) else { return };
+        let written = self.log.state().last.map_or(0, |last| last.index);
+        let mut metrics = running.raft.metrics();
+        let applied = |metrics: &Metrics| {
+            metrics.running_state.is_err() || mark_of(metrics.last_applied.as_ref()).index >= written
+        };
+        // Who does not get there says what is not known to be done.
+        let _ = self.env.clock.timeout(APPLIED_WITHIN, metrics.wait_until(applied)).await;
+    }
+
+    /// Of what has not been answered by now nothing was written here.
+    fn refuse_the_rest(&self) {
+        let written = self.log.state().last.map_or(0, |last| last.index);
+        let nothing_open = written == self.partition.applied_index().get();
+        self.flight.end(&if self.common.alone && nothing_open {
+            ProposeError::NoSpace
+        } else {
+            ProposeError::Unknown("the disk is full: free space in the data directory".into())
+        });
+    }
+
+    /// Where other nodes decide too, something may have been applied here that this node's log refused. What is in memory
+    /// is then ahead of the disk, and only a start from disk brings both together.
+    fn check_log_has_what_was_applied(&self) -> Result<(), String> {
+        let written = self.log.state().last.map_or(0, |last| last.index);
+        let applied = self.partition.applied_index().get();
+        if applied <= written {
+            return Ok(());
+        }
+        Err(format!(
+            "the disk is full: entries up to {applied} are applied, the log has them up to {written}"
+        ))
+    }
+
+    /// Ends openraft. When it returns nobody applies or appends any more.
+    async fn shut_down(&self, running: Option<Running>, mut alive: mpsc::Receiver<()>) {
+        let _changing = self.changing.lock().await;
+        self.common.post.deliver(self.id().get(), None);
+        let Some(Running { raft, log, trouble }) = running else { return };
+        if raft.shutdown().await.is_err() {
+            tracing::error!(partition = self.id().get(), "a group's core died before it could be stopped");
+        }
+        drop((raft, log, trouble));
+        // The machine holds the other end.
+        let _ = alive.recv().await;
+    }
+
+    /// Waits until the log has room; false when it was told to stop before.
+    async fn room_again(&self, bytes: usize, stop: &mut watch::Receiver<bool>) -> Result<bool, String> {
+        loop {
+            tokio::select! {
+                biased; // an end comes first
+                () = stopped(stop) => return Ok(false),
+                () = self.env.clock.sleep(ASK_AGAIN) => {}
+            }
+            let (tell, told) = oneshot::channel();
+            self.log.ask_for_room(bytes, Box::new(move |room| drop(tell.send(room))));
+            match told.await.unwrap_or(Err(Fault::Closed)) {
+                Ok(()) => return Ok(true),
+                Err(Fault::NoSpace) => {}
+                Err(fault) => return Err(format!("the log stopped: {fault}")),
+            }
+        }
+    }
+
+    /// Has the log purged up to an entry that is in parts, less what followers may still need; returns when that is so
+    /// for good, or when the group ends before.
+    pub(crate) async fn purge(&self, to: LogIndex) {
+        let to = if self.common.alone { to.get() } else { to.get().saturating_sub(MARGIN) };
+        let _changing = self.changing.lock().await;
+        if to <= self.log.state().purged.map_or(0, |mark| mark.index) {
+            return;
+        }
+        match self.phase_now() {
+            Phase::Serving(running) => running.purge(to).await,
+            // Nobody else knows the log now.
+            Phase::Full => self.purge_directly(to).await,
+            Phase::Starting | Phase::Ended(_) => return,
+        }
+        let purged = self.log.state().purged.map_or(0, |mark| mark.index);
+        self.partition.raise_purged(LogIndex::new(purged));
+    }
+
+    async fn purge_directly(&self, to: u64) {
+        let (tell, told) = oneshot::channel();
+        self.log.purge(to, Box::new(move |purged| drop(tell.send(purged))));
+        // After a failure the log has stopped, and everybody is told by it.
+        let _ = told.await;
+    }
+}
+
+impl Running {
+    /// openraft must know that a snapshot covers what is purged, and keeps what replication is reading.
+    async fn purge(&self, to: u64) {
+        let Some(index) = theirs(to) else { return };
+        let mut metrics = self.raft.metrics();
+        if mark_of(metrics.borrow_watched().snapshot.as_ref()).index < to {
+            if self.raft.trigger().snapshot().await.is_err() {
+                return;
+            }
+            let built = |metrics: &Metrics| {
+                metrics.running_state.is_err() || mark_of(metrics.snapshot.as_ref()).index >= to
+            };
+            let _ = metrics.wait_until(built).await;
+        }
+        if self.raft.trigger().purge_log(index).await.is_err() {
+            return;
+        }
+        let mut purged = self.log.watch_purged();
+        tokio::select! {
+            biased; // what is done is done
+            _ = purged.wait_for(|purged| *purged >= to) => {}
+            _ = metrics.wait_until(|metrics: &Metrics| metrics.running_state.is_err()) => {}
+            () = self.trouble.any() => {}
+        }
+    }
+}
+
+/// Resolves when a running group must end.
+///
+/// openraft's metrics say when its core has died, but they change several times with every append, and whoever waits for
+/// them is woken each time. The state machine goes with the core, and says so once.
+async fn watch_over(
+    running: &Running,
+    alive: &mut mpsc::Receiver<()>,
+    stop: &mut watch::Receiver<bool>,
+) -> End {
+    tokio::select! {
+        biased; // an end in order comes first
+        () = stopped(stop) => End::Stop,
+        () = running.trouble.any() => end_of(&running.trouble, String::new()),
+        _ = alive.recv() => {
+            let state = running.raft.metrics().borrow_watched().running_state.clone();
+            let reason = state.err().map_or_else(|| "its core died".to_owned(), |fatal| fatal.to_string());
+            end_of(&running.trouble, reason)
+        }
+    }
+}
+
+/// What is wrong below the group says more than what openraft makes of it.
+fn end_of(trouble: &Trouble, reason: String) -> End {
+    match trouble.now() {
+        Some(Ill::Failed(reason)) => End::Died(reason.as_ref().to_owned()),
+        Some(Ill::Full { bytes }) => End::Full { bytes },
+        None => End::Died(reason),
+    }
+}
+
+/// Resolves when the group is to stop, or nobody is left who could say so.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,75 @@
+//! Who belongs to a group, as an operator or the placement sees it; and the door for messages of other nodes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chronos_domain::PartitionId;
+
+use crate::consensus::Phase;
+use crate::groups::Groups;
+use crate::node::NodeId;
+use crate::peer::Handler;
+use crate::raft::{Raft, WatchReceiver};
+
+/// Why the members of a group were not changed, or perhaps were.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the members of partition {id} were not changed for certain: {why}; look who they are and try again")]
+pub struct MembersError {
+    /// Which partition.
+    pub id: PartitionId,
+    /// What stood in the way.
+    pub why: String,
+}
+
+impl Groups {
+    /// Answers the messages of the consensus that come from other nodes.
+    pub fn handler(&self) -> Arc<dyn Handler> {
+        Arc::new(self.post().clone())
+    }
+
+    /// The node that leads a partition's group, as far as this one knows.
+    pub fn leader(&self, id: PartitionId) -> Option<NodeId> {
+        let Phase::Serving(running) = self.group(id).ok()?.consensus.phase_now() else { return None };
+        running.raft.metrics().borrow_watched().current_leader
+    }
+
+    /// Has a node receive everything of a partition, without a vote. To be asked of the leader; returns when the node has
+    /// caught up.
+    ///
+    /// # Errors
+    /// See [`MembersError`].
+    pub async fn add_learner(&self, id: PartitionId, node: NodeId) -> Result<(), MembersError> {
+        let added = self.raft(id)?.add_learner(node, (), true).await;
+        added.map(drop).map_err(|error| MembersError { id, why: error.to_string() })
+    }
+
+    /// Makes these nodes, which must be learners or voters already, the voters of a partition; who is not among them is
+    /// no member any more. To be asked of the leader. One change at a time; one that was interrupted half-way is finished
+    /// by asking again.
+    ///
+    /// # Errors
+    /// See [`MembersError`].
+    pub async fn set_voters(&self, id: PartitionId, voters: BTreeSet<NodeId>) -> Result<(), MembersError> {
+        let changed = self.raft(id)?.change_membership(voters, false).await;
+        changed.map(drop).map_err(|error| MembersError { id, why: error.to_string() })
+    }
+
+    /// Asks the leader of a partition, which this node must be, to hand over to another voter. Returns when it has begun.
+    ///
+    /// # Errors
+    /// See [`MembersError`].
+    pub async fn transfer(&self, id: PartitionId, to: NodeId) -> Result<(), MembersError> {
+        let begun = self.raft(id)?.trigger().transfer_leader(to).await;
+        begun.map_err(|error| MembersError { id, why: error.to_string() })
+    }
+
+    fn raft(&self, id: PartitionId) -> Result<Raft, MembersError> {
+        let refused = |why: String| MembersError { id, why };
+        match self.group(id).map_err(|why| refused(why.to_string()))?.consensus.phase_now() {
+            Phase::Serving(running) => Ok(running.raft),
+            Phase::Full => Err(refused("the disk is full".to_owned())),
+            Phase::Starting => Err(refused("its group is being started".to_owned())),
+            Phase::Ended(reason) => Err(refused(reason.to_string())),
+        }
+    }
+}

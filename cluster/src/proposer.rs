@@ -1,0 +1,112 @@
+//! The proposer of one group: commands in, entries out.
+//!
+//! ```text
+//! commands ─► coalesce ─► stamp, encode ─► openraft ─► (log, quorum, apply) ─► answers
+//!             one entry    up to IN_FLIGHT_MAX entries at once                in log order
+//! ```
+//!
+//! Everything that waits when the proposer looks becomes one entry, so the entry grows with the load and no timer delays
+//! a lone command. While the log is full every command is refused at once; while the group is being started commands
+//! wait.
+
+use std::sync::Arc;
+
+use chronos_domain::Timestamp;
+use chronos_store::{Command, entry};
+use tokio::sync::mpsc;
+
+use crate::consensus::{Consensus, Phase};
+use crate::flight::Ticket;
+use crate::proposal::{Caller, Proposal, ProposeError};
+use crate::raft::{Answer, Batch, Raft, outcome_of};
+
+/// Entries of one group between proposal and answer: enough to write the next while the last one syncs.
+const IN_FLIGHT_MAX: usize = 4;
+/// Block bytes coalesced into one entry, unless a single command is larger.
+const ENTRY_BYTES_MAX: usize = 1 << 20;
+/// Commands coalesced into one entry.
+const ENTRY_COMMANDS_MAX: usize = 1024;
+
+pub(crate) struct Proposer {
+    consensus: Arc<Consensus>,
+    proposals: mpsc::Receiver<Proposal>,
+    recorded_at: Timestamp,
+}
+
+impl Proposer {
+    pub(crate) fn new(consensus: Arc<Consensus>, proposals: mpsc::Receiver<Proposal>) -> Proposer {
+        Proposer { consensus, proposals, recorded_at: Timestamp::MIN }
+    }
+
+    /// Runs until those who could propose are gone and everything is answered.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.consensus.flight.fewer_than(IN_FLIGHT_MAX).await;
+            let Some(first) = self.proposals.recv().await else { break };
+            match self.consensus.phase().await {
+                Phase::Serving(running) => self.propose(first, &running.raft).await,
+                Phase::Full => first.caller.answer(Err(ProposeError::NoSpace)),
+                Phase::Ended(reason) => first.caller.answer(Err(ProposeError::Unavailable(reason))),
+                Phase::Starting => unreachable!("it was waited for"),
+            }
+        }
+        self.consensus.flight.fewer_than(1).await;
+    }
+
+    /// Coalesces `first` with everything that waits and proposes it as one entry.
+    async fn propose(&mut self, first: Proposal, raft: &Raft) {
+        let (mut commands, callers) = self.take_waiting(first);
+        if commands.is_empty() {
+            return;
+        }
+        let consensus = Arc::clone(&self.consensus);
+        let ticket = consensus.flight.begin(callers);
+        self.stamp(&mut commands);
+        let payload = entry::encode(&commands, consensus.partition.head());
+        let batch = Batch { payload, commands: Some(commands.into()) };
+        let landing = Arc::clone(&consensus);
+        let answer = Answer::new(move |result| landing.flight.land(ticket, outcome_of(result)));
+        if raft.client_write_ff(batch, Some(answer)).await.is_err() {
+            self.not_taken(ticket);
+        }
+    }
+
+    /// Time never goes back: not behind what was stamped before, nor behind what another leader has recorded.
+    fn stamp(&mut self, commands: &mut [Command]) {
+        let now = Timestamp::new(self.consensus.env.clock.wall_micros());
+        self.recorded_at = self.recorded_at.max(now).max(self.consensus.partition.recorded_at());
+        commands.iter_mut().for_each(|command| command.stamp(self.recorded_at));
+    }
+
+    /// The group ended before it took the entry, which is therefore certainly not done.
+    fn not_taken(&self, ticket: Ticket) {
+        let error = match self.consensus.phase_now() {
+            Phase::Full => ProposeError::NoSpace,
+            Phase::Ended(reason) => ProposeError::Unavailable(reason),
+            Phase::Starting | Phase::Serving(_) => {
+                ProposeError::Unavailable("this partition is being started again; retry".into())
+            }
+        };
+        self.consensus.flight.land(ticket, Err(error));
+    }
+
+    /// `first` and what else waits, within the bounds of one entry, less what is past its deadline.
+    fn take_waiting(&mut self, first: Proposal) -> (Vec<Command>, Vec<Caller>) {
+        let now = self.consensus.env.clock.monotonic();
+        let (mut commands, mut callers) = (Vec::new(), Vec::new());
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(Proposal { command, deadline, caller }) = next {
+            if deadline <= now {
+                caller.answer(Err(ProposeError::DeadlinePassed));
+            } else {
+                bytes += command.len();
+                commands.push(command);
+                callers.push(caller);
+            }
+            let full = bytes >= ENTRY_BYTES_MAX || commands.len() >= ENTRY_COMMANDS_MAX;
+            next = if full { None } else { self.proposals.try_recv().ok() };
+        }
+        (commands, callers)
+    }
+}

@@ -1,0 +1,17 @@
+//! Everything of the consensus layer as bytes. Layouts in `FORMAT.md`; goldens in the tests of each part.
+
+mod entry;
+mod fields;
+mod members;
+mod message;
+mod vote;
+
+pub(crate) use entry::{from_log, to_log};
+pub(crate) use fields::Malformed;
+pub(crate) use members::{decode_members, encode_members};
+pub(crate) use message::{
+    Offer, decode_append, decode_append_answer, decode_offer, decode_offer_answer, decode_transfer,
+    decode_transfer_answer, decode_vote_answer, decode_vote_request, encode_append, encode_append_answer,
+    encode_offer, encode_transfer, encode_transfer_answer, encode_vote_answer, encode_vote_request,
+};
+pub(crate) use vote::{decode_vote, encode_vote};

@@ -1,0 +1,53 @@
+//! A partition as a Raft group: openraft over the write-ahead log and the store.
+//!
+//! ```text
+//!  proposals ─► proposer ─► openraft ─► LogStore ─► chronos_wal (one sync for many groups) ─► completion
+//!                │  ▲           │ ▲                                                             │
+//!                │  └─ answers ─┤ └────────────────────────────◄────────────────────────────────┘
+//!                │              └─► Machine ─► chronos_store::Partition (apply)
+//!                └─ refuses at once while the log is full
+//!                               openraft ─► Wire ─► Link ═══ other nodes ═══ Post ─► openraft
+//! ```
+//!
+//! openraft is named nowhere outside of this room. What it leaves to its user, and where that is:
+//!
+//! | | |
+//! |---|---|
+//! | the order of votes, entries, truncations and purges on disk; completions after the sync | [`log_store`] |
+//! | what was appended is readable at once, and bounded in memory | [`tail`] |
+//! | apply, and what a snapshot is | [`machine`] |
+//! | randomness and time | [`runtime`] |
+//! | bytes | [`codec`], with all layouts |
+//! | messages, deadlines, what a dead peer looks like | [`network`] |
+//! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
+#![doc = include_str!("FORMAT.md")]
+
+mod codec;
+mod founding;
+mod log_store;
+mod machine;
+mod network;
+mod runtime;
+mod settings;
+mod tail;
+mod trouble;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use founding::found;
+pub(crate) use log_store::LogStore;
+pub(crate) use machine::{Known, Machine};
+pub(crate) use network::Wire;
+pub(crate) use network::{Alone, Post};
+pub(crate) use openraft::async_runtime::WatchReceiver;
+pub(crate) use runtime::Chance;
+pub(crate) use settings::settings;
+pub(crate) use trouble::{Ill, Trouble};
+pub(crate) use types::{Answer, Batch, Types, mark_of, outcome_of, theirs};
+
+/// A running group.
+pub(crate) type Raft = openraft::Raft<Types, Machine>;
+/// What a running group says about itself.
+pub(crate) type Metrics = openraft::RaftMetrics<Types>;

@@ -1,0 +1,74 @@
+//! How openraft is set.
+
+use std::sync::Arc;
+
+use openraft::{Config, SnapshotPolicy};
+
+/// A leader is heard of this often.
+const HEARTBEAT_MS: u64 = 250;
+/// A follower that has heard of none for a time between these two, drawn anew each time, asks for votes.
+const ELECTION_MS: std::ops::Range<u64> = 1500..3000;
+/// Whoever answered within this time needs no heartbeat.
+const HEARTBEAT_SPARED_MS: u64 = 200;
+/// Entries in one message; what bounds it is their bytes.
+const MESSAGE_ENTRIES_MAX: u64 = 64;
+/// Entries in one write to the log.
+const APPEND_ENTRIES_MAX: u64 = 64;
+/// Entries a follower may be behind and still be sent entries, as long as the log has them: as many as there may be.
+const LAG_MAX: u64 = 1 << 48;
+/// Messages that wait for a group, from callers, from its own parts, and for its state machine.
+const CHANNELS: (u64, u64, u64) = (1024, 1024, 64);
+
+/// The settings of a group.
+///
+/// * Snapshots and purges are ours: a manifest is a snapshot, and the log is purged behind it.
+/// * A leader that restarts is elected again, in a new term: entries it had not yet synced may lie on other nodes under
+///   the same term and index.
+/// * Pre-vote: who cannot win does not raise the term.
+/// * Without `ticks` nobody's silence means anything: a group of one asks for no votes by itself and sends nothing.
+/// * A log that went back is refused: a node that lost its disk comes back as another one.
+pub(crate) fn settings(cluster: u128, ticks: bool) -> Arc<Config> {
+    let (api, notifications, machine) = CHANNELS;
+    let config = Config {
+        cluster_name: format!("{cluster:032x}"),
+        heartbeat_interval: HEARTBEAT_MS,
+        election_timeout_min: ELECTION_MS.start,
+        election_timeout_max: ELECTION_MS.end,
+        heartbeat_min_interval: Some(HEARTBEAT_SPARED_MS),
+        max_payload_entries: MESSAGE_ENTRIES_MAX,
+        max_append_entries: Some(APPEND_ENTRIES_MAX),
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        replication_lag_threshold: LAG_MAX,
+        api_channel_size: Some(api),
+        notification_channel_size: Some(notifications),
+        state_machine_channel_size: Some(machine),
+        // With followers an entry goes out while it is being synced here; alone it would only cost.
+        broadcast_submitted_on_append: Some(ticks),
+        enable_tick: ticks,
+        enable_pre_vote: Some(true),
+        enable_leader_restore: Some(false),
+        allow_log_reversion: Some(false),
+        ..Config::default()
+    };
+    Arc::new(config.validate().expect("the timeouts above are in order"))
+}
+
+const _: () = assert!(
+    HEARTBEAT_MS + HEARTBEAT_SPARED_MS + HEARTBEAT_MS * 13 / 64 < ELECTION_MS.start,
+    "a heartbeat that is spared must not let an election begin"
+);
+const _: () = assert!(ELECTION_MS.end >= 2 * ELECTION_MS.start, "elections of many groups would collide");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_snapshot_and_no_purge_happens_that_we_did_not_ask_for() {
+        let settings = settings(1, true);
+        assert_eq!(settings.snapshot_policy, SnapshotPolicy::Never);
+        assert_eq!(settings.max_in_snapshot_log_to_keep, u64::MAX);
+        assert_eq!((settings.enable_leader_restore, settings.enable_pre_vote), (Some(false), Some(true)));
+    }
+}
