@@ -47,6 +47,7 @@ impl Cluster {
         let among = Among { link: Arc::new(peers.clone()), founder: standing.is_founder };
         let groups = Groups::start_among(env, wal, config, among).await;
         exchange.open(kinds::CONSENSUS, groups.handler());
+        exchange.open(kinds::READS, groups.readers());
         Ok(Cluster { groups, peers: Some(peers), exchange })
     }
 

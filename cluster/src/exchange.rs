@@ -20,6 +20,8 @@ pub(crate) mod kinds {
 
     /// Between the members of one group.
     pub(crate) const CONSENSUS: RangeInclusive<u8> = 1..=15;
+    /// From one replica of a group to the one that leads it, about how fresh a read is.
+    pub(crate) const READS: RangeInclusive<u8> = 16..=31;
 }
 
 /// Hands each message to the room that answers its kind. Clones share the rooms.

@@ -19,6 +19,7 @@
 //! | randomness and time | [`runtime`] |
 //! | bytes | [`codec`], with all layouts |
 //! | messages, deadlines, what a dead peer looks like | [`network`] |
+//! | whether this node leads, for readers | [`read_index`] |
 //! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
 #![doc = include_str!("FORMAT.md")]
 
@@ -27,6 +28,7 @@ mod founding;
 mod log_store;
 mod machine;
 mod network;
+mod read_index;
 mod runtime;
 mod settings;
 mod tail;
@@ -42,6 +44,7 @@ pub(crate) use machine::{Known, Machine};
 pub(crate) use network::Wire;
 pub(crate) use network::{Alone, Post};
 pub(crate) use openraft::async_runtime::WatchReceiver;
+pub(crate) use read_index::{Unconfirmed, confirm};
 pub(crate) use runtime::Chance;
 pub(crate) use settings::settings;
 pub(crate) use trouble::{Ill, Trouble};

@@ -70,7 +70,7 @@ pub use compact::{Compaction, Done, Setback, Slice};
 pub use cut::{Cut, CutLimits};
 pub use debt::Debt;
 pub use digest::Digest;
-pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TruncateCommand};
+pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TickCommand, TruncateCommand};
 pub use fault::Fault;
 pub use identity::{DataDir, Identity, OpenError, Options};
 pub use members::Members;
