@@ -168,7 +168,7 @@ fn it_asks_until_somebody_is_there_and_decides() {
         first.clock.sleep(Duration::from_secs(5)).await;
         assert!(!asking.is_finished() && !clerk.asked.lock().is_empty());
         *clerk.says.lock() = None;
-        assert_eq!(asking.await.node, n(2));
+        assert_eq!(asking.await.unwrap().node, n(2));
     });
 }
 
