@@ -17,6 +17,9 @@ pub(super) struct MembershipArgs {
     /// port: the same again]
     #[arg(long, env = "CHRONOS_PEER_LISTEN", value_name = "ADDR")]
     peer_listen: Option<SocketAddr>,
+    /// Where operators are listened for [default: 127.0.0.1:7402 with --bootstrap, --join, or the usual --listen port]
+    #[arg(long, env = "CHRONOS_ADMIN_LISTEN", value_name = "ADDR")]
+    admin_listen: Option<SocketAddr>,
     /// The host under which others reach this node [default: the address it listens on]
     #[arg(long, env = "CHRONOS_ADVERTISE", value_name = "HOST")]
     advertise: Option<String>,
@@ -57,6 +60,7 @@ impl MembershipArgs {
     pub(super) fn apply(self, to: &mut Membership) -> Outcome {
         self.certificates(to)?;
         replace(&mut to.peer_listen, self.peer_listen.map(Some));
+        replace(&mut to.admin_listen, self.admin_listen.map(Some));
         replace(&mut to.advertise, self.advertise.map(Some));
         replace(&mut to.name, self.name);
         to.bootstrap |= self.bootstrap;
