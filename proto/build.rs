@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         ["proto"],
     )?;
     // On its own: server reflection describes what clients may call, and this is not it.
-    let peer = protox::compile(["chronos/peer/v1/peer.proto"], ["proto"])?;
+    let peer = protox::compile(["chronos/peer/v1/cluster.proto", "chronos/peer/v1/peer.proto"], ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("chronos.v1.bin"), files.encode_to_vec())?;
     // Payloads and blocks are shared slices of the message they came in, never copies; maps have one order.
