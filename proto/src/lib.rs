@@ -6,6 +6,7 @@
 //! | what is asked of an append, and what comes back? | [`append`] |
 //! | what is asked of a read? | [`read`] |
 //! | what is asked about a whole history? | [`admin`] |
+//! | what do operators see of a cluster, and do to it? | [`cluster`], over what is generated from `proto/chronos/admin` |
 //! | what is a stored event outside of its block? | [`event`] |
 //! | how does a failure travel? | [`error`] |
 //! | what does an event look like as JSON? | [`json`] |
@@ -22,6 +23,7 @@
 
 pub mod admin;
 pub mod append;
+pub mod cluster;
 pub mod error;
 pub mod event;
 pub mod json;

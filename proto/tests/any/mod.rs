@@ -1,6 +1,7 @@
 //! Arbitrary domain values.
 
 mod admin;
+pub(crate) mod cluster;
 
 use bytes::Bytes;
 use chronos_block::{Draft, Filter};
