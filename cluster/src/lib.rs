@@ -57,9 +57,7 @@ pub use order::{Order, OrderError, Planned};
 pub use proposal::ProposeError;
 pub use request::Request;
 pub use scrubber::{ScrubConfig, ScrubPass, ScrubProgress, ScrubStats};
-pub use view::{
-    Addresses, Health, Member, MemberState, NodeView, PartitionView, ReplicaView, Role, View,
-};
+pub use view::{Addresses, Health, Member, MemberState, NodeView, PartitionView, ReplicaView, Role, View};
 pub use wish::CompactError;
 
 /// Every crash point of this crate, in the order a node first passes them.

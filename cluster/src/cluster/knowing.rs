@@ -85,7 +85,8 @@ impl Inner {
         let report: Option<&NodeReport> = last.map(|heard| &*heard.report);
         let ago = last.map(|heard| self.env.clock.monotonic().saturating_sub(heard.at));
         let data = || groups.iter().filter(|group| group.id != PartitionId::SYSTEM);
-        let count = |is_so: &dyn Fn(&PartitionView) -> bool| data().filter(|group| is_so(group)).count() as u8;
+        let count =
+            |is_so: &dyn Fn(&PartitionView) -> bool| data().filter(|group| is_so(group)).count() as u8;
         NodeView {
             member: member.clone(),
             is_up: ago.is_some_and(|ago: Duration| ago < DOWN_AFTER),

@@ -65,9 +65,8 @@ impl Cluster {
     /// The voter that has the most of a group's log, of those that were heard of lately and not asked before.
     fn successor(&self, group: &Report, asked: &[NodeId]) -> Option<NodeId> {
         let now = self.inner.env.clock.monotonic();
-        let is_up = |node: NodeId| {
-            self.inner.board.heard(node).is_some_and(|at| now.saturating_sub(at) < DOWN_AFTER)
-        };
+        let is_up =
+            |node: NodeId| self.inner.board.heard(node).is_some_and(|at| now.saturating_sub(at) < DOWN_AFTER);
         let others = group.members.voters().into_iter().filter(|node| *node != self.inner.me);
         let able = others.filter(|node| is_up(*node) && !asked.contains(node));
         able.max_by_key(|node| group.matched.get(node).copied().unwrap_or(0))

@@ -11,7 +11,7 @@ use crate::node::NodeId;
 use crate::view::Role;
 
 /// Who belongs to a group, as one replica knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Membership {
     /// The entry that says so; zero for what was known before there was one.
     pub(crate) at: Mark,
@@ -21,6 +21,14 @@ pub(crate) struct Membership {
     pub(crate) configs: Vec<BTreeSet<NodeId>>,
     /// Who receives everything without a say.
     pub(crate) learners: BTreeSet<NodeId>,
+}
+
+impl Default for Membership {
+    /// Nobody.
+    fn default() -> Membership {
+        let at = Mark { index: 0, term: 0 };
+        Membership { at, is_committed: false, configs: Vec::new(), learners: BTreeSet::new() }
+    }
 }
 
 impl Membership {

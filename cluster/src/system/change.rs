@@ -110,11 +110,9 @@ impl Change {
     fn fields(&self) -> Fields {
         let of = |node: &NodeId| Fields { node: Some(node.get()), ..Fields::default() };
         match self {
-            Change::Founded { cluster, replication, founder } => Fields {
-                cluster: Some(hex(*cluster)),
-                replication: Some(*replication),
-                ..founder.fields()
-            },
+            Change::Founded { cluster, replication, founder } => {
+                Fields { cluster: Some(hex(*cluster)), replication: Some(*replication), ..founder.fields() }
+            }
             Change::Admitted(entrant) => entrant.fields(),
             Change::Moved { node, name, addresses } => {
                 Fields { name: Some(name.clone()), addresses: Some(addresses.clone()), ..of(node) }

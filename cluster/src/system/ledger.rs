@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use chronos_block::{Compression, Draft, Packer};
 use chronos_domain::{
-    EntityId, EventId, EventType, Expectation, ForkId, PartitionId, Rejection, Space, TenantId, Verdict, Version,
+    EntityId, EventId, EventType, Expectation, ForkId, PartitionId, Rejection, Space, TenantId, Verdict,
+    Version,
 };
 use chronos_env::{Entropy, Env};
 use chronos_store::entry::Outcome;
@@ -152,7 +153,12 @@ impl Ledger {
             };
             if self.append(&change, state.version, deadline).await? {
                 self.fold().await.map_err(NotWritten::Unknown)?;
-                tracing::info!(event = change.event_type(), version = state.version + 1, ?change, "cluster changed");
+                tracing::info!(
+                    event = change.event_type(),
+                    version = state.version + 1,
+                    ?change,
+                    "cluster changed"
+                );
                 return Ok(so);
             }
         }
@@ -188,9 +194,13 @@ fn pack(change: &Change, version: u64, id: EventId) -> chronos_block::Block {
 /// Applies one stored event.
 fn take_in(state: &mut State, event: &Recorded) -> Result<(), String> {
     assert_eq!(event.version.get(), state.version + 1, "events of one entity have no gaps");
-    let change = Change::read(event.event().event_type, &event.payload()).map_err(|error| error.to_string())?;
+    let change =
+        Change::read(event.event().event_type, &event.payload()).map_err(|error| error.to_string())?;
     if change.is_none() {
-        tracing::warn!(event = event.event().event_type, "a later release wrote something that this one does not know");
+        tracing::warn!(
+            event = event.event().event_type,
+            "a later release wrote something that this one does not know"
+        );
     }
     state.apply(change.as_ref(), event.recorded_at);
     Ok(())

@@ -32,7 +32,12 @@ const MEMBERS_MAX: usize = 64;
 
 impl State {
     /// Founds the cluster, unless that has happened.
-    pub(crate) fn found(&self, cluster: u128, replication: u8, founder: Entrant) -> Result<Decided<()>, String> {
+    pub(crate) fn found(
+        &self,
+        cluster: u128,
+        replication: u8,
+        founder: Entrant,
+    ) -> Result<Decided<()>, String> {
         if self.is_founded() {
             return Ok(Decided::Already(()));
         }
@@ -52,7 +57,9 @@ impl State {
         }
         let present = self.members.values().filter(|member| member.state != MemberState::Removed);
         if present.count() >= MEMBERS_MAX {
-            return Err(format!("the cluster has {MEMBERS_MAX} members already, which is as many as it can have"));
+            return Err(format!(
+                "the cluster has {MEMBERS_MAX} members already, which is as many as it can have"
+            ));
         }
         let last = self.members.last_key_value().map_or(0, |(node, _)| node.get());
         let node = NodeId::new(last + 1);
@@ -80,8 +87,11 @@ impl State {
         let Some(wanted) = self.token else { return Ok(()) };
         match shown.map(|secret| TokenHash::of(self.cluster, secret)) {
             Some(hash) if hash == wanted => Ok(()),
-            Some(_) => Err("the join token is wrong; ask the operator of the cluster for the present one".to_owned()),
-            None => Err("this cluster wants a join token; give one with --join-token or CHRONOS_JOIN_TOKEN".to_owned()),
+            Some(_) => {
+                Err("the join token is wrong; ask the operator of the cluster for the present one".to_owned())
+            }
+            None => Err("this cluster wants a join token; give one with --join-token or CHRONOS_JOIN_TOKEN"
+                .to_owned()),
         }
     }
 
@@ -115,7 +125,9 @@ impl State {
             },
             Order::Undrain(node) => match self.known(*node)?.state {
                 MemberState::Active => Ok(Decided::Already(())),
-                MemberState::Removed => Err(format!("{node} was removed from the cluster and does not come back")),
+                MemberState::Removed => {
+                    Err(format!("{node} was removed from the cluster and does not come back"))
+                }
                 MemberState::Draining => write(Change::Undrained(*node)),
             },
             Order::Remove(node) => match self.known(*node)?.state {
@@ -180,7 +192,8 @@ mod tests {
     use super::*;
 
     fn entrant(node: u64) -> Entrant {
-        let addresses = Addresses { client: format!("c{node}"), peer: format!("p{node}"), admin: String::new() };
+        let addresses =
+            Addresses { client: format!("c{node}"), peer: format!("p{node}"), admin: String::new() };
         Entrant { node: NodeId::new(node), name: format!("name{node}"), machine: u128::from(node), addresses }
     }
 

@@ -159,11 +159,15 @@ pub(crate) mod tests {
         let replication = prop_oneof![Just(1_u8), Just(3), Just(5)];
         let after = (0_u64..100_000).prop_map(Duration::from_millis);
         prop_oneof![
-            (any::<u128>(), replication.clone(), any_entrant())
-                .prop_map(|(cluster, replication, founder)| Change::Founded { cluster, replication, founder }),
+            (any::<u128>(), replication.clone(), any_entrant()).prop_map(
+                |(cluster, replication, founder)| Change::Founded { cluster, replication, founder }
+            ),
             any_entrant().prop_map(Change::Admitted),
-            (any_node(), "[a-z]{1,5}", any_addresses())
-                .prop_map(|(node, name, addresses)| Change::Moved { node, name, addresses }),
+            (any_node(), "[a-z]{1,5}", any_addresses()).prop_map(|(node, name, addresses)| Change::Moved {
+                node,
+                name,
+                addresses
+            }),
             any_node().prop_map(Change::Draining),
             any_node().prop_map(Change::Undrained),
             any_node().prop_map(Change::Removed),
