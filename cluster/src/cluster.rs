@@ -11,55 +11,40 @@ use chronos_env::{Env, Task};
 use chronos_wal::Wal;
 use parking_lot::Mutex;
 
+use crate::addresses::Addresses;
 use crate::exchange::{Exchange, kinds};
 use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
 use crate::order::{Order, OrderError, Planned};
-use crate::peer::{self, NoBulk, Peers};
+use crate::peer::{self, NoBulk, NoRegistrar, Peers, Port};
 use crate::status::{Board, NodeReport, own};
-use crate::system::{Entrant, Ledger, NotWritten};
-use crate::view::Addresses;
+use crate::system::{Entrant, Ledger, NotWritten, TokenHash};
 
 /// How a node stands in its cluster when it starts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Standing {
     /// Whether groups of which nothing says who belongs to them begin on this node, with it as their only member. Of all
     /// nodes of a cluster exactly one may say so.
     pub is_founder: bool,
     /// How to talk to other nodes; `None` where there are none and shall be none.
     pub peers: Option<peer::Config>,
-    /// Other members and where they listen for nodes, as the answer to joining said. What this node's replica of the
-    /// system partition says later goes before it.
-    pub known: Vec<(NodeId, String)>,
-    /// Where others reach this node.
+    /// The port for other nodes, where it was taken already; otherwise it is taken as `peers` says.
+    pub port: Option<Port>,
+    /// Where this node is reached.
     pub addresses: Addresses,
-    /// What people call it; its number where this is empty.
+    /// What people call it.
     pub name: String,
-    /// Its data directory's own id.
+    /// The UUID of its data directory.
     pub machine: u128,
-    /// How many replicas the partitions of the cluster shall have: 1, 3 or 5. Of a founder.
+    /// How many replicas each partition of a cluster has that is founded now; 1, 3 or 5.
     pub replication: u8,
+    /// What machines have to know that want to join a cluster that is founded now; `None` lets in whoever asks.
+    pub token: Option<String>,
     /// The running release.
     pub release: String,
-    /// How often this node was started.
-    pub incarnation: u64,
-}
-
-impl Standing {
-    /// A node that founds a cluster and is alone in it, with no port for others.
-    pub fn alone() -> Standing {
-        Standing {
-            is_founder: true,
-            peers: None,
-            known: Vec::new(),
-            addresses: Addresses::default(),
-            name: String::new(),
-            machine: 0,
-            replication: 3,
-            release: env!("CARGO_PKG_VERSION").to_owned(),
-            incarnation: 1,
-        }
-    }
+    /// Other nodes, and where they are reached, as far as this node was told when it joined. What its replica of the
+    /// system partition says is newer.
+    pub members: Vec<(NodeId, String)>,
 }
 
 /// A running node of a cluster. Cheap to clone.
@@ -68,11 +53,40 @@ pub struct Cluster {
     inner: Arc<Inner>,
 }
 
+/// What a node was told about itself when it started.
+struct Known {
+    cluster: u128,
+    is_founder: bool,
+    addresses: Addresses,
+    name: String,
+    machine: u128,
+    replication: u8,
+    token: Option<String>,
+    release: String,
+    incarnation: u64,
+}
+
+impl Known {
+    fn of(standing: &Standing, config: &Config) -> Known {
+        let name = if standing.name.is_empty() { config.node.to_string() } else { standing.name.clone() };
+        Known {
+            cluster: config.store.cluster,
+            is_founder: standing.is_founder,
+            addresses: standing.addresses.clone(),
+            name,
+            machine: standing.machine,
+            replication: standing.replication,
+            token: standing.token.clone(),
+            release: standing.release.clone(),
+            incarnation: standing.peers.as_ref().map_or(0, |peers| peers.incarnation),
+        }
+    }
+}
+
 struct Inner {
     env: Env,
     me: NodeId,
-    cluster: u128,
-    standing: Standing,
+    known: Known,
     groups: Groups,
     peers: Option<Peers>,
     exchange: Exchange,
@@ -93,23 +107,27 @@ impl Cluster {
         standing: Standing,
     ) -> Result<Cluster, peer::StartError> {
         let exchange = Exchange::default();
-        let (groups, peers) = match &standing.peers {
+        let (known, me) = (Known::of(&standing, config), config.node);
+        let (groups, peers) = match standing.peers {
             None => (Groups::start(env, wal, config).await, None),
             Some(peers) => {
-                let peers =
-                    Peers::start(env, peers.clone(), Arc::new(exchange.clone()), Arc::new(NoBulk)).await?;
-                standing.known.iter().for_each(|(node, address)| peers.set_peer(*node, address));
-                let among = Among { link: Arc::new(peers.clone()), founder: standing.is_founder };
+                let port = match standing.port {
+                    Some(port) => port,
+                    None => Port::open(env, &peers.listen, &peers.security).await?,
+                };
+                let (handler, source) = (Arc::new(exchange.clone()), Arc::new(NoBulk));
+                let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(NoRegistrar))?;
+                standing.members.iter().for_each(|(node, address)| peers.set_peer(*node, address));
+                let among = Among { link: Arc::new(peers.clone()), founder: known.is_founder };
                 (Groups::start_among(env, wal, config, among).await, Some(peers))
             }
         };
         exchange.open(kinds::CONSENSUS, groups.handler());
-        let ledger = Arc::new(Ledger::new(env, groups.clone(), config.node));
+        let ledger = Arc::new(Ledger::new(env, groups.clone(), me));
         let inner = Inner {
             env: env.clone(),
-            me: config.node,
-            cluster: config.store.cluster,
-            standing,
+            me,
+            known,
             groups,
             peers,
             exchange,
@@ -181,14 +199,14 @@ impl Cluster {
 impl Inner {
     /// Sees to it that the cluster's own data says who this node is and where.
     async fn introduce(&self) {
-        let Standing { addresses, name, machine, replication, is_founder, .. } = &self.standing;
-        let name = if name.is_empty() { self.me.to_string() } else { name.clone() };
-        let entrant =
+        let Known { cluster, is_founder, addresses, name, machine, replication, token, .. } = &self.known;
+        let founder =
             Entrant { node: self.me, name: name.clone(), machine: *machine, addresses: addresses.clone() };
+        let token = token.as_deref().map(|secret| TokenHash::of(*cluster, secret));
         loop {
             let introduced = self.ledger.change(INTRODUCED_WITHIN, |state| match state.is_founded() {
-                false if *is_founder => state.found(self.cluster, *replication, entrant.clone()),
-                _ => state.announce(self.me, &name, addresses),
+                false if *is_founder => state.found(*cluster, *replication, token, founder.clone()),
+                _ => state.announce(self.me, name, addresses),
             });
             match introduced.await {
                 Ok(()) => return,
@@ -203,8 +221,8 @@ impl Inner {
     fn report(&self) -> NodeReport {
         NodeReport {
             node: self.me,
-            release: self.standing.release.clone(),
-            incarnation: self.standing.incarnation,
+            release: self.known.release.clone(),
+            incarnation: self.known.incarnation,
             epoch: self.ledger.state().version,
             groups: own(&self.groups, self.me),
         }

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod addresses;
 mod backlog;
 mod cluster;
 mod compacting;
@@ -46,6 +47,7 @@ mod system;
 mod view;
 mod wish;
 
+pub use addresses::Addresses;
 pub use chronos_store::entry::Outcome;
 pub use cluster::{Cluster, Standing};
 pub use compaction::{CompactionConfig, CompactionStats};
@@ -57,7 +59,7 @@ pub use order::{Order, OrderError, Planned};
 pub use proposal::ProposeError;
 pub use request::Request;
 pub use scrubber::{ScrubConfig, ScrubPass, ScrubProgress, ScrubStats};
-pub use view::{Addresses, Health, Member, MemberState, NodeView, PartitionView, ReplicaView, Role, View};
+pub use view::{Health, Member, MemberState, NodeView, PartitionView, ReplicaView, Role, View};
 pub use wish::CompactError;
 
 /// Every crash point of this crate, in the order a node first passes them.

@@ -22,4 +22,5 @@ mod token;
 pub(crate) use change::{Change, Entrant};
 pub(crate) use ledger::{Ledger, NotWritten};
 pub(crate) use rules::{Decided, Newcomer};
-pub(crate) use state::State;
+pub(crate) use state::{State, odd};
+pub(crate) use token::TokenHash;

@@ -7,25 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_domain::{Marks, PartitionId, Timestamp};
-use serde::{Deserialize, Serialize};
 
+use crate::addresses::Addresses;
 use crate::node::NodeId;
 
-/// Where a node is reached, each as `host:port`, as others see it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Addresses {
-    /// For clients.
-    pub client: String,
-    /// For the other nodes; empty when it talks to none.
-    pub peer: String,
-    /// For operators; empty when it has no such port.
-    pub admin: String,
-}
-
 /// What a member is to its cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberState {
     /// It holds and leads its share.
     Active,

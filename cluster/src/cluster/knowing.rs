@@ -25,7 +25,7 @@ impl Cluster {
         };
         let members = state.members.values().filter(is_shown);
         View {
-            cluster: inner.cluster,
+            cluster: inner.known.cluster,
             epoch: state.version,
             replication: state.replication,
             is_paused: state.is_paused,

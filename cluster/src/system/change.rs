@@ -7,14 +7,14 @@ use chronos_domain::PartitionId;
 use serde::{Deserialize, Serialize};
 
 use super::token::TokenHash;
+use crate::addresses::Addresses;
 use crate::node::NodeId;
-use crate::view::Addresses;
 
 /// One change of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// The cluster begins, with its first member.
-    Founded { cluster: u128, replication: u8, founder: Entrant },
+    Founded { cluster: u128, replication: u8, token: Option<TokenHash>, founder: Entrant },
     /// A node becomes a member.
     Admitted(Entrant),
     /// A member is reached elsewhere, or is called otherwise.
@@ -110,9 +110,12 @@ impl Change {
     fn fields(&self) -> Fields {
         let of = |node: &NodeId| Fields { node: Some(node.get()), ..Fields::default() };
         match self {
-            Change::Founded { cluster, replication, founder } => {
-                Fields { cluster: Some(hex(*cluster)), replication: Some(*replication), ..founder.fields() }
-            }
+            Change::Founded { cluster, replication, token, founder } => Fields {
+                cluster: Some(hex(*cluster)),
+                token_sha256: token.as_ref().map(TokenHash::to_string),
+                replication: Some(*replication),
+                ..founder.fields()
+            },
             Change::Admitted(entrant) => entrant.fields(),
             Change::Moved { node, name, addresses } => {
                 Fields { name: Some(name.clone()), addresses: Some(addresses.clone()), ..of(node) }
@@ -167,6 +170,7 @@ impl Fields {
             "cluster.founded" => Change::Founded {
                 cluster: self.cluster.as_deref().and_then(unhex).ok_or("cluster")?,
                 replication: self.replication.ok_or("replication")?,
+                token: self.token()?,
                 founder: self.into_entrant()?,
             },
             "node.admitted" => Change::Admitted(self.into_entrant()?),
@@ -190,16 +194,17 @@ impl Fields {
                 replication: self.replication,
                 replace_after: self.replace_after_ms.map(Duration::from_millis),
             },
-            "token.set" => Change::Token(match self.token_sha256 {
-                Some(hash) => Some(hash.parse().map_err(|()| "a readable hash")?),
-                None => None,
-            }),
+            "token.set" => Change::Token(self.token()?),
             _ => return Ok(None),
         }))
     }
 
     fn node(&self) -> Result<NodeId, &'static str> {
         self.node.map(NodeId::new).ok_or("node")
+    }
+
+    fn token(&self) -> Result<Option<TokenHash>, &'static str> {
+        self.token_sha256.as_deref().map(|hash| hash.parse().map_err(|()| "a readable hash")).transpose()
     }
 
     fn into_entrant(self) -> Result<Entrant, &'static str> {

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::change::{Change, Entrant};
 use super::state::State;
 use super::token::TokenHash;
+use crate::addresses::Addresses;
 use crate::node::NodeId;
 use crate::order::Order;
-use crate::view::{Addresses, Member, MemberState};
+use crate::view::{Member, MemberState};
 
 /// What a rule says to a wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +37,14 @@ impl State {
         &self,
         cluster: u128,
         replication: u8,
+        token: Option<TokenHash>,
         founder: Entrant,
     ) -> Result<Decided<()>, String> {
         if self.is_founded() {
             return Ok(Decided::Already(()));
         }
         is_a_replication(replication)?;
-        Ok(Decided::Write(Change::Founded { cluster, replication, founder }, ()))
+        Ok(Decided::Write(Change::Founded { cluster, replication, token, founder }, ()))
     }
 
     /// Gives a node its number. The same machine has the same number as long as it is a member, so that a node that did
@@ -215,7 +217,7 @@ mod tests {
     /// A cluster of so many nodes that wants three replicas.
     fn cluster(nodes: u64) -> State {
         let mut state = State::default();
-        let founded = state.found(7, 3, entrant(1));
+        let founded = state.found(7, 3, None, entrant(1));
         take(&mut state, founded);
         for machine in 2..=nodes {
             let admitted = state.admit(&newcomer(machine));

@@ -63,9 +63,9 @@ impl State {
         self.version += 1;
         match change {
             None => {}
-            Some(Change::Founded { cluster, replication, founder }) => {
+            Some(Change::Founded { cluster, replication, token, founder }) => {
                 if self.members.is_empty() {
-                    (self.cluster, self.replication) = (*cluster, *replication);
+                    (self.cluster, self.replication, self.token) = (*cluster, *replication, *token);
                     self.enter(founder, at);
                 }
             }
@@ -136,7 +136,7 @@ pub(crate) fn odd(number: usize) -> usize {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::view::Addresses;
+    use crate::addresses::Addresses;
     use proptest::collection::{btree_set, vec};
     use proptest::prelude::*;
 
@@ -154,12 +154,16 @@ pub(crate) mod tests {
             .prop_map(|(node, name, machine, addresses)| Entrant { node, name, machine, addresses })
     }
 
+    fn any_token() -> impl Strategy<Value = Option<TokenHash>> {
+        proptest::option::of(any::<[u8; 32]>().prop_map(TokenHash::from_bytes))
+    }
+
     /// Any event at all, whether it makes sense or not.
     pub(crate) fn any_change() -> impl Strategy<Value = Change> {
         let replication = prop_oneof![Just(1_u8), Just(3), Just(5)];
         let after = (0_u64..100_000).prop_map(Duration::from_millis);
         prop_oneof![
-            (any::<u128>(), replication.clone(), any_entrant()).prop_map(
+            (any::<u128>(), replication.clone(), any_token(), any_entrant()).prop_map(
                 |(cluster, replication, founder)| Change::Founded { cluster, replication, founder }
             ),
             any_entrant().prop_map(Change::Admitted),
@@ -181,7 +185,7 @@ pub(crate) mod tests {
             Just(Change::Resumed),
             (proptest::option::of(replication), proptest::option::of(after))
                 .prop_map(|(replication, replace_after)| Change::Settings { replication, replace_after }),
-            proptest::option::of(any::<[u8; 32]>().prop_map(TokenHash::from_bytes)).prop_map(Change::Token),
+            any_token().prop_map(Change::Token),
         ]
     }
 
