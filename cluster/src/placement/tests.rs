@@ -247,6 +247,13 @@ fn what_lags_behind_does_not_vote() {
     assert_eq!(copied, 3 + 1);
 }
 
+/// Data partitions of clusters that are drawn: fewer than there are, and quicker to settle.
+const FEW: usize = 9;
+
+fn few() -> impl Iterator<Item = PartitionId> {
+    PartitionId::all().take(FEW).chain([PartitionId::SYSTEM])
+}
+
 /// Something that happens to a cluster of seven.
 #[derive(Clone, Debug)]
 enum Event {
@@ -284,7 +291,7 @@ fn anywhere() -> impl Strategy<Value = (State, Observed)> {
     ];
     let one = (voters, any::<proptest::sample::Index>(), proptest::option::of(1_u64..=7));
     let replication = prop_oneof![Just(1_u8), Just(3), Just(5)];
-    (replication, 3_u64..=7, vec(one, 33)).prop_map(|(replication, nodes, groups)| {
+    (replication, 3_u64..=7, vec(one, FEW + 1)).prop_map(|(replication, nodes, groups)| {
         let state = members(nodes, replication);
         let place = |(id, (voters, leads, learner)): (PartitionId, _)| {
             let (voters, leads, learner): (Vec<u64>, proptest::sample::Index, Option<u64>) =
@@ -304,7 +311,7 @@ fn anywhere() -> impl Strategy<Value = (State, Observed)> {
             }
             (id, group)
         };
-        let groups: BTreeMap<PartitionId, Group> = every_group().zip(groups).map(place).collect();
+        let groups: BTreeMap<PartitionId, Group> = few().zip(groups).map(place).collect();
         let nodes = state.members.keys().map(|node| (*node, UP)).collect();
         (state, Observed { nodes, groups })
     })
@@ -354,7 +361,7 @@ fn strike(state: &mut State, seen: &mut Observed, event: &Event) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn from_anywhere_everything_gets_to_where_it_should_be((state, seen) in anywhere()) {
