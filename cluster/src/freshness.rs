@@ -378,7 +378,7 @@ pub(crate) struct Readers(pub(crate) Groups);
 impl Handler for Readers {
     fn handle(&self, _: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
         let absent = |why: Arc<str>| Refusal::new(Refusal::ABSENT, why.as_ref());
-        let id = PartitionId::new(message.group).ok_or_else(|| absent("there is no such group".into()));
+        let id = PartitionId::of_group(message.group).ok_or_else(|| absent("there is no such group".into()));
         let group = id.and_then(|id| Ok(Arc::clone(&self.0.group(id).map_err(absent)?.freshness)));
         Box::pin(async move { group?.answer(message).await })
     }

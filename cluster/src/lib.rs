@@ -35,7 +35,9 @@ mod group;
 mod groups;
 mod members;
 mod node;
+mod order;
 pub mod peer;
+mod placement;
 mod proposal;
 mod proposer;
 mod quarantine;
@@ -43,6 +45,9 @@ mod raft;
 mod request;
 mod rounds;
 mod scrubber;
+mod status;
+mod system;
+mod view;
 mod wish;
 
 pub use addresses::Addresses;
@@ -54,9 +59,11 @@ pub use freshness::ReadError;
 pub use groups::{Among, Config, Groups};
 pub use members::MembersError;
 pub use node::NodeId;
+pub use order::{Order, OrderError, Planned};
 pub use proposal::ProposeError;
 pub use request::Request;
 pub use scrubber::{ScrubConfig, ScrubPass, ScrubProgress, ScrubStats};
+pub use view::{Health, Member, MemberState, NodeView, PartitionView, ReplicaView, Role, View};
 pub use wish::CompactError;
 
 /// Every crash point of this crate, in the order a node first passes them.
