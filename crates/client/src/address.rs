@@ -11,31 +11,32 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 16 << 20;
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
-/// One channel for each address of a comma-separated list of `host:port`. Nothing is connected before it is used.
-pub(crate) fn channels(addresses: &str, options: &Options) -> Result<Vec<Channel>, Invalid> {
+/// The addresses of a comma-separated list of `host:port`.
+pub(crate) fn list(addresses: &str) -> Result<Vec<String>, Invalid> {
     let addresses = addresses.split(',').map(str::trim).filter(|address| !address.is_empty());
-    let channels = addresses.map(|address| channel(address, options)).collect::<Result<Vec<_>, _>>()?;
-    if channels.is_empty() {
+    let addresses: Vec<String> =
+        addresses.map(|address| address.strip_prefix("http://").unwrap_or(address).to_owned()).collect();
+    if addresses.is_empty() {
         return Err(Invalid::new(
             "address",
             "is empty; give a host:port, or several with commas between them",
         ));
     }
-    Ok(channels)
+    Ok(addresses)
 }
 
-fn channel(address: &str, options: &Options) -> Result<Channel, Invalid> {
+/// A channel to an address. Nothing is connected before it is used.
+pub(crate) fn channel(address: &str, options: &Options) -> Result<Channel, Invalid> {
     let invalid = |why: &str| {
         let give = "give host:port, such as 127.0.0.1:7400";
         Invalid::new("address", format!("{address:?} {why}; {give}"))
     };
-    let authority = address.strip_prefix("http://").unwrap_or(address);
-    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() {
         return Err(invalid("has no port"));
     }
     let endpoint =
-        Endpoint::from_shared(format!("http://{authority}")).map_err(|_| invalid("is no address"))?;
+        Endpoint::from_shared(format!("http://{address}")).map_err(|_| invalid("is no address"))?;
     Ok(endpoint
         .connect_timeout(options.connect_timeout)
         .http2_keep_alive_interval(options.keepalive_interval)
@@ -51,9 +52,13 @@ fn channel(address: &str, options: &Options) -> Result<Channel, Invalid> {
 mod tests {
     use super::*;
 
+    fn channels(text: &str) -> Result<Vec<Channel>, Invalid> {
+        list(text)?.iter().map(|address| channel(address, &Options::default())).collect()
+    }
+
     #[tokio::test]
     async fn addresses_are_a_comma_separated_list() {
-        let count = |text: &str| channels(text, &Options::default()).map(|channels| channels.len());
+        let count = |text: &str| channels(text).map(|channels| channels.len());
         assert_eq!(count("127.0.0.1:7400"), Ok(1));
         assert_eq!(count("a:1, b:2 ,http://c:3,[::1]:4,"), Ok(4));
     }
@@ -61,7 +66,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_address_is_refused_with_an_example() {
         for text in ["", ",", "localhost", "a:b", "a:70000", "a b:1"] {
-            let invalid = channels(text, &Options::default()).map(drop).unwrap_err();
+            let invalid = channels(text).map(drop).unwrap_err();
             assert!(invalid.to_string().contains("host:port"), "{text:?}: {invalid}");
         }
     }
