@@ -25,6 +25,11 @@ pub(crate) fn list(addresses: &str) -> Result<Vec<String>, Invalid> {
     Ok(addresses)
 }
 
+/// A channel to each address of such a list.
+pub(crate) fn channels(addresses: &str, options: &Options) -> Result<Vec<Channel>, Invalid> {
+    list(addresses)?.iter().map(|address| channel(address, options)).collect()
+}
+
 /// A channel to an address. Nothing is connected before it is used.
 pub(crate) fn channel(address: &str, options: &Options) -> Result<Channel, Invalid> {
     let invalid = |why: &str| {
@@ -52,13 +57,9 @@ pub(crate) fn channel(address: &str, options: &Options) -> Result<Channel, Inval
 mod tests {
     use super::*;
 
-    fn channels(text: &str) -> Result<Vec<Channel>, Invalid> {
-        list(text)?.iter().map(|address| channel(address, &Options::default())).collect()
-    }
-
     #[tokio::test]
     async fn addresses_are_a_comma_separated_list() {
-        let count = |text: &str| channels(text).map(|channels| channels.len());
+        let count = |text: &str| channels(text, &Options::default()).map(|channels| channels.len());
         assert_eq!(count("127.0.0.1:7400"), Ok(1));
         assert_eq!(count("a:1, b:2 ,http://c:3,[::1]:4,"), Ok(4));
     }
@@ -66,7 +67,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_address_is_refused_with_an_example() {
         for text in ["", ",", "localhost", "a:b", "a:70000", "a b:1"] {
-            let invalid = channels(text).map(drop).unwrap_err();
+            let invalid = channels(text, &Options::default()).map(drop).unwrap_err();
             assert!(invalid.to_string().contains("host:port"), "{text:?}: {invalid}");
         }
     }

@@ -112,8 +112,11 @@ impl Client {
     /// # Errors
     /// [`Invalid`] when an address is none.
     pub fn connect_with(addresses: &str, options: Options) -> Result<Self, Invalid> {
+        let seeds = address::list(addresses)?.into_iter().zip(address::channels(addresses, &options)?);
+        let seeds = seeds.collect();
         let dialer = options.clone();
-        Self::connect_through(addresses, options, move |address| address::channel(address, &dialer))
+        let dial = move |address: &str| address::channel(address, &dialer);
+        Ok(Self::new(Lines::new(seeds, Arc::new(dial)), options))
     }
 
     /// Like [`connect_with`](Self::connect_with), over channels that the caller makes: of a simulated network, or
