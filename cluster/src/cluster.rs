@@ -35,7 +35,9 @@ pub struct Standing {
     pub release: String,
     /// Other nodes, and where they are reached, as far as this node was told when it joined. What its replica of the
     /// system partition says is newer.
-    pub members: Vec<(NodeId, String)>,
+    pub known: Vec<(NodeId, String)>,
+    /// How often this node was started.
+    pub incarnation: u64,
 }
 
 /// A running node of a cluster. Cheap to clone.
@@ -68,7 +70,7 @@ impl Cluster {
         };
         let (handler, source) = (Arc::new(exchange.clone()), Arc::new(NoBulk));
         let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(NoRegistrar))?;
-        for (node, address) in &standing.members {
+        for (node, address) in &standing.known {
             peers.set_peer(*node, address);
         }
         let among = Among { link: Arc::new(peers.clone()), founder: standing.is_founder };
