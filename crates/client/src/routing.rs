@@ -121,16 +121,23 @@ impl Router {
             let _in_time = deadline.bound(self.ask_first()).await;
         }
         self.keep_up();
-        let hop = course.hop(&self.table.lock());
-        match self.line(hop.way) {
-            Some(line) => (hop, line),
-            None => {
-                // Nobody can be reached at such an address from here.
-                self.table.lock().missed(hop.way, self.time.elapsed());
-                let hop = self.table.lock().hop(Aim::Named, course.turn);
-                (hop, self.line(hop.way).unwrap_or_else(|| self.lines.seed(0)))
-            }
+        let mut hop = course.hop(&self.table.lock());
+        if !self.is_safe(hop.way, deadline).await {
+            course.forget_named();
+            hop = self.table.lock().named(course.turn);
         }
+        let line = self.line(hop.way).unwrap_or_else(|| self.lines.seed(course.turn));
+        (hop, line)
+    }
+
+    /// Whether the node that is meant answers there: it did, or does now. Events must not end up in another cluster
+    /// because an address means another machine from here.
+    async fn is_safe(self: &Arc<Self>, way: Way, deadline: Deadline) -> bool {
+        let Some(node) = way.node() else { return true };
+        if !self.table.lock().is_reached(node) {
+            let _taken = deadline.bound(self.ask(way)).await;
+        }
+        self.table.lock().is_reached(node)
     }
 
     /// Takes in how an attempt failed, and says when the next one is due.
@@ -254,7 +261,10 @@ impl Router {
         match answer {
             Some(Ok(answer)) => match Placement::try_from(answer.into_inner()) {
                 Ok(placement) => self.learn(way, &placement, now.saturating_sub(began)),
-                Err(_) => false,
+                Err(_) => {
+                    self.table.lock().missed(way, now);
+                    false
+                }
             },
             Some(Err(status)) if !Missed::of(&status).line_down => {
                 // A release that knows no placement: it is there, and does everything itself.

@@ -44,6 +44,11 @@ impl Course {
         self.named
     }
 
+    /// Whoever was named cannot be asked.
+    pub(super) const fn forget_named(&mut self) {
+        self.named = None;
+    }
+
     /// Takes in a failure: `leader` when it named a leader who can be asked, `replicas` as many as there are to ask.
     pub(super) fn failed(&mut self, failure: &Failure, leader: Option<NodeId>, replicas: usize) -> Next {
         self.named = leader.filter(|_| self.redirects < REDIRECTS_MAX);

@@ -184,6 +184,11 @@ impl Table {
         hops[turn % hops.len()]
     }
 
+    /// One of the servers that the caller named.
+    pub(super) fn named(&self, turn: usize) -> Hop {
+        Hop::open(Way::Seed((self.seed + turn) % self.seeds.len()))
+    }
+
     /// The ways to ask for the placement, for the time number `round`: another node first each time, so that one that
     /// is cut off from the others does not have the last word.
     pub(super) fn to_ask(&self, round: usize) -> Vec<Way> {
@@ -323,7 +328,8 @@ impl Table {
         &self.partitions[partition.index()]
     }
 
-    fn is_reached(&self, node: NodeId) -> bool {
+    /// Whether the node answered at its address, as itself, and was not lost since.
+    pub(super) fn is_reached(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_some_and(|node| node.reach == Reach::Reached)
     }
 
@@ -349,8 +355,7 @@ impl Table {
     }
 
     fn seeds_in_turn(&self) -> impl Iterator<Item = Hop> {
-        let seeds = self.seeds.len();
-        (0..seeds).map(move |i| Hop::open(Way::Seed((self.seed + i) % seeds)))
+        (0..self.seeds.len()).map(|turn| self.named(turn))
     }
 
     /// Every way on which a request is forwarded, the best first: replicas that were reached, other nodes that were,

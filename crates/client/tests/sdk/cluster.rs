@@ -2,6 +2,7 @@
 //! a test says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chronos_block::Block;
 use chronos_client::{EventId, Options};
@@ -52,6 +53,8 @@ pub(crate) struct Cluster {
 }
 
 struct Shared {
+    /// Differs between clusters.
+    id: String,
     store: Mutex<Store>,
     nodes: Mutex<Vec<Node>>,
     leader: Mutex<Option<u64>>,
@@ -61,7 +64,10 @@ struct Shared {
 impl Cluster {
     /// Starts so many nodes; the first leads everything.
     pub(crate) async fn start(nodes: u64) -> Self {
+        static STARTED: AtomicU64 = AtomicU64::new(0);
+        let id = format!("cluster {}", STARTED.fetch_add(1, Ordering::Relaxed));
         let shared = Arc::new(Shared {
+            id,
             store: Mutex::new(Store::default()),
             nodes: Mutex::new(Vec::new()),
             leader: Mutex::new(Some(1)),
@@ -216,7 +222,7 @@ impl Shared {
             node: id,
             nodes: (1..).zip(nodes.iter()).map(node).collect(),
             partitions: (0..32).map(partition).collect(),
-            cluster_id: "0198c0de-0000-7000-8000-000000000001".to_owned(),
+            cluster_id: self.id.clone(),
         }
     }
 

@@ -143,6 +143,23 @@ async fn an_address_where_another_node_answers_is_not_taken_for_the_leader() {
 }
 
 #[tokio::test]
+async fn nothing_is_appended_to_another_cluster_that_answers_where_the_leader_should() {
+    let (ours, theirs) = (Cluster::start(2).await, Cluster::start(2).await);
+    ours.every_node(|node| node.forwards = false);
+    theirs.lead(Some(2));
+    ours.node(2, |node| node.address = theirs.address(2).to_owned());
+    let client = ours.client_of(1, patient());
+    client.append(change()).await.unwrap();
+    ours.lead(Some(2));
+    let seen = ours.arrived();
+    let append = spawn(async move { client.append(change()).await });
+    ours.requests(seen + 5).await;
+    ours.lead(Some(1));
+    append.await.unwrap().unwrap();
+    assert_eq!((ours.stored(), theirs.arrived()), (2, 0));
+}
+
+#[tokio::test]
 async fn nodes_that_do_not_forward_are_enough() {
     let cluster = Cluster::start(3).await;
     cluster.every_node(|node| node.forwards = false);
