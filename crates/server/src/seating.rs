@@ -169,7 +169,7 @@ fn standing(wanted: &Membership, seat: &Seat, port: Option<Port>, addresses: Add
             ..peer::Config::new(node, seat.cluster, seat.incarnation, listen, wanted.security())
         }
     });
-    let known = seat.members.iter().map(|(node, address)| (NodeId::new(*node), address.clone()));
+    let members = seat.members.iter().map(|(node, address)| (NodeId::new(*node), address.clone()));
     Standing {
         is_founder: seat.origin == Origin::Founder,
         peers,
@@ -180,8 +180,7 @@ fn standing(wanted: &Membership, seat: &Seat, port: Option<Port>, addresses: Add
         replication: wanted.replication,
         token: wanted.token.clone(),
         release: RELEASE.to_owned(),
-        incarnation: seat.incarnation,
-        known: known.collect(),
+        members: members.collect(),
     }
 }
 
