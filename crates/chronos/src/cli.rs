@@ -44,7 +44,8 @@ pub(crate) struct Cli {
 /// What every command may be told.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Context {
-    /// Servers to talk to: host:port, several separated by commas [default: 127.0.0.1:7400]
+    /// Servers to talk to: host:port, several separated by commas; one of a cluster is enough, the others are found by
+    /// asking it [default: 127.0.0.1:7400]
     #[arg(long, global = true, env = "CHRONOS_ADDR", value_delimiter = ',', value_name = "HOST:PORT")]
     pub(crate) addr: Vec<String>,
     /// How long a request may take in all, retries included, such as 10s or 500ms
@@ -52,7 +53,7 @@ pub(crate) struct Context {
         long,
         global = true,
         env = "CHRONOS_TIMEOUT",
-        default_value = "10s",
+        default_value = "30s",
         value_name = "TIME",
         value_parser = moment::parse_duration
     )]

@@ -1,9 +1,10 @@
 //! The SDK with this binary's manners: its errors become exit codes and sentences, here and nowhere else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_client::{
-    Answer, Append, AppendError, Appended, Backup, Block, Client, CompactedPartition, Digests, EntityState,
+    Answer, Append, AppendError, Appended, Backup, Block, Client, CompactedPartition, Counters, Digests, EntityState,
     EventId, Events, Info, Moment, Options, PartitionHoldings, PartitionId, Placement, Proof, Query, Read,
     ReadError, Rejection, Rule, Sample, State, Truncation, Verification, Version, Watermarks,
 };
@@ -27,6 +28,7 @@ const DIAL_MAX: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub(crate) struct Connection {
     client: Client,
+    counters: Arc<Counters>,
 }
 
 impl Connection {
@@ -41,17 +43,24 @@ impl Connection {
     /// To the first of these that answers. Nobody answering is told at once: the SDK would wait for a server that
     /// restarts, which is right in the middle of the work but not before it.
     pub(crate) async fn to(addresses: &[String], patience: Duration) -> Outcome<Self> {
-        let options = Options { deadline: patience, ..Options::default() };
+        let counters = Arc::new(Counters::default());
+        let options =
+            Options { deadline: patience, observer: Some(counters.clone()), ..Options::default() };
         let client = Client::connect_with(&addresses.join(","), options).map_err(Failure::usage)?;
         for address in addresses {
             if let Ok(Ok(_)) = timeout(DIAL_MAX, TcpStream::connect(address.trim())).await {
-                return Ok(Self { client });
+                return Ok(Self { client, counters });
             }
         }
         Err(Failure::failed(format!(
             "no server answers at {}; start one with `chronos server --data DIR`, or name another with --addr",
             addresses.join(", ")
         )))
+    }
+
+    /// Counts what finding the way has cost.
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
     }
 
     /// For many batches.

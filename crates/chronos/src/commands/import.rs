@@ -63,7 +63,7 @@ impl Import {
             .map_err(|e| Failure::failed(format!("cannot read {}: {e}", self.file.display())))?;
         let connection = Connection::open(context).await?;
         let progress = Progress::new(Measure::Bytes { taken: source.taken.clone(), length: source.length });
-        let tally = Arc::new(Tally::new(self.file.clone(), self.on_error, progress));
+        let tally = Arc::new(Tally::new(self.file.clone(), self.on_error, progress, connection.counters()));
         let mut intake = Intake::start(&connection.sink(), &tally, Size::DEFAULT);
         let fed = self.feed(reading::lines(source, self.format), &tally, &mut intake).await;
         // Everything before a bad line goes in, nothing after it.

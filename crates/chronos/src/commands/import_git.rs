@@ -58,7 +58,7 @@ impl ImportGit {
         let log = Log::open(&self.path)?;
         let connection = Connection::open(context).await?;
         let progress = Progress::new(Measure::Bytes { taken: Arc::default(), length: None });
-        let tally = Arc::new(Tally::new(self.path.clone(), OnError::Skip, progress));
+        let tally = Arc::new(Tally::new(self.path.clone(), OnError::Skip, progress, connection.counters()));
         let mut intake = Intake::start(&connection.sink(), &tally, Size::DEFAULT);
         let fed = feed(log, history, &tally, &mut intake).await;
         let settled = intake.finish().await;

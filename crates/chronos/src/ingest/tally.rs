@@ -1,8 +1,10 @@
 //! What became of the events of one import.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chronos_client::{Counters, Counts};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -32,6 +34,7 @@ pub(crate) struct Tally {
     stored: AtomicU64,
     already: AtomicU64,
     skipped: AtomicU64,
+    way: Arc<Counters>,
 }
 
 /// The end of an import, as it is printed.
@@ -44,12 +47,17 @@ pub(crate) struct Summary {
     pub(crate) skipped: u64,
     pub(crate) seconds: f64,
     pub(crate) events_per_second: u64,
+    /// Attempts of batches after one that failed.
+    pub(crate) retries: u64,
+    /// How often a node named another one as the leader.
+    pub(crate) redirects: u64,
 }
 
 impl Tally {
-    pub(crate) fn new(source: PathBuf, on_error: OnError, progress: Progress) -> Self {
+    /// `way` counts what finding the way to the leaders costs.
+    pub(crate) fn new(source: PathBuf, on_error: OnError, progress: Progress, way: Arc<Counters>) -> Self {
         let [read, stored, already, skipped] = [const { AtomicU64::new(0) }; 4];
-        Self { source, on_error, progress, read, stored, already, skipped }
+        Self { source, on_error, progress, read, stored, already, skipped, way }
     }
 
     /// One more event, or line that should have been one, was read.
@@ -87,7 +95,8 @@ impl Tally {
             .map(|count| count.load(Ordering::Relaxed));
         let seconds = self.progress.seconds();
         let events_per_second = per_second(stored + already_there, seconds);
-        Summary { read, stored, already_there, skipped, seconds, events_per_second }
+        let Counts { retries, redirects, .. } = self.way.counts();
+        Summary { read, stored, already_there, skipped, seconds, events_per_second, retries, redirects }
     }
 }
 
@@ -118,7 +127,9 @@ impl Summary {
                     ("skipped", self.skipped),
                     ("per second", self.events_per_second),
                 ];
-                for (name, count) in rows {
+                let way = [("retries", self.retries), ("redirects", self.redirects)];
+                // Of interest only where there were any.
+                for (name, count) in rows.into_iter().chain(way.into_iter().filter(|(_, count)| *count > 0)) {
                     table.row([name.to_owned(), grouped(count)]);
                 }
                 out.table(&table)?;
@@ -163,7 +174,9 @@ mod tests {
         let sentence = |stored, already_there, skipped| {
             let read = stored + already_there + skipped;
             let (seconds, events_per_second) = (1.0, read);
-            Summary { read, stored, already_there, skipped, seconds, events_per_second }.sentence()
+            let (retries, redirects) = (0, 0);
+            Summary { read, stored, already_there, skipped, seconds, events_per_second, retries, redirects }
+                .sentence()
         };
         assert_eq!(sentence(5, 0, 0), None);
         assert_eq!(sentence(0, 0, 0), None);
