@@ -38,6 +38,7 @@ mod proposal;
 mod proposer;
 mod quarantine;
 mod raft;
+mod rate;
 mod request;
 mod scrubber;
 mod wish;
