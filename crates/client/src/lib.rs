@@ -35,6 +35,7 @@
 //! | ask about whole histories, compact, prove | [`Client::admin`] |
 //! | look at the node | [`Client::watermarks`], [`Client::info`] |
 //! | copy all of it | [`Client::backup`] |
+//! | see and steer the cluster | [`ClusterAdmin`] |
 //!
 //! Invariants:
 //!
@@ -52,6 +53,7 @@ mod append;
 mod attempt;
 mod backup;
 mod client;
+mod cluster_admin;
 mod connections;
 mod ids;
 mod many;
@@ -68,6 +70,7 @@ pub use admin::{Admin, Digests, Sample, Truncation, Verification};
 pub use append::{Append, Payload};
 pub use backup::{Backup, Fetched};
 pub use client::{Appended, Client, Watermarks};
+pub use cluster_admin::{Answers, ClusterAdmin, Replicas};
 pub use ids::Ids;
 pub use many::{ManyReport, Part};
 pub use options::Options;
@@ -91,3 +94,11 @@ pub use chronos_proto::{
     Class, Consistency, Event, Failure, Info, LogStats, Moment, PartitionMarks, PartitionStats, Reducer,
     Stats,
 };
+/// What operators see of a cluster, and what comes of what they do to it.
+pub mod cluster {
+    pub use chronos_proto::cluster::{
+        Addresses, Change, ChangeKind, Compacted, Comparison, Health, Node, NodeConfig, NodeId, NodeState,
+        Partition, Plan, PlannedStep, Repaired, Replica, ReplicaDigest, Role, ScrubBegun, Setting,
+        SettingChanged, Status, Verdict, VerifiedReplica,
+    };
+}
