@@ -9,7 +9,7 @@ use chronos_domain::{EventId, ForkId, PartitionId, Position, TenantId, Timestamp
 use chronos_proto::admin::{CompactedPartition, PartitionDigest, PartitionHoldings, VerifiedPartition};
 use chronos_proto::json::{self, EventJson, Layout};
 use chronos_proto::{
-    Appended, Consistency, Event, Failure, Info, Moment, Reducer, append, cluster, read, v1,
+    Appended, Consistency, Event, Failure, Info, Moment, Placement, Reducer, append, cluster, read, v1,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -148,6 +148,12 @@ proptest! {
     fn a_failure_comes_back_from_a_stream_and_from_a_status(failure in any::failure()) {
         prop_assert_eq!(&Failure::try_from(wire(&v1::Failure::from(failure.clone()))).unwrap(), &failure);
         prop_assert_eq!(Failure::from_status(&failure.clone().into_status()), failure);
+    }
+
+    #[test]
+    fn a_placement_comes_back(placement in any::placement()) {
+        let message = wire(&v1::PlacementResponse::from(placement.clone()));
+        prop_assert_eq!(Placement::try_from(message).unwrap(), placement);
     }
 
     #[test]

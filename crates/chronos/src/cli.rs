@@ -142,7 +142,7 @@ impl Command {
             Self::Export(command) => Box::pin(command.run(context)).await,
             Self::ImportGit(command) => Box::pin(command.run(context)).await,
             Self::Partitions(command) => Box::pin(command.run(context)).await,
-            Self::Route(command) => command.run(context),
+            Self::Route(command) => Box::pin(command.run(context)).await,
             Self::Watermarks(command) => Box::pin(command.run(context)).await,
             Self::Cluster(command) => Box::pin(command.run(context)).await,
             Self::Partition(command) => Box::pin(command.run(context)).await,
