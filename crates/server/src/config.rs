@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use chronos_domain::EventId;
 use chronos_domain::limits::PARTITIONS;
 use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::Limits;
 use crate::telemetry::Log;
@@ -21,7 +21,7 @@ pub use scrub::Scrub;
 
 /// How one server runs. A key that is not known is refused with its name, so that a typing error cannot pass for a
 /// decision.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The data directory; everything the node keeps is below it.
@@ -42,7 +42,7 @@ pub struct Config {
     /// How damage on disk is looked for.
     pub scrub: Scrub,
     /// Refuse a data directory of another cluster than this one (a UUID).
-    #[serde(deserialize_with = "cluster_uuid")]
+    #[serde(deserialize_with = "cluster_uuid", serialize_with = "cluster_text")]
     pub cluster: Option<u128>,
     /// Bounds on what callers may ask.
     pub limits: Limits,
@@ -183,11 +183,21 @@ impl<'de> Deserialize<'de> for Partitions {
     }
 }
 
+impl Serialize for Partitions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        PARTITIONS.serialize(serializer)
+    }
+}
+
 fn cluster_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u128>, D::Error> {
     let text = String::deserialize(deserializer)?;
     // A cluster id has the text form of an event id: both are UUIDs.
     let id = EventId::parse(&text).map_err(|error| D::Error::custom(format!("cluster {}", error.reason)))?;
     Ok(Some(id.as_u128()))
+}
+
+fn cluster_text<S: Serializer>(cluster: &Option<u128>, serializer: S) -> Result<S::Ok, S::Error> {
+    cluster.map(|id| EventId::from_u128(id).to_string()).serialize(serializer)
 }
 
 #[cfg(test)]

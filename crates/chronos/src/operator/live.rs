@@ -66,7 +66,7 @@ struct Easel {
 impl Easel {
     /// One page. A look that fails once others did not is told in its place: a node that is being restarted comes back.
     fn draw(&mut self, look: Outcome<Drawn>) -> Outcome {
-        let lines = match look {
+        let lines: Vec<String> = match look {
             Ok(drawn) => {
                 let gap = !self.on_screen && drawn.is_page() && self.drawn > 0;
                 gap.then(String::new).into_iter().chain(drawn.lines()).collect()
