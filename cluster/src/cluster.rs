@@ -1,15 +1,24 @@
-//! One node of a cluster, as far as replication goes: its groups, its connections, and what passes between them.
+//! One node of a cluster, as far as replication goes: its groups, its connections, what it knows of the others, and what
+//! it can be told to do.
+
+mod knowing;
+mod leaving;
 
 use std::sync::Arc;
 
-use chronos_env::Env;
+use chronos_domain::PartitionId;
+use chronos_env::{Env, Task};
 use chronos_wal::Wal;
+use parking_lot::Mutex;
 
 use crate::addresses::Addresses;
 use crate::exchange::{Exchange, kinds};
 use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
+use crate::order::{Order, OrderError, Planned};
 use crate::peer::{self, NoBulk, NoRegistrar, Peers, Port};
+use crate::status::{Board, NodeReport, own};
+use crate::system::{Entrant, Ledger, NotWritten, TokenHash};
 
 /// How a node stands in its cluster when it starts.
 #[derive(Debug)]
@@ -41,9 +50,49 @@ pub struct Standing {
 /// A running node of a cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+/// What a node was told about itself when it started.
+struct Known {
+    cluster: u128,
+    is_founder: bool,
+    addresses: Addresses,
+    name: String,
+    machine: u128,
+    replication: u8,
+    token: Option<String>,
+    release: String,
+    incarnation: u64,
+}
+
+impl Known {
+    fn of(standing: &Standing, config: &Config) -> Known {
+        let name = if standing.name.is_empty() { config.node.to_string() } else { standing.name.clone() };
+        Known {
+            cluster: config.store.cluster,
+            is_founder: standing.is_founder,
+            addresses: standing.addresses.clone(),
+            name,
+            machine: standing.machine,
+            replication: standing.replication,
+            token: standing.token.clone(),
+            release: standing.release.clone(),
+            incarnation: standing.peers.as_ref().map_or(0, |peers| peers.incarnation),
+        }
+    }
+}
+
+struct Inner {
+    env: Env,
+    me: NodeId,
+    known: Known,
     groups: Groups,
     peers: Option<Peers>,
     exchange: Exchange,
+    ledger: Arc<Ledger>,
+    board: Board,
+    tasks: Mutex<Vec<Task<()>>>,
 }
 
 impl Cluster {
@@ -58,41 +107,145 @@ impl Cluster {
         standing: Standing,
     ) -> Result<Cluster, peer::StartError> {
         let exchange = Exchange::default();
-        let Some(peers) = standing.peers else {
-            let groups = Groups::start(env, wal, config).await;
-            return Ok(Cluster { groups, peers: None, exchange });
+        let (known, me) = (Known::of(&standing, config), config.node);
+        let (groups, peers) = match standing.peers {
+            None => (Groups::start(env, wal, config).await, None),
+            Some(peers) => {
+                let port = match standing.port {
+                    Some(port) => port,
+                    None => Port::open(env, &peers.listen, &peers.security).await?,
+                };
+                let (handler, source) = (Arc::new(exchange.clone()), Arc::new(NoBulk));
+                let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(NoRegistrar))?;
+                standing.members.iter().for_each(|(node, address)| peers.set_peer(*node, address));
+                let among = Among { link: Arc::new(peers.clone()), founder: known.is_founder };
+                (Groups::start_among(env, wal, config, among).await, Some(peers))
+            }
         };
-        let port = match standing.port {
-            Some(port) => port,
-            None => Port::open(env, &peers.listen, &peers.security).await?,
-        };
-        let (handler, source) = (Arc::new(exchange.clone()), Arc::new(NoBulk));
-        let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(NoRegistrar))?;
-        for (node, address) in &standing.members {
-            peers.set_peer(*node, address);
-        }
-        let among = Among { link: Arc::new(peers.clone()), founder: standing.is_founder };
-        let groups = Groups::start_among(env, wal, config, among).await;
         exchange.open(kinds::CONSENSUS, groups.handler());
-        Ok(Cluster { groups, peers: Some(peers), exchange })
+        let ledger = Arc::new(Ledger::new(env, groups.clone(), me));
+        let inner = Inner {
+            env: env.clone(),
+            me,
+            known,
+            groups,
+            peers,
+            exchange,
+            ledger,
+            board: Board::default(),
+            tasks: Mutex::default(),
+        };
+        let cluster = Cluster { inner: Arc::new(inner) };
+        cluster.begin();
+        Ok(cluster)
+    }
+
+    /// Starts what runs beside the groups.
+    fn begin(&self) {
+        let Inner { env, ledger, tasks, .. } = &*self.inner;
+        let (following, introduced) = (Arc::clone(ledger), Arc::clone(&self.inner));
+        tasks.lock().extend([
+            env.tasks.spawn("cluster state", async move { following.follow().await }),
+            env.tasks.spawn("introduction", async move { introduced.introduce().await }),
+        ]);
     }
 
     /// The partitions and what is proposed to them.
-    pub const fn groups(&self) -> &Groups {
-        &self.groups
+    pub fn groups(&self) -> &Groups {
+        &self.inner.groups
     }
 
     /// The connections to other nodes, where there are any.
-    pub const fn peers(&self) -> Option<&Peers> {
-        self.peers.as_ref()
+    pub fn peers(&self) -> Option<&Peers> {
+        self.inner.peers.as_ref()
+    }
+
+    /// Which node this is.
+    pub fn me(&self) -> NodeId {
+        self.inner.me
+    }
+
+    /// Carries out an order, or sees to it that whoever can does, and returns when it is certain. What follows from it,
+    /// such as data that moves, goes on by itself: see [`Cluster::plan`] and [`Cluster::view`].
+    ///
+    /// # Errors
+    /// See [`OrderError`].
+    pub async fn steer(&self, order: Order, deadline: std::time::Duration) -> Result<(), OrderError> {
+        let within = deadline.saturating_sub(self.inner.env.clock.monotonic());
+        if let Order::Transfer { partition, to } = order {
+            return self.inner.hand_to(partition, to).await;
+        }
+        let written = self.inner.ledger.change(within, |state| state.order(&order)).await;
+        written.map_err(order_error)
+    }
+
+    /// What the placement driver is going to do, in order, if nothing else happens. Empty when everything is where it
+    /// should be.
+    pub fn plan(&self) -> Vec<Planned> {
+        Vec::new()
     }
 
     /// Answers what waits, ends the groups, and then the connections.
     pub async fn stop(&self) {
-        self.groups.stop().await;
-        self.exchange.close();
-        if let Some(peers) = &self.peers {
+        self.inner.tasks.lock().drain(..).for_each(|task| task.abort());
+        self.inner.groups.stop().await;
+        self.inner.exchange.close();
+        if let Some(peers) = &self.inner.peers {
             peers.stop();
         }
+    }
+}
+
+impl Inner {
+    /// Sees to it that the cluster's own data says who this node is and where.
+    async fn introduce(&self) {
+        let Known { cluster, is_founder, addresses, name, machine, replication, token, .. } = &self.known;
+        let founder =
+            Entrant { node: self.me, name: name.clone(), machine: *machine, addresses: addresses.clone() };
+        let token = token.as_deref().map(|secret| TokenHash::of(*cluster, secret));
+        loop {
+            let introduced = self.ledger.change(INTRODUCED_WITHIN, |state| match state.is_founded() {
+                false if *is_founder => state.found(*cluster, *replication, token, founder.clone()),
+                _ => state.announce(self.me, name, addresses),
+            });
+            match introduced.await {
+                Ok(()) => return,
+                Err(NotWritten::Refused(why)) => tracing::warn!(why, "this node could not be introduced"),
+                Err(why) => tracing::debug!(?why, "this node is not introduced yet"),
+            }
+            self.env.clock.sleep(INTRODUCE_AGAIN).await;
+        }
+    }
+
+    /// What this node says about itself now.
+    fn report(&self) -> NodeReport {
+        NodeReport {
+            node: self.me,
+            release: self.known.release.clone(),
+            incarnation: self.known.incarnation,
+            epoch: self.ledger.state().version,
+            groups: own(&self.groups, self.me),
+        }
+    }
+
+    async fn hand_to(&self, partition: PartitionId, to: NodeId) -> Result<(), OrderError> {
+        self.groups.transfer(partition, to).await.map_err(|error| OrderError::Refused(error.to_string()))
+    }
+}
+
+/// How long one attempt to introduce this node may take.
+const INTRODUCED_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+/// The pause before the next.
+const INTRODUCE_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+fn order_error(error: NotWritten) -> OrderError {
+    match error {
+        NotWritten::Refused(why) => OrderError::Refused(why),
+        NotWritten::Elsewhere(leader) => OrderError::Unavailable(match leader {
+            Some(leader) => format!("{leader} leads the system partition and could not be asked"),
+            None => "the system partition has no leader now; try again in a few seconds".to_owned(),
+        }),
+        NotWritten::Unavailable(why) => OrderError::Unavailable(why),
+        NotWritten::Unknown(why) => OrderError::Unknown(why),
     }
 }

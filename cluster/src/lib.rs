@@ -34,6 +34,7 @@ mod group;
 mod groups;
 mod members;
 mod node;
+mod order;
 pub mod peer;
 mod proposal;
 mod proposer;
@@ -42,6 +43,9 @@ mod raft;
 mod rate;
 mod request;
 mod scrubber;
+mod status;
+mod system;
+mod view;
 mod wish;
 
 pub use addresses::Addresses;
@@ -52,9 +56,11 @@ pub use exchange::Exchange;
 pub use groups::{Among, Config, Groups};
 pub use members::MembersError;
 pub use node::NodeId;
+pub use order::{Order, OrderError, Planned};
 pub use proposal::ProposeError;
 pub use request::Request;
 pub use scrubber::{ScrubConfig, ScrubPass, ScrubProgress, ScrubStats};
+pub use view::{Health, Member, MemberState, NodeView, PartitionView, ReplicaView, Role, View};
 pub use wish::CompactError;
 
 /// Every crash point of this crate, in the order a node first passes them.

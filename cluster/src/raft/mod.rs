@@ -29,6 +29,7 @@ mod machine;
 mod network;
 mod runtime;
 mod settings;
+mod status;
 mod tail;
 mod trouble;
 mod types;
@@ -44,6 +45,7 @@ pub(crate) use network::{Alone, Post};
 pub(crate) use openraft::async_runtime::WatchReceiver;
 pub(crate) use runtime::Chance;
 pub(crate) use settings::settings;
+pub(crate) use status::{Membership as Members, status_of};
 pub(crate) use trouble::{Ill, Trouble};
 pub(crate) use types::{Answer, Batch, Types, mark_of, outcome_of, theirs};
 
