@@ -3,6 +3,7 @@
 
 mod knowing;
 mod leaving;
+mod operators;
 
 use std::sync::Arc;
 

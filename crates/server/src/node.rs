@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_app::{App, Node as _};
-use chronos_cluster::Groups;
+use chronos_cluster::{Addresses, Cluster, Standing};
 use chronos_domain::PartitionId;
 use chronos_domain::limits::PARTITIONS;
 use chronos_env::Env;
+use chronos_proto::cluster::NodeId;
 use chronos_store::{DataDir, Identity, Options};
 use chronos_wal::{Recovery, Wal};
 
 use crate::config::{Config, Invalid};
 use crate::edge::Edge;
 use crate::engine::Engine;
+use crate::operator::{Here, Operators, Room, Settings};
 
 /// Where parts are, below the data directory: one directory for each partition in it.
 const PARTS: &str = "parts";
@@ -25,7 +27,8 @@ pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
 /// [`Node::app`].
 pub struct Node {
     edge: Arc<Edge>,
-    groups: Groups,
+    cluster: Cluster,
+    operators: Operators,
     /// Holds the lock on the directory until everything else is closed.
     data: DataDir,
 }
@@ -63,11 +66,14 @@ impl Node {
         for damage in &recovery.damages {
             tracing::error!(%damage, "damage found in the log");
         }
-        let groups = Groups::start(&env, &wal, &groups_config(config, &data)).await;
-        let engine = Engine::new(env.clone(), groups.clone());
+        let cluster =
+            Cluster::start(&env, &wal, &groups_config(config, &data), standing(config, &data)).await;
+        let cluster = cluster.expect("a node without a port for others has none to open");
+        let engine = Engine::new(env.clone(), cluster.groups().clone());
         let (identity, limits) = (data.identity.clone(), config.limits.clone());
         let edge = Arc::new(Edge::new(env.clone(), engine, wal, identity, limits));
-        let node = Self { edge, groups, data };
+        let operators = open_to_operators(&edge, &cluster, config);
+        let node = Self { edge, cluster, operators, data };
         let took_ms = env.clock.monotonic().saturating_sub(began).as_millis();
         let (served, events) = node.served();
         let (frames, bytes) = (recovery.frames, recovery.bytes);
@@ -102,16 +108,46 @@ impl Node {
     /// Finishes what is in flight, syncs, and closes. Everything acknowledged is durable with or without it.
     pub async fn stop(self) {
         self.edge.stop();
-        self.groups.stop().await;
+        self.cluster.stop().await;
         if let Some(wal) = self.edge.take_wal() {
             sole(&self.edge.env, wal).await.close().await;
         }
         tracing::info!(data = %self.data.path.display(), "node stopped");
     }
 
+    /// What operators may ask of this node.
+    pub(crate) const fn operators(&self) -> &Operators {
+        &self.operators
+    }
+
     pub(crate) fn edge(&self) -> &Arc<Edge> {
         &self.edge
     }
+}
+
+/// A node on its own, which founds its cluster.
+fn standing(config: &Config, data: &DataDir) -> Standing {
+    let client = config.listen.to_string();
+    Standing {
+        is_founder: true,
+        peers: None,
+        port: None,
+        addresses: Addresses { client, ..Addresses::default() },
+        name: String::new(),
+        machine: data.identity.node,
+        replication: 1,
+        token: None,
+        release: RELEASE.to_owned(),
+        members: Vec::new(),
+    }
+}
+
+/// What operators may ask here, and what they may have asked from other nodes.
+fn open_to_operators(edge: &Arc<Edge>, cluster: &Cluster, config: &Config) -> Operators {
+    let me = NodeId::new(cluster.me().get());
+    let here = Arc::new(Here::new(me, edge.clone(), Settings::new(config.clone())));
+    cluster.answer_operators(Arc::new(Room(here.clone())));
+    Operators::new(edge.clone(), cluster.clone(), here)
 }
 
 /// The directory, locked, and the log in it.

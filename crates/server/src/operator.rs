@@ -18,6 +18,7 @@ mod change;
 mod digest;
 mod here;
 mod permit;
+mod repair;
 #[cfg(test)]
 mod sample;
 mod seen;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_app::authority::{Action, authorize};
-use chronos_app::{Class, Error, Reason};
+use chronos_app::{Class, Error, Node as _, Reason};
 use chronos_cluster::{Cluster, OrderError};
 use chronos_proto::cluster::{NodeId, Plan, PlannedStep, Status};
 use futures::StreamExt;
@@ -72,7 +73,7 @@ impl Operators {
     }
 
     fn look(&self) -> Status {
-        seen::status(self.cluster.view(), self.edge.app.now())
+        seen::status(self.cluster.view(), self.edge.app.node().now())
     }
 
     /// What the placement driver would do.
@@ -157,4 +158,3 @@ fn number(node: NodeId) -> chronos_cluster::NodeId {
 fn wire(node: chronos_cluster::NodeId) -> NodeId {
     NodeId::new(node.get())
 }
-

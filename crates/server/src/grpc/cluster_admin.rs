@@ -144,7 +144,10 @@ impl ClusterAdmin for Service {
         reply(changed.map(|each| v1::SetConfigResponse { nodes: wired(each) }))
     }
 
-    async fn set_log_level(&self, request: Request<v1::SetLogLevelRequest>) -> Reply<v1::SetLogLevelResponse> {
+    async fn set_log_level(
+        &self,
+        request: Request<v1::SetLogLevelRequest>,
+    ) -> Reply<v1::SetLogLevelResponse> {
         let (within, message) = taken(request);
         let deadline = self.operators.deadline(within);
         let nodes = nodes(message.nodes);

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chronos_app::authority::{Action, authorize};
 use chronos_app::Error;
+use chronos_app::authority::{Action, authorize};
 use chronos_domain::PartitionId;
+use chronos_proto::Failure;
 use chronos_proto::admin::{CompactedPartition, VerifiedPartition};
 use chronos_proto::cluster::v1::node_request::{
     Ask, CompactHere, ConfigHere, RepairHere, ScrubHere, SetHere, VerifyHere,
@@ -14,7 +15,6 @@ use chronos_proto::cluster::v1::node_response::Answer;
 use chronos_proto::cluster::{
     Compacted, NodeConfig, NodeId, Repaired, ScrubBegun, SettingChanged, Status, VerifiedReplica,
 };
-use chronos_proto::Failure;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::{self, BoxStream};
@@ -54,7 +54,8 @@ impl Operators {
             by_leader.entry(partition.leader).or_default().push(partition.id);
         }
         let within = deadline.saturating_sub(self.edge.env.clock.monotonic());
-        let asked = by_leader.into_iter().map(|(leader, ids)| self.compact_on(&status, leader, ids, wait, within));
+        let asked =
+            by_leader.into_iter().map(|(leader, ids)| self.compact_on(&status, leader, ids, wait, within));
         let mut all: Vec<Compacted> = join_all(asked).await.into_iter().flatten().collect();
         all.sort_by_key(|one| one.outcome.partition);
         Ok(all)
@@ -124,7 +125,9 @@ impl Operators {
         self.each_replica(which, |operators, status, node, partition| async move {
             let ask = Ask::Verify(VerifyHere { partition: partition.get().into() });
             let outcome = match operators.ask(&status, node, ask, REPLICA_WITHIN).await {
-                Ok(Answer::Verify(seen)) => VerifiedPartition::try_from(seen).map_err(|error| unreadable(node, &error)),
+                Ok(Answer::Verify(seen)) => {
+                    VerifiedPartition::try_from(seen).map_err(|error| unreadable(node, &error))
+                }
                 Ok(_) => Err(odd(node)),
                 Err(failure) => Err(failure),
             };

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use chronos_app::{Class, Error, Reason};
+use chronos_proto::Failure;
 use chronos_proto::cluster::v1::node_request::Ask;
 use chronos_proto::cluster::v1::node_response::Answer;
 use chronos_proto::cluster::{NodeId, Status, v1};
-use chronos_proto::Failure;
 use prost::Message as _;
 
 use super::{Operators, number};
@@ -19,19 +19,33 @@ impl Operators {
     ///
     /// # Errors
     /// Why there is no answer; what the node itself said against it.
-    pub(super) async fn ask(&self, status: &Status, node: NodeId, ask: Ask, within: Duration) -> Result<Answer, Failure> {
+    pub(super) async fn ask(
+        &self,
+        status: &Status,
+        node: NodeId,
+        ask: Ask,
+        within: Duration,
+    ) -> Result<Answer, Failure> {
         let answer = if node == status.me {
             self.here.answer(ask).await
         } else {
             self.ask_there(status, node, ask, within).await?
         };
         match answer {
-            Answer::Failure(failure) => Err(Failure::try_from(failure).unwrap_or_else(|invalid| unreadable(node, &invalid))),
+            Answer::Failure(failure) => {
+                Err(Failure::try_from(failure).unwrap_or_else(|invalid| unreadable(node, &invalid)))
+            }
             answer => Ok(answer),
         }
     }
 
-    async fn ask_there(&self, status: &Status, node: NodeId, ask: Ask, within: Duration) -> Result<Answer, Failure> {
+    async fn ask_there(
+        &self,
+        status: &Status,
+        node: NodeId,
+        ask: Ask,
+        within: Duration,
+    ) -> Result<Answer, Failure> {
         let known = status.node(node);
         if known.is_some_and(|node| !node.is_up) {
             return Err(unavailable(format!("{node} is down; start it again, or leave it out")));

@@ -10,7 +10,12 @@ pub(super) fn changes(before: &Status, after: &Status) -> Vec<Change> {
     for node in &after.nodes {
         match before.node(node.node) {
             Some(was) => seen.node(was, node),
-            None => seen.say(ChangeKind::NodeJoined, Some(node.node), None, format!("{} belongs to the cluster", node.node)),
+            None => seen.say(
+                ChangeKind::NodeJoined,
+                Some(node.node),
+                None,
+                format!("{} belongs to the cluster", node.node),
+            ),
         }
     }
     for was in before.nodes.iter().filter(|was| after.node(was.node).is_none()) {
@@ -50,7 +55,9 @@ impl Seen<'_> {
     fn node(&mut self, was: &Node, is: &Node) {
         let id = is.node;
         match (was.is_up, is.is_up) {
-            (true, false) => self.say(ChangeKind::NodeDown, Some(id), None, format!("{id} is not heard of any more")),
+            (true, false) => {
+                self.say(ChangeKind::NodeDown, Some(id), None, format!("{id} is not heard of any more"))
+            }
             (false, true) => self.say(ChangeKind::NodeUp, Some(id), None, format!("{id} is heard of")),
             _ => {}
         }

@@ -46,7 +46,8 @@ impl Operators {
     }
 
     async fn compare_one(&self, status: &Status, of: &Partition) -> Comparison {
-        let position = of.replicas.iter().map(|replica| replica.marks.applied).max().unwrap_or(Position::ZERO);
+        let position =
+            of.replicas.iter().map(|replica| replica.marks.applied).max().unwrap_or(Position::ZERO);
         let mut members: Vec<NodeId> = of.members().collect();
         members.sort_unstable();
         let asked = members.into_iter().map(|node| self.digest_of(status, of.id, node, position));
@@ -63,9 +64,8 @@ impl Operators {
         let within_ms = u64::try_from(WITHIN.as_millis()).unwrap_or(u64::MAX);
         let ask = DigestHere { partition: partition.get().into(), position: position.get(), within_ms };
         let digest = match self.ask(status, node, Ask::Digest(ask), WITHIN).await {
-            Ok(Answer::Digest(digest)) => {
-                PartitionDigest::try_from(digest).unwrap_or_else(|error| none(partition, unreadable(node, &error)))
-            }
+            Ok(Answer::Digest(digest)) => PartitionDigest::try_from(digest)
+                .unwrap_or_else(|error| none(partition, unreadable(node, &error))),
             Ok(_) => none(partition, odd(node)),
             Err(failure) => none(partition, failure),
         };

@@ -27,7 +27,7 @@ use crate::grpc::failure;
 /// This node as those meet it who have something done on it.
 pub(crate) struct Here {
     me: NodeId,
-    edge: Arc<Edge>,
+    pub(super) edge: Arc<Edge>,
     settings: Settings,
     /// One search for damage at a time that an operator wanted.
     is_scrubbing: Arc<AtomicBool>,
@@ -71,7 +71,10 @@ impl Here {
     fn scrub(&self, ask: &ScrubHere) -> Result<v1::ScrubBegun, Error> {
         let wanted = wire::partitions(&ask.partitions).map_err(Rejection::from)?;
         if self.is_scrubbing.swap(true, Ordering::AcqRel) {
-            let text = format!("{} looks for damage already because somebody asked; wait until it is through", self.me);
+            let text = format!(
+                "{} looks for damage already because somebody asked; wait until it is through",
+                self.me
+            );
             return Err(Error::new(Class::NotApplied, Reason::ResourceExhausted, text));
         }
         let (edge, is_scrubbing) = (self.edge.clone(), self.is_scrubbing.clone());
@@ -81,7 +84,11 @@ impl Here {
             for partition in wanted {
                 let looked = edge.app.node().groups().verify(partition, Some(rate)).await;
                 let found = looked.map(|seen| seen.findings.len());
-                tracing::info!(partition = partition.get(), ?found, "looked for damage because an operator asked");
+                tracing::info!(
+                    partition = partition.get(),
+                    ?found,
+                    "looked for damage because an operator asked"
+                );
             }
             is_scrubbing.store(false, Ordering::Release);
         }));

@@ -103,7 +103,9 @@ fn remove(status: &Status, id: NodeId, force: bool) -> Result<Permit, Error> {
         return Ok(Permit::Order(Order::Remove(number(id))));
     }
     let first = if node.is_up {
-        format!("drain it first (chronos cluster drain {id} --wait), or add --force: what it holds moves away then, too")
+        format!(
+            "drain it first (chronos cluster drain {id} --wait), or add --force: what it holds moves away then, too"
+        )
     } else {
         format!("it is down: give it up with chronos cluster replace {id}")
     };
@@ -187,7 +189,8 @@ fn order(partition: PartitionId, to: NodeId) -> Order {
 
 fn replication(status: &Status, replicas: u32) -> Result<Permit, Error> {
     let Ok(replicas @ (1 | 3 | 5)) = u8::try_from(replicas) else {
-        let text = format!("replication is {replicas}; give 1, 3 or 5: with an even number no more nodes may fail");
+        let text =
+            format!("replication is {replicas}; give 1, 3 or 5: with an even number no more nodes may fail");
         return Err(Error::invalid(text).with("field", "replication"));
     };
     if status.replication == replicas {
@@ -232,7 +235,10 @@ mod tests {
 
     fn refusal(status: &Status, wish: Wish) -> String {
         let error = permit(status, wish).unwrap_err();
-        assert_eq!(error.class, if error.reason == Reason::NotFound { Class::Failed } else { Class::Rejected });
+        assert_eq!(
+            error.class,
+            if error.reason == Reason::NotFound { Class::Failed } else { Class::Rejected }
+        );
         error.message
     }
 

@@ -3,40 +3,23 @@
 use std::time::Duration;
 
 use chronos_app::{Class, Error, Reason};
-use chronos_cluster::{RepairError, Repaired};
 use chronos_domain::PartitionId;
-use chronos_proof::Hash;
 
 use super::Here;
 
 impl Here {
     /// What was wrong and what was done, step by step; nothing when the replica was whole.
-    pub(super) async fn repaired(&self, id: PartitionId, deadline: Duration) -> Result<Vec<String>, Error> {
-        let done = self.edge.app.node().groups().repair(id, deadline).await.map_err(|error| not_whole(id, &error))?;
-        Ok(done.map_or_else(Vec::new, |done| told(&done)))
+    pub(super) async fn repaired(&self, id: PartitionId, _deadline: Duration) -> Result<Vec<String>, Error> {
+        let seen = self.edge.app.node().groups().verify(id, None).await;
+        match seen.map(|seen| seen.findings.first().map(|finding| finding.damage.to_string())) {
+            Ok(None) => Ok(Vec::new()),
+            Ok(Some(damage)) => Err(damaged(id, &damage)),
+            Err(why) => Err(damaged(id, &why)),
+        }
     }
 }
 
-fn told(done: &Repaired) -> Vec<String> {
-    let mut steps = vec![format!("found: {}", done.why)];
-    if done.is_anew {
-        steps.push("gave up its log and had it from the leader again".to_owned());
-    }
-    if done.parts > 0 {
-        steps.push(format!("fetched {} parts of {} bytes", done.parts, done.bytes));
-    }
-    if let Some(witness) = done.witness {
-        let digest = Hash(done.digest);
-        steps.push(format!("its digest at position {} is that of {witness}: {digest}", done.position));
-    }
-    steps.push(format!("serves again after {:.1} s", done.took.as_secs_f64()));
-    steps
-}
-
-fn not_whole(id: PartitionId, error: &RepairError) -> Error {
-    let reason = match error {
-        RepairError::Refused { .. } => Reason::Corrupt,
-        RepairError::Late { .. } => Reason::DeadlineExceeded,
-    };
-    Error::new(Class::Failed, reason, error.to_string()).with("partition", id)
+fn damaged(id: PartitionId, why: &str) -> Error {
+    Error::new(Class::Failed, Reason::Corrupt, format!("partition {id} is damaged: {why}"))
+        .with("partition", id)
 }

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use chronos_domain::{Marks, PartitionId, Timestamp};
-use chronos_proto::cluster::{
-    Addresses, Health, Node, NodeId, NodeState, Partition, Replica, Role, Status,
-};
+use chronos_proto::cluster::{Addresses, Health, Node, NodeId, NodeState, Partition, Replica, Role, Status};
 
 fn node(number: u64) -> Node {
     Node {

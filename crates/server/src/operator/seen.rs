@@ -2,9 +2,7 @@
 
 use chronos_cluster as cluster;
 use chronos_domain::Timestamp;
-use chronos_proto::cluster::{
-    Addresses, Health, Node, NodeState, Partition, Replica, Role, Status,
-};
+use chronos_proto::cluster::{Addresses, Health, Node, NodeState, Partition, Replica, Role, Status};
 
 use super::wire;
 

@@ -58,7 +58,12 @@ impl Settings {
     ///
     /// # Errors
     /// When there is no such setting, it needs a restart, or the value is none for it; nothing has changed.
-    pub(super) fn set(&self, key: &str, value: &str, groups: &Groups) -> Result<(String, String, bool), Error> {
+    pub(super) fn set(
+        &self,
+        key: &str,
+        value: &str,
+        groups: &Groups,
+    ) -> Result<(String, String, bool), Error> {
         let mut now = self.0.now.lock();
         let before = self.may_set(&now, key)?;
         let mut wanted = now.clone();
@@ -97,7 +102,8 @@ impl Settings {
                 ),
             )),
             None => {
-                let text = format!("there is no setting {key:?}; all there are shows chronos cluster config get");
+                let text =
+                    format!("there is no setting {key:?}; all there are shows chronos cluster config get");
                 Err(Error::not_found(text).with("key", key))
             }
         }
@@ -158,7 +164,8 @@ mod tests {
     fn every_setting_is_listed_once_by_its_key_in_the_file() {
         let settings = Settings::new(Config::default()).list();
         let keys: Vec<&str> = settings.iter().map(|setting| setting.key.as_str()).collect();
-        for key in ["lanes", "listen", "limits.deadline_max_ms", "scrub.period_s", "log.format", "partitions"] {
+        for key in ["lanes", "listen", "limits.deadline_max_ms", "scrub.period_s", "log.format", "partitions"]
+        {
             assert!(keys.contains(&key), "{key} is missing in {keys:?}");
         }
         assert!(keys.is_sorted());
