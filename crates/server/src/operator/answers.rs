@@ -204,7 +204,15 @@ impl Operators {
                 NodeConfig { node, settings }
             }
         });
-        Ok(join_all(asked).await)
+        let mut configs = join_all(asked).await;
+        // What a node was founded with is not what the cluster has by now.
+        for setting in configs.iter_mut().flat_map(|config| config.settings.iter_mut().flatten()) {
+            if setting.key == REPLICATION {
+                setting.value = status.replication.to_string();
+                setting.is_live = true;
+            }
+        }
+        Ok(configs)
     }
 
     /// Changes a setting: on each node, or of the cluster where it is the cluster's.
