@@ -1,11 +1,14 @@
 //! One node of a cluster, as far as replication goes: its groups, its connections, what it knows of the others, and what
 //! it can be told to do.
 
+mod desk;
+mod driving;
 mod knowing;
 mod leaving;
 mod operators;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chronos_domain::PartitionId;
 use chronos_env::{Env, Task};
@@ -17,9 +20,11 @@ use crate::exchange::{Exchange, kinds};
 use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
 use crate::order::{Order, OrderError, Planned};
-use crate::peer::{self, NoBulk, NoRegistrar, Peers, Port};
-use crate::status::{Board, NodeReport, own};
-use crate::system::{Entrant, Ledger, NotWritten, TokenHash};
+use crate::peer::{self, NoBulk, Peers, Port};
+use crate::placement::{Action, Steer, Step, foresee};
+use crate::status::{Board, NodeReport, Poll, own};
+use crate::system::{Ask, Entrant, Ledger, NotWritten, State, TokenHash};
+use desk::Desk;
 
 /// How a node stands in its cluster when it starts.
 #[derive(Debug)]
@@ -92,7 +97,11 @@ struct Inner {
     peers: Option<Peers>,
     exchange: Exchange,
     ledger: Arc<Ledger>,
+    /// Where there are others to ask.
+    poll: Option<Arc<Poll>>,
     board: Board,
+    /// On the clock of `env`: nobody was heard of before.
+    began: Duration,
     tasks: Mutex<Vec<Task<()>>>,
 }
 
@@ -108,7 +117,7 @@ impl Cluster {
         standing: Standing,
     ) -> Result<Cluster, peer::StartError> {
         let exchange = Exchange::default();
-        let (known, me) = (Known::of(&standing, config), config.node);
+        let (known, me, desk) = (Known::of(&standing, config), config.node, Desk::default());
         let (groups, peers) = match standing.peers {
             None => (Groups::start(env, wal, config).await, None),
             Some(peers) => {
@@ -117,7 +126,7 @@ impl Cluster {
                     None => Port::open(env, &peers.listen, &peers.security).await?,
                 };
                 let (handler, source) = (Arc::new(exchange.clone()), Arc::new(NoBulk));
-                let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(NoRegistrar))?;
+                let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(desk.clone()))?;
                 standing.members.iter().for_each(|(node, address)| peers.set_peer(*node, address));
                 let among = Among { link: Arc::new(peers.clone()), founder: known.is_founder };
                 (Groups::start_among(env, wal, config, among).await, Some(peers))
@@ -125,6 +134,9 @@ impl Cluster {
         };
         exchange.open(kinds::CONSENSUS, groups.handler());
         let ledger = Arc::new(Ledger::new(env, groups.clone(), me));
+        let board = Board::default();
+        let poll = peers.clone().map(|peers| Poll { env: env.clone(), peers, board: board.clone() });
+        let poll = poll.map(Arc::new);
         let inner = Inner {
             env: env.clone(),
             me,
@@ -133,22 +145,30 @@ impl Cluster {
             peers,
             exchange,
             ledger,
-            board: Board::default(),
+            poll,
+            board,
+            began: env.clock.monotonic(),
             tasks: Mutex::default(),
         };
         let cluster = Cluster { inner: Arc::new(inner) };
+        desk.open(&cluster.inner);
+        cluster.inner.exchange.open(kinds::CLUSTER, Arc::new(desk));
         cluster.begin();
         Ok(cluster)
     }
 
     /// Starts what runs beside the groups.
     fn begin(&self) {
-        let Inner { env, ledger, tasks, .. } = &*self.inner;
+        let Inner { env, ledger, poll, tasks, .. } = &*self.inner;
         let (following, introduced) = (Arc::clone(ledger), Arc::clone(&self.inner));
-        tasks.lock().extend([
-            env.tasks.spawn("cluster state", async move { following.follow().await }),
-            env.tasks.spawn("introduction", async move { introduced.introduce().await }),
-        ]);
+        let mut tasks = tasks.lock();
+        tasks.push(env.tasks.spawn("cluster state", async move { following.follow().await }));
+        tasks.push(env.tasks.spawn("introduction", async move { introduced.introduce().await }));
+        if let Some(poll) = poll {
+            tasks.push(env.tasks.spawn("status", Arc::clone(poll).run()));
+            tasks.push(env.tasks.spawn("links", driving::keep_links(Arc::clone(&self.inner))));
+            tasks.push(env.tasks.spawn("placement", Arc::clone(&self.inner).drive()));
+        }
     }
 
     /// The partitions and what is proposed to them.
@@ -171,19 +191,20 @@ impl Cluster {
     ///
     /// # Errors
     /// See [`OrderError`].
-    pub async fn steer(&self, order: Order, deadline: std::time::Duration) -> Result<(), OrderError> {
+    pub async fn steer(&self, order: Order, deadline: Duration) -> Result<(), OrderError> {
         let within = deadline.saturating_sub(self.inner.env.clock.monotonic());
-        if let Order::Transfer { partition, to } = order {
-            return self.inner.hand_to(partition, to).await;
-        }
-        let written = self.inner.ledger.change(within, |state| state.order(&order)).await;
-        written.map_err(order_error)
+        let done = match order {
+            Order::Transfer { partition, to } => self.inner.have_handed_to(partition, to, within).await,
+            order => self.inner.ask(&Ask::Order(order), within).await.map(drop),
+        };
+        done.map_err(order_error)
     }
 
     /// What the placement driver is going to do, in order, if nothing else happens. Empty when everything is where it
-    /// should be.
+    /// should be, as far as this node can see.
     pub fn plan(&self) -> Vec<Planned> {
-        Vec::new()
+        let steps = foresee(&self.inner.ledger.state(), &self.inner.observe(), PLANNED_MAX);
+        steps.iter().map(Step::told).collect()
     }
 
     /// Answers what waits, ends the groups, and then the connections.
@@ -200,22 +221,30 @@ impl Cluster {
 impl Inner {
     /// Sees to it that the cluster's own data says who this node is and where.
     async fn introduce(&self) {
-        let Known { cluster, is_founder, addresses, name, machine, replication, token, .. } = &self.known;
-        let founder =
-            Entrant { node: self.me, name: name.clone(), machine: *machine, addresses: addresses.clone() };
-        let token = token.as_deref().map(|secret| TokenHash::of(*cluster, secret));
         loop {
-            let introduced = self.ledger.change(INTRODUCED_WITHIN, |state| match state.is_founded() {
-                false if *is_founder => state.found(*cluster, *replication, token, founder.clone()),
-                _ => state.announce(self.me, name, addresses),
-            });
-            match introduced.await {
+            match self.introduce_once().await {
                 Ok(()) => return,
-                Err(NotWritten::Refused(why)) => tracing::warn!(why, "this node could not be introduced"),
+                Err(NotWritten::Refused(why)) => tracing::warn!(%why, "this node could not be introduced"),
                 Err(why) => tracing::debug!(?why, "this node is not introduced yet"),
             }
             self.env.clock.sleep(INTRODUCE_AGAIN).await;
         }
+    }
+
+    async fn introduce_once(&self) -> Result<(), NotWritten> {
+        let Known { cluster, is_founder, addresses, name, machine, replication, token, .. } = &self.known;
+        let (node, name, addresses) = (self.me, name.clone(), addresses.clone());
+        if *is_founder && !self.ledger.state().is_founded() {
+            let founder = Entrant { node, name, machine: *machine, addresses };
+            let token = token.as_deref().map(|secret| TokenHash::of(*cluster, secret));
+            let found = |state: &State| state.found(*cluster, *replication, token, founder.clone());
+            return self.ledger.change(INTRODUCED_WITHIN, found).await;
+        }
+        let member = self.ledger.state().members.get(&node).cloned();
+        if member.is_some_and(|member| (&member.name, &member.addresses) == (&name, &addresses)) {
+            return Ok(());
+        }
+        self.ask(&Ask::Announce { node, name, addresses }, INTRODUCED_WITHIN).await.map(drop)
     }
 
     /// What this node says about itself now.
@@ -229,19 +258,32 @@ impl Inner {
         }
     }
 
-    async fn hand_to(&self, partition: PartitionId, to: NodeId) -> Result<(), OrderError> {
-        self.groups.transfer(partition, to).await.map_err(|error| OrderError::Refused(error.to_string()))
+    /// Has the leader of a partition hand over.
+    async fn have_handed_to(
+        &self,
+        partition: PartitionId,
+        to: NodeId,
+        within: Duration,
+    ) -> Result<(), NotWritten> {
+        let steer = Steer { partition, action: Action::Transfer(to), at: None, driver_term: 0 };
+        match self.leader(partition) {
+            Some(leader) if leader == self.me => self.take(steer).await,
+            Some(leader) => self.ask_one(leader, kinds::STEER, steer.encode(), within).await.map(drop),
+            None => Err(NotWritten::Unavailable(format!("partition {partition} has no leader now"))),
+        }
     }
 }
 
+/// Steps that are foreseen.
+const PLANNED_MAX: usize = 256;
 /// How long one attempt to introduce this node may take.
-const INTRODUCED_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+const INTRODUCED_WITHIN: Duration = Duration::from_secs(5);
 /// The pause before the next.
-const INTRODUCE_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+const INTRODUCE_AGAIN: Duration = Duration::from_secs(1);
 
 fn order_error(error: NotWritten) -> OrderError {
     match error {
-        NotWritten::Refused(why) => OrderError::Refused(why),
+        NotWritten::Refused(denied) => OrderError::Refused(denied.text),
         NotWritten::Elsewhere(leader) => OrderError::Unavailable(match leader {
             Some(leader) => format!("{leader} leads the system partition and could not be asked"),
             None => "the system partition has no leader now; try again in a few seconds".to_owned(),

@@ -36,6 +36,7 @@ mod members;
 mod node;
 mod order;
 pub mod peer;
+mod placement;
 mod proposal;
 mod proposer;
 mod quarantine;

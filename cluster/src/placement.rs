@@ -26,11 +26,13 @@ mod observed;
 mod plan;
 mod step;
 mod targets;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use foresee::foresee;
 pub(crate) use observed::{Group, Observed, Replica, Seen};
-pub(crate) use plan::plan;
+pub(crate) use plan::{gone, plan};
 pub(crate) use step::{Action, Step};
+pub(crate) use wire::Steer;

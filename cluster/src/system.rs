@@ -11,16 +11,18 @@
 //! | what follows from all changes? | [`state`] |
 //! | which changes are allowed? | [`rules`] |
 //! | how do they get into the log and out of it? | [`ledger`] |
-//! | how does one reach whoever may write? | [`desk`] |
+//! | what is asked of whoever may write? | [`ask`] |
 
+mod ask;
 mod change;
 mod ledger;
 mod rules;
 mod state;
 mod token;
 
+pub(crate) use ask::{Ask, decode_done, encode_done};
 pub(crate) use change::{Change, Entrant};
 pub(crate) use ledger::{Ledger, NotWritten};
 pub(crate) use rules::{Decided, Newcomer};
-pub(crate) use state::{State, odd};
+pub(crate) use state::{Placed, State, odd};
 pub(crate) use token::TokenHash;

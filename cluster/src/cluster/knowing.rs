@@ -38,10 +38,7 @@ impl Cluster {
     /// The node that leads a partition's group, as far as this one knows: from its own replica, else from what others
     /// said.
     pub fn leader(&self, id: PartitionId) -> Option<NodeId> {
-        self.inner.groups.leader(id).or_else(|| {
-            let heard = self.inner.board.all();
-            leader_of(heard.values().filter_map(|heard| heard.report.group(id)))
-        })
+        self.inner.leader(id)
     }
 
     /// The nodes that hold a replica of a partition.
@@ -68,6 +65,13 @@ impl Cluster {
 }
 
 impl Inner {
+    pub(super) fn leader(&self, id: PartitionId) -> Option<NodeId> {
+        self.groups.leader(id).or_else(|| {
+            let heard = self.board.all();
+            leader_of(heard.values().filter_map(|heard| heard.report.group(id)))
+        })
+    }
+
     /// What was heard of everybody, this node's own present report included.
     pub(super) fn heard(&self) -> BTreeMap<NodeId, Heard> {
         self.board.note(self.report(), self.env.clock.monotonic());

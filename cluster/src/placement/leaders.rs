@@ -73,12 +73,6 @@ fn heirs<'a>(state: &'a State, seen: &'a Observed, group: &'a Group) -> impl Ite
     })
 }
 
-pub(super) fn transfer(
-    partition: PartitionId,
-    group: &Group,
-    from: NodeId,
-    to: NodeId,
-    why: String,
-) -> Step {
+pub(super) fn transfer(partition: PartitionId, group: &Group, from: NodeId, to: NodeId, why: String) -> Step {
     Step { partition, action: Action::Transfer(to), at: group.members.at, by: from, why }
 }

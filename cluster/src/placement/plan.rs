@@ -26,7 +26,8 @@ pub(crate) fn plan(state: &State, seen: &Observed) -> Option<Step> {
     }
     let targets = targets(state, seen);
     // The cluster's own data first, then what must move, then what had better.
-    let rank = |(id, target): &(&PartitionId, &Target)| (**id != PartitionId::SYSTEM, target.is_for_balance, **id);
+    let rank =
+        |(id, target): &(&PartitionId, &Target)| (**id != PartitionId::SYSTEM, target.is_for_balance, **id);
     let mut in_order: Vec<(&PartitionId, &Target)> = targets.iter().collect();
     in_order.sort_by_key(rank);
     let relieved = || leaders::relieve(state, seen);
@@ -129,8 +130,7 @@ fn copies_to(seen: &Observed, id: PartitionId) -> bool {
 fn free(seen: &Observed) -> Option<Step> {
     seen.groups.iter().filter(|(_, group)| group.is_settled()).find_map(|(id, group)| {
         let is_left = |node: &NodeId| !group.members.contains(*node) && seen.is_up(*node);
-        let (node, replica) =
-            group.replicas.iter().find(|(node, replica)| replica.holds && is_left(node))?;
+        let (node, replica) = group.replicas.iter().find(|(node, replica)| replica.holds && is_left(node))?;
         let action = Action::Free { node: *node, last: replica.last };
         let why = "it is no member of this partition any more".to_owned();
         Some(Step { partition: *id, action, at: group.members.at, by: *node, why })

@@ -22,6 +22,7 @@
 //! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
 #![doc = include_str!("FORMAT.md")]
 
+mod changing;
 mod codec;
 mod founding;
 mod log_store;
@@ -37,6 +38,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use changing::{Change as MembersChange, change as change_members};
 pub(crate) use founding::found;
 pub(crate) use log_store::LogStore;
 pub(crate) use machine::{Known, Machine};

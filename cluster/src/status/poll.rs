@@ -19,7 +19,6 @@ pub(crate) const EVERY: Duration = Duration::from_secs(1);
 const WITHIN: Duration = Duration::from_millis(900);
 
 /// Asks, and writes down what is answered.
-#[derive(Clone)]
 pub(crate) struct Poll {
     pub(crate) env: Env,
     pub(crate) peers: Peers,
@@ -32,20 +31,17 @@ impl Poll {
     pub(crate) async fn run(self: Arc<Self>) {
         let dice = self.env.entropy.child("status");
         loop {
-            self.all(&self.others()).await;
+            self.everybody().await;
             let spread = u64::try_from(EVERY.as_micros() / 8).expect("an eighth of a second");
             let pause = EVERY - EVERY / 16 + Duration::from_micros(dice.below(spread));
             self.env.clock.sleep(pause).await;
         }
     }
 
-    fn others(&self) -> Vec<NodeId> {
-        self.peers.status().into_iter().map(|link| link.node).collect()
-    }
-
-    /// Asks these nodes now, and returns when all have answered or can not be waited for.
-    pub(crate) async fn all(&self, nodes: &[NodeId]) {
-        join_all(nodes.iter().map(|node| self.one(*node))).await;
+    /// Asks everybody now, and returns when all have answered or cannot be waited for any longer.
+    pub(crate) async fn everybody(&self) {
+        let links = self.peers.status();
+        join_all(links.iter().map(|link| self.one(link.node))).await;
     }
 
     async fn one(&self, node: NodeId) {

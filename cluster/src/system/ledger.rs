@@ -18,6 +18,7 @@ use super::rules::Decided;
 use super::state::State;
 use crate::groups::Groups;
 use crate::node::NodeId;
+use crate::peer::{Denial, Denied};
 use crate::proposal::ProposeError;
 use crate::request::Request;
 
@@ -32,7 +33,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotWritten {
     /// A rule says no.
-    Refused(String),
+    Refused(Denied),
     /// Another node leads the system partition, if anybody does. Certainly not written.
     Elsewhere(Option<NodeId>),
     /// Certainly not written, for this reason.
@@ -137,7 +138,7 @@ impl Ledger {
     pub(crate) async fn change<T>(
         &self,
         within: Duration,
-        decide: impl Fn(&State) -> Result<Decided<T>, String>,
+        decide: impl Fn(&State) -> Result<Decided<T>, Denied>,
     ) -> Result<T, NotWritten> {
         let deadline = self.env.clock.monotonic() + within;
         loop {
@@ -174,7 +175,11 @@ impl Ledger {
         match self.groups.propose(PartitionId::SYSTEM, request, deadline).await {
             Ok(Outcome::Append(Verdict::Stored(_) | Verdict::Duplicate(_))) => Ok(true),
             Ok(Outcome::Append(Verdict::Rejected(Rejection::WrongExpectedVersion { .. }))) => Ok(false),
-            Ok(other) => Err(NotWritten::Refused(format!("the system partition did not take it: {other:?}"))),
+            Ok(other) => {
+                let what = format!("the system partition did not take it: {other:?}");
+                Err(NotWritten::Refused(Denied::new(Denial::Malformed, what)))
+            }
+            Err(ProposeError::NotLeader { leader }) => Err(NotWritten::Elsewhere(leader)),
             Err(ProposeError::Unknown(why)) => Err(NotWritten::Unknown(why.to_string())),
             Err(error) => Err(NotWritten::Unavailable(error.to_string())),
         }

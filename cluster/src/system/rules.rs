@@ -8,6 +8,7 @@ use super::token::TokenHash;
 use crate::addresses::Addresses;
 use crate::node::NodeId;
 use crate::order::Order;
+use crate::peer::{Denial, Denied};
 use crate::view::{Member, MemberState};
 
 /// What a rule says to a wish.
@@ -39,7 +40,7 @@ impl State {
         replication: u8,
         token: Option<TokenHash>,
         founder: Entrant,
-    ) -> Result<Decided<()>, String> {
+    ) -> Result<Decided<()>, Denied> {
         if self.is_founded() {
             return Ok(Decided::Already(()));
         }
@@ -49,9 +50,9 @@ impl State {
 
     /// Gives a node its number. The same machine has the same number as long as it is a member, so that a node that did
     /// not hear the answer may ask again.
-    pub(crate) fn admit(&self, who: &Newcomer) -> Result<Decided<NodeId>, String> {
+    pub(crate) fn admit(&self, who: &Newcomer) -> Result<Decided<NodeId>, Denied> {
         if !self.is_founded() {
-            return Err("the cluster is being founded; ask again in a moment".to_owned());
+            return Err(Denied::new(Denial::NotNow, "the cluster is being founded; ask again in a moment"));
         }
         self.knows_the_token(who.token.as_deref())?;
         if let Some(member) = self.members.values().find(|member| member.machine == who.machine) {
@@ -59,9 +60,9 @@ impl State {
         }
         let present = self.members.values().filter(|member| member.state != MemberState::Removed);
         if present.count() >= MEMBERS_MAX {
-            return Err(format!(
+            return Err(no(format!(
                 "the cluster has {MEMBERS_MAX} members already, which is as many as it can have"
-            ));
+            )));
         }
         let last = self.members.last_key_value().map_or(0, |(node, _)| node.get());
         let node = NodeId::new(last + 1);
@@ -70,13 +71,14 @@ impl State {
         Ok(Decided::Write(Change::Admitted(Entrant { node, name, machine, addresses }), node))
     }
 
-    fn readmit(&self, member: &Member, who: &Newcomer) -> Result<Decided<NodeId>, String> {
+    fn readmit(&self, member: &Member, who: &Newcomer) -> Result<Decided<NodeId>, Denied> {
         let node = member.node;
         if member.state == MemberState::Removed {
-            return Err(format!(
+            let text = format!(
                 "this data directory belonged to {node}, which was removed from the cluster; a removed node never comes \
                  back: join with an empty directory"
-            ));
+            );
+            return Err(Denied::new(Denial::Removed, text));
         }
         let moved = self.announce(node, &who.name, &who.addresses)?;
         Ok(match moved {
@@ -85,15 +87,18 @@ impl State {
         })
     }
 
-    fn knows_the_token(&self, shown: Option<&str>) -> Result<(), String> {
+    fn knows_the_token(&self, shown: Option<&str>) -> Result<(), Denied> {
         let Some(wanted) = self.token else { return Ok(()) };
         match shown.map(|secret| TokenHash::of(self.cluster, secret)) {
             Some(hash) if hash == wanted => Ok(()),
             Some(_) => {
-                Err("the join token is wrong; ask the operator of the cluster for the present one".to_owned())
+                let text = "the join token is wrong; ask the operator of the cluster for the present one";
+                Err(Denied::new(Denial::Token, text))
             }
-            None => Err("this cluster wants a join token; give one with --join-token or CHRONOS_JOIN_TOKEN"
-                .to_owned()),
+            None => {
+                let text = "this cluster wants a join token; give one with --token or CHRONOS_JOIN_TOKEN";
+                Err(Denied::new(Denial::Token, text))
+            }
         }
     }
 
@@ -103,10 +108,10 @@ impl State {
         node: NodeId,
         name: &str,
         addresses: &Addresses,
-    ) -> Result<Decided<()>, String> {
+    ) -> Result<Decided<()>, Denied> {
         let member = self.known(node)?;
         if member.state == MemberState::Removed {
-            return Err(format!("{node} was removed from the cluster"));
+            return Err(no(format!("{node} was removed from the cluster")));
         }
         let name = if name.is_empty() { &member.name } else { name };
         if (member.name.as_str(), &member.addresses) == (name, addresses) {
@@ -117,18 +122,18 @@ impl State {
     }
 
     /// What an operator wants of the cluster as a whole.
-    pub(crate) fn order(&self, order: &Order) -> Result<Decided<()>, String> {
+    pub(crate) fn order(&self, order: &Order) -> Result<Decided<()>, Denied> {
         let write = |change| Ok(Decided::Write(change, ()));
         match order {
             Order::Drain(node) => match self.known(*node)?.state {
                 MemberState::Draining => Ok(Decided::Already(())),
-                MemberState::Removed => Err(format!("{node} was removed from the cluster")),
+                MemberState::Removed => Err(no(format!("{node} was removed from the cluster"))),
                 MemberState::Active => self.can_spare(*node).and_then(|()| write(Change::Draining(*node))),
             },
             Order::Undrain(node) => match self.known(*node)?.state {
                 MemberState::Active => Ok(Decided::Already(())),
                 MemberState::Removed => {
-                    Err(format!("{node} was removed from the cluster and does not come back"))
+                    Err(no(format!("{node} was removed from the cluster and does not come back")))
                 }
                 MemberState::Draining => write(Change::Undrained(*node)),
             },
@@ -150,12 +155,12 @@ impl State {
                 let hash = secret.as_deref().map(|secret| TokenHash::of(self.cluster, secret));
                 if hash == self.token { Ok(Decided::Already(())) } else { write(Change::Token(hash)) }
             }
-            Order::Transfer { .. } => Err("a transfer concerns one partition, not the cluster".to_owned()),
+            Order::Transfer { .. } => Err(no("a transfer concerns one partition, not the cluster")),
         }
     }
 
     /// Whether the cluster keeps as many copies of everything without a node as it has with it.
-    fn can_spare(&self, node: NodeId) -> Result<(), String> {
+    fn can_spare(&self, node: NodeId) -> Result<(), Denied> {
         let mut without = self.clone();
         if let Some(member) = without.members.get_mut(&node) {
             member.state = MemberState::Draining;
@@ -163,27 +168,32 @@ impl State {
         let (now, then) = (self.replicas(), without.replicas());
         let left: BTreeSet<NodeId> = without.active().collect();
         if left.is_empty() {
-            return Err(format!("{node} is the last node that serves; somebody must hold the data"));
+            return Err(no(format!("{node} is the last node that serves; somebody must hold the data")));
         }
         if then < now {
-            return Err(format!(
+            return Err(no(format!(
                 "without {node} there are {} nodes left, and every partition would have {then} replicas instead of {now}; \
                  let another node join first, or lower the replication to {then} if that is meant",
                 left.len()
-            ));
+            )));
         }
         Ok(())
     }
 
-    fn known(&self, node: NodeId) -> Result<&Member, String> {
-        self.members.get(&node).ok_or_else(|| format!("there is no node {node} in this cluster"))
+    fn known(&self, node: NodeId) -> Result<&Member, Denied> {
+        self.members.get(&node).ok_or_else(|| no(format!("there is no node {node} in this cluster")))
     }
 }
 
-fn is_a_replication(replicas: u8) -> Result<(), String> {
+/// A rule says no.
+fn no(text: impl Into<String>) -> Denied {
+    Denied::new(Denial::Malformed, text)
+}
+
+fn is_a_replication(replicas: u8) -> Result<(), Denied> {
     match replicas {
         1 | 3 | 5 => Ok(()),
-        other => Err(format!("a replication of {other} is not possible; give 1, 3 or 5")),
+        other => Err(no(format!("a replication of {other} is not possible; give 1, 3 or 5"))),
     }
 }
 
@@ -204,7 +214,7 @@ mod tests {
         Newcomer { token: None, name, machine, addresses }
     }
 
-    fn take<T>(state: &mut State, decided: Result<Decided<T>, String>) -> T {
+    fn take<T>(state: &mut State, decided: Result<Decided<T>, Denied>) -> T {
         match decided.unwrap() {
             Decided::Already(so) => so,
             Decided::Write(change, so) => {
@@ -235,7 +245,7 @@ mod tests {
         assert!(matches!(moved, Ok(Decided::Write(Change::Moved { .. }, node)) if node == NodeId::new(2)));
         let removed = state.order(&Order::Remove(NodeId::new(2)));
         take(&mut state, removed);
-        assert!(state.admit(&newcomer(2)).unwrap_err().contains("never comes back"));
+        assert!(state.admit(&newcomer(2)).unwrap_err().text.contains("never comes back"));
         // Not even the number does.
         let next = state.admit(&newcomer(9));
         assert_eq!(take(&mut state, next), NodeId::new(5));
@@ -258,9 +268,9 @@ mod tests {
     #[test]
     fn nobody_leaves_at_the_price_of_a_copy() {
         let state = cluster(3);
-        let refused = state.order(&Order::Drain(NodeId::new(3))).unwrap_err();
+        let refused = state.order(&Order::Drain(NodeId::new(3))).unwrap_err().text;
         assert!(refused.contains("instead of 3"), "{refused}");
-        assert!(cluster(1).order(&Order::Remove(NodeId::FIRST)).unwrap_err().contains("the last node"));
+        assert!(cluster(1).order(&Order::Remove(NodeId::FIRST)).unwrap_err().text.contains("the last node"));
         assert!(cluster(4).order(&Order::Drain(NodeId::new(3))).is_ok());
         // Two nodes hold no more than one copy, so one of them can be spared.
         assert!(cluster(2).order(&Order::Remove(NodeId::FIRST)).is_ok());

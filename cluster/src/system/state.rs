@@ -164,7 +164,12 @@ pub(crate) mod tests {
         let after = (0_u64..100_000).prop_map(Duration::from_millis);
         prop_oneof![
             (any::<u128>(), replication.clone(), any_token(), any_entrant()).prop_map(
-                |(cluster, replication, founder)| Change::Founded { cluster, replication, founder }
+                |(cluster, replication, token, founder)| Change::Founded {
+                    cluster,
+                    replication,
+                    token,
+                    founder
+                }
             ),
             any_entrant().prop_map(Change::Admitted),
             (any_node(), "[a-z]{1,5}", any_addresses()).prop_map(|(node, name, addresses)| Change::Moved {
