@@ -30,8 +30,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Connections of operators at once.
 const OPERATORS_MAX: usize = 64;
 
-/// Serves gRPC and HTTP on `listener` until `shutdown` resolves; then takes nothing new, lets what is open end (for
-/// at most `limits.drain_timeout_ms`), and returns. The node keeps running: stop it afterwards.
+/// Serves gRPC and HTTP on `listener` until `shutdown` resolves; then takes nothing new, hands over what it leads, lets what
+/// is open end (for at most `limits.drain_timeout_ms`), and returns. The node keeps running: stop it afterwards.
 ///
 /// # Errors
 /// When the listener cannot say where it listens.
@@ -41,7 +41,8 @@ pub async fn serve(node: &Node, listener: TcpListener, shutdown: impl Future<Out
     let router = rest::router(&edge, grpc::routes(&edge, health));
     let connections_max = edge.limits.connections_max;
     let server = Server::new(edge, router, connections_max);
-    server.run(listener, shutdown, watch_faults, "gRPC and HTTP").await
+    // Callers in mid-flight meet a new leader instead of an election.
+    server.run("gRPC and HTTP", listener, shutdown, watch_faults, node.hand_over()).await
 }
 
 /// Serves operators on a `listener` of their own until `shutdown` resolves, and ends as [`serve`] does: what they see of
@@ -58,7 +59,7 @@ pub async fn serve_admin(
     let (health, watch_faults) = grpc::health(&edge);
     let router = grpc::operators_routes(&edge, node.operators().clone(), health);
     let server = Server::new(edge, router, OPERATORS_MAX);
-    server.run(listener, shutdown, watch_faults, "operators").await
+    server.run("operators", listener, shutdown, watch_faults, std::future::ready(())).await
 }
 struct Server {
     edge: Arc<Edge>,
@@ -82,13 +83,14 @@ impl Server {
         }
     }
 
-    /// Accepts until it is told to stop, then lets what is open end.
+    /// Accepts until it is told to stop, then lets what is open end while the node is `parting`.
     async fn run(
         self,
+        whom: &'static str,
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
         watch_faults: impl Future<Output = ()>,
-        whom: &'static str,
+        parting: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let address = listener.local_addr()?;
         tracing::info!(%address, "serving {whom}");
@@ -99,7 +101,7 @@ impl Server {
             () = self.accept(listener) => {}
         }
         tracing::info!(%address, "no longer accepting requests");
-        self.drain().await;
+        tokio::join!(self.drain(), parting);
         Ok(())
     }
 
