@@ -6,6 +6,7 @@ mod driving;
 mod knowing;
 mod leaving;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +102,8 @@ struct Inner {
     board: Board,
     /// On the clock of `env`: nobody was heard of before.
     began: Duration,
+    /// What this node as the driver has asked others to delete, by its last entry.
+    freed: Mutex<BTreeSet<(PartitionId, NodeId, u64)>>,
     tasks: Mutex<Vec<Task<()>>>,
 }
 
@@ -147,6 +150,7 @@ impl Cluster {
             poll,
             board,
             began: env.clock.monotonic(),
+            freed: Mutex::default(),
             tasks: Mutex::default(),
         };
         let cluster = Cluster { inner: Arc::new(inner) };

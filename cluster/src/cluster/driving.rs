@@ -10,6 +10,7 @@ use chronos_domain::PartitionId;
 
 use super::Inner;
 use crate::exchange::kinds;
+use crate::groups::every_group;
 use crate::node::NodeId;
 use crate::peer::{Denial, Denied};
 use crate::placement::{Action, Group, Observed, Replica, Seen, Steer, Step, gone, plan};
@@ -134,16 +135,29 @@ impl Inner {
             at: Some(step.at),
             driver_term: term,
         };
+        if let Action::Free { node, last } = step.action {
+            // Once is enough: what cannot be deleted is only room on a disk.
+            self.freed.lock().insert((step.partition, node, last));
+        }
         let taken = match step.by == self.me {
             true => {
                 self.env.clock.timeout(STEP_WITHIN, self.take(steer)).await.map_err(|_| "it took too long")?
             }
             false => self.ask_one(step.by, kinds::STEER, steer.encode(), STEP_WITHIN).await.map(drop),
         };
-        taken.map_err(|error| format!("{}: {error:?}", step.action))?;
+        let taken = taken.map_err(|error| format!("{}: {error:?}", step.action));
         match &step.action {
-            Action::Transfer(to) => self.until_it_leads(step.partition, *to).await,
-            _ => Ok(()),
+            Action::Transfer(to) => {
+                taken?;
+                self.until_it_leads(step.partition, *to).await
+            }
+            Action::Free { .. } => {
+                if let Err(why) = taken {
+                    tracing::warn!(partition = step.partition.get(), why, "what is left of a replica stays");
+                }
+                Ok(())
+            }
+            _ => taken,
         }
     }
 
@@ -222,9 +236,13 @@ impl Inner {
         };
         let nodes = state.members.keys().map(|node| (*node, seen(*node))).collect();
         let mut observed = Observed { nodes, ..Observed::default() };
-        for id in crate::groups::every_group() {
+        let freed = self.freed.lock();
+        for id in every_group() {
             let reports: Vec<&Report> = heard.values().filter_map(|heard| heard.report.group(id)).collect();
-            let group = group_of(&reports, |node| observed.is_up(node));
+            let mut group = group_of(&reports, |node| observed.is_up(node));
+            for (node, replica) in &mut group.replicas {
+                replica.holds &= !freed.contains(&(id, *node, replica.last));
+            }
             observed.groups.insert(id, group);
         }
         observed
