@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_domain::PartitionId;
+use chronos_store::Leftovers;
+use chronos_wal::Mark;
 
 use super::Inner;
 use crate::exchange::kinds;
@@ -183,12 +185,27 @@ impl Inner {
             Action::DropLearner(node) => MembersChange::DropLearner(node),
             Action::SetVoters(voters) => MembersChange::Voters(voters),
             Action::Transfer(to) => return self.hand_to(id, to).await,
-            Action::Free { .. } => {
-                return Err(refused("this release does not delete what is left of a replica"));
-            }
+            Action::Free { last, .. } => return self.free(id, last, at).await,
         };
         let changed = self.groups.change_members(id, change, at).await;
         changed.map_err(|error| NotWritten::Unknown(error.to_string()))
+    }
+
+    /// Discards what this node has of a partition that it does not belong to any more, if that is still what was meant:
+    /// nothing has come since, and the entry that left this node out is later than every one it knows of.
+    async fn free(&self, id: PartitionId, last: u64, at: Option<Mark>) -> Result<(), NotWritten> {
+        let report = self.report();
+        let is_meant = |group: &Report| {
+            let is_behind = at.is_some_and(|at| group.members.at.index < at.index);
+            is_behind && group.replica.role != Role::Leader && group.replica.log_last == last
+        };
+        if !report.group(id).is_some_and(is_meant) {
+            return Err(refused(format!(
+                "what this node has of partition {id} is not what was to be deleted"
+            )));
+        }
+        let reset = self.groups.reset(id, Leftovers::Remove).await;
+        reset.map_err(|error| NotWritten::Unavailable(error.to_string()))
     }
 
     /// Has another voter lead a partition that this node leads.
