@@ -7,8 +7,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    append, backup, bench, compact, completions, demo, digest, export, get, import, import_git, partitions,
-    prove, read, restore, route, sample, server, sql, state, stats, truncate, verify, watermarks,
+    append, backup, bench, cluster, compact, completions, demo, digest, export, get, import, import_git,
+    partitions, prove, read, restore, route, sample, server, sql, state, stats, torture, truncate, verify,
+    watermarks,
 };
 use crate::failure::{Failure, Outcome};
 use crate::moment;
@@ -85,8 +86,10 @@ enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Verify(verify::Verify),
+    Cluster(cluster::Cluster),
     Demo(demo::Demo),
     Bench(bench::Bench),
+    Torture(torture::Torture),
     Completions(completions::Completions),
 }
 
@@ -149,8 +152,10 @@ impl Command {
             Self::Backup(command) => Box::pin(command.run(context)).await,
             Self::Restore(command) => Box::pin(command.run(context)).await,
             Self::Verify(command) => Box::pin(command.run(context)).await,
+            Self::Cluster(command) => Box::pin(command.run(context)).await,
             Self::Demo(command) => Box::pin(command.run(context)).await,
             Self::Bench(command) => Box::pin(command.run(context)).await,
+            Self::Torture(command) => Box::pin(command.run(context)).await,
             Self::Completions(command) => command.run(),
         }
     }

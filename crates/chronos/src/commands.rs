@@ -3,6 +3,7 @@
 pub(crate) mod append;
 pub(crate) mod backup;
 pub(crate) mod bench;
+pub(crate) mod cluster;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -21,6 +22,7 @@ pub(crate) mod server;
 pub(crate) mod sql;
 pub(crate) mod state;
 pub(crate) mod stats;
+pub(crate) mod torture;
 pub(crate) mod truncate;
 pub(crate) mod verify;
 pub(crate) mod watermarks;
