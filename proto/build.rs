@@ -5,20 +5,23 @@ use std::{env, error, fs};
 
 use prost::Message;
 
+/// What clients may call.
+const CLIENTS: [&str; 4] = [
+    "chronos/v1/event_store.proto",
+    "chronos/v1/admin.proto",
+    "chronos/v1/backup.proto",
+    "chronos/v1/query.proto",
+];
+/// What operators may call besides, on a port of their own.
+const OPERATORS: &str = "chronos/admin/v1/admin.proto";
+
 fn main() -> Result<(), Box<dyn error::Error>> {
-    let files = protox::compile(
-        [
-            "chronos/v1/event_store.proto",
-            "chronos/v1/admin.proto",
-            "chronos/v1/backup.proto",
-            "chronos/v1/query.proto",
-        ],
-        ["proto"],
-    )?;
-    // On its own: server reflection describes what clients may call, and this is not it.
-    let peer = protox::compile(["chronos/peer/v1/peer.proto"], ["proto"])?;
+    // Server reflection describes what may be called on the port that is asked, and nothing else.
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("chronos.v1.bin"), files.encode_to_vec())?;
+    fs::write(out.join("chronos.v1.bin"), protox::compile(CLIENTS, ["proto"])?.encode_to_vec())?;
+    let files = protox::compile(CLIENTS.into_iter().chain([OPERATORS]), ["proto"])?;
+    fs::write(out.join("chronos.admin.v1.bin"), files.encode_to_vec())?;
+    let peer = protox::compile(["chronos/peer/v1/peer.proto"], ["proto"])?;
     // Payloads and blocks are shared slices of the message they came in, never copies; maps have one order.
     for files in [files, peer] {
         tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds(files)?;

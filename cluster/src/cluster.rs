@@ -5,18 +5,37 @@ use std::sync::Arc;
 use chronos_env::Env;
 use chronos_wal::Wal;
 
+use crate::addresses::Addresses;
 use crate::exchange::{Exchange, kinds};
 use crate::groups::{Among, Config, Groups};
-use crate::peer::{self, NoBulk, Peers};
+use crate::node::NodeId;
+use crate::peer::{self, NoBulk, NoRegistrar, Peers, Port};
 
 /// How a node stands in its cluster when it starts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Standing {
     /// Whether groups of which nothing says who belongs to them begin on this node, with it as their only member. Of all
     /// nodes of a cluster exactly one may say so.
     pub is_founder: bool,
     /// How to talk to other nodes; `None` where there are none and shall be none.
     pub peers: Option<peer::Config>,
+    /// The port for other nodes, where it was taken already; otherwise it is taken as `peers` says.
+    pub port: Option<Port>,
+    /// Where this node is reached.
+    pub addresses: Addresses,
+    /// What people call it.
+    pub name: String,
+    /// The UUID of its data directory.
+    pub machine: u128,
+    /// How many replicas each partition of a cluster has that is founded now; 1, 3 or 5.
+    pub replication: u8,
+    /// What machines have to know that want to join a cluster that is founded now; `None` lets in whoever asks.
+    pub token: Option<String>,
+    /// The running release.
+    pub release: String,
+    /// Other nodes, and where they are reached, as far as this node was told when it joined. What its replica of the
+    /// system partition says is newer.
+    pub members: Vec<(NodeId, String)>,
 }
 
 /// A running node of a cluster. Cheap to clone.
@@ -43,7 +62,15 @@ impl Cluster {
             let groups = Groups::start(env, wal, config).await;
             return Ok(Cluster { groups, peers: None, exchange });
         };
-        let peers = Peers::start(env, peers, Arc::new(exchange.clone()), Arc::new(NoBulk)).await?;
+        let port = match standing.port {
+            Some(port) => port,
+            None => Port::open(env, &peers.listen, &peers.security).await?,
+        };
+        let (handler, source) = (Arc::new(exchange.clone()), Arc::new(NoBulk));
+        let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(NoRegistrar))?;
+        for (node, address) in &standing.members {
+            peers.set_peer(*node, address);
+        }
         let among = Among { link: Arc::new(peers.clone()), founder: standing.is_founder };
         let groups = Groups::start_among(env, wal, config, among).await;
         exchange.open(kinds::CONSENSUS, groups.handler());

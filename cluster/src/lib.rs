@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod addresses;
 mod backlog;
 mod cluster;
 mod compacting;
@@ -42,6 +43,7 @@ mod request;
 mod scrubber;
 mod wish;
 
+pub use addresses::Addresses;
 pub use chronos_store::entry::Outcome;
 pub use cluster::{Cluster, Standing};
 pub use compaction::{CompactionConfig, CompactionStats};

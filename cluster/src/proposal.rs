@@ -7,12 +7,20 @@ use chronos_store::Command;
 use chronos_store::entry::Outcome;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::node::NodeId;
+
 /// Why a proposal has no outcome.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProposeError {
     /// The partition does not take commands on this node. Certainly not done.
     #[error("{0}")]
     Unavailable(Arc<str>),
+    /// Another node leads the partition, or none does for now. Certainly not done.
+    #[error("this node does not lead the partition; {}", where_to(*.leader))]
+    NotLeader {
+        /// Who does, as far as is known here.
+        leader: Option<NodeId>,
+    },
     /// The disk has no room for another log segment. Certainly not done; works again once space is free.
     #[error("the disk is full: free space in the data directory and retry with the same event ids")]
     NoSpace,
@@ -25,6 +33,13 @@ pub enum ProposeError {
     /// The command was handed to the log and its fate is not known: it may have happened.
     #[error("{0}; the append may have happened: retry with the same event ids to find out")]
     Unknown(Arc<str>),
+}
+
+fn where_to(leader: Option<NodeId>) -> String {
+    leader.map_or_else(
+        || "none is known, one is perhaps being elected: retry within seconds, on any node".to_owned(),
+        |leader| format!("{leader} does: retry there"),
+    )
 }
 
 /// What an accepted proposal resolves to.

@@ -54,7 +54,7 @@ impl TryFrom<v1::PartitionDigest> for PartitionDigest {
     type Error = Invalid;
 
     fn try_from(message: v1::PartitionDigest) -> Result<Self, Invalid> {
-        let partition = crate::partition(message.partition)?;
+        let partition = crate::cluster::partition(message.partition)?;
         let digest = match message.failure {
             Some(failure) => Err(Failure::try_from(failure)?),
             None => Ok(Digest {
@@ -100,7 +100,7 @@ impl TryFrom<v1::CompactedPartition> for CompactedPartition {
             Some(failure) => Err(Failure::try_from(failure)?),
             None => Ok(Position::new(message.position)),
         };
-        Ok(Self { partition: crate::partition(message.partition)?, position })
+        Ok(Self { partition: crate::cluster::partition(message.partition)?, position })
     }
 }
 
@@ -160,7 +160,7 @@ impl TryFrom<v1::VerifyResponse> for VerifiedPartition {
                 findings: message.findings,
             }),
         };
-        Ok(Self { partition: crate::partition(message.partition)?, outcome })
+        Ok(Self { partition: crate::cluster::partition(message.partition)?, outcome })
     }
 }
 

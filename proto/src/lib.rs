@@ -6,8 +6,10 @@
 //! | what is asked of an append, and what comes back? | [`append`] |
 //! | what is asked of a read? | [`read`] |
 //! | what is asked about a whole history? | [`admin`] |
+//! | what do operators see of a cluster, and do to it? | [`cluster`], over what is generated from `proto/chronos/admin` |
 //! | what is a stored event outside of its block? | [`event`] |
 //! | how does a failure travel? | [`error`] |
+//! | which node holds what? | [`placement`] |
 //! | what does an event look like as JSON? | [`json`] |
 //! | how do people write a moment? | [`text`] |
 //! | what do the nodes of a cluster say to each other? | [`peer`], generated from `proto/chronos/peer` |
@@ -22,10 +24,12 @@
 
 pub mod admin;
 pub mod append;
+pub mod cluster;
 pub mod error;
 pub mod event;
 pub mod json;
 pub mod node;
+pub mod placement;
 pub mod read;
 pub mod text;
 
@@ -33,6 +37,7 @@ pub use append::Appended;
 pub use error::{Class, Failure};
 pub use event::Event;
 pub use node::{Info, LogStats, PartitionMarks, PartitionStats, Stats};
+pub use placement::{NodeId, PlacedNode, PlacedPartition, Placement};
 pub use read::{Consistency, Moment, Reducer};
 
 /// Version 1 of the protocol, as generated.

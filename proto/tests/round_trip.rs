@@ -8,7 +8,9 @@ use chronos_block::{Compression, Packer, Recorded};
 use chronos_domain::{EventId, ForkId, PartitionId, Position, TenantId, Timestamp, Version};
 use chronos_proto::admin::{CompactedPartition, PartitionDigest, PartitionHoldings, VerifiedPartition};
 use chronos_proto::json::{self, EventJson, Layout};
-use chronos_proto::{Appended, Consistency, Event, Failure, Info, Moment, Reducer, append, read, v1};
+use chronos_proto::{
+    Appended, Consistency, Event, Failure, Info, Moment, Placement, Reducer, append, cluster, read, v1,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
@@ -149,6 +151,12 @@ proptest! {
     }
 
     #[test]
+    fn a_placement_comes_back(placement in any::placement()) {
+        let message = wire(&v1::PlacementResponse::from(placement.clone()));
+        prop_assert_eq!(Placement::try_from(message).unwrap(), placement);
+    }
+
+    #[test]
     fn what_a_node_says_of_itself_comes_back(info in any::info()) {
         prop_assert_eq!(Info::try_from(wire(&v1::InfoResponse::from(info.clone()))).unwrap(), info);
     }
@@ -165,6 +173,43 @@ proptest! {
         prop_assert_eq!(back.unwrap(), verified);
         let back = PartitionHoldings::try_from(wire(&v1::PartitionHoldings::from(held.clone())));
         prop_assert_eq!(back.unwrap(), held);
+    }
+
+    #[test]
+    fn a_cluster_comes_back_as_it_was_seen(
+        status in any::cluster::status(), change in any::cluster::change(), plan in any::cluster::plan(),
+    ) {
+        let back = cluster::Status::try_from(wire(&cluster::v1::StatusResponse::from(status.clone())));
+        prop_assert_eq!(back.unwrap(), status);
+        let back = cluster::Change::try_from(wire(&cluster::v1::WatchResponse::from(change.clone())));
+        prop_assert_eq!(back.unwrap(), change);
+        let back = cluster::Plan::try_from(wire(&cluster::v1::PlanResponse::from(plan.clone())));
+        prop_assert_eq!(back.unwrap(), plan);
+    }
+
+    #[test]
+    fn what_nodes_did_comes_back(
+        compacted in any::cluster::compacted(), scrub in any::cluster::scrub(), verified in any::cluster::verified(),
+        comparison in any::cluster::comparison(), repaired in any::cluster::repaired(),
+    ) {
+        let back = cluster::Compacted::try_from(wire(&cluster::v1::Compacted::from(compacted.clone())));
+        prop_assert_eq!(back.unwrap(), compacted);
+        let back = cluster::ScrubBegun::try_from(wire(&cluster::v1::ScrubBegun::from(scrub.clone())));
+        prop_assert_eq!(back.unwrap(), scrub);
+        let back = cluster::VerifiedReplica::try_from(wire(&cluster::v1::VerifyResponse::from(verified.clone())));
+        prop_assert_eq!(back.unwrap(), verified);
+        let back = cluster::Comparison::try_from(wire(&cluster::v1::DigestResponse::from(comparison.clone())));
+        prop_assert_eq!(back.unwrap(), comparison);
+        let back = cluster::Repaired::try_from(wire(&cluster::v1::RepairResponse::from(repaired.clone())));
+        prop_assert_eq!(back.unwrap(), repaired);
+    }
+
+    #[test]
+    fn settings_come_back(config in any::cluster::config(), changed in any::cluster::changed()) {
+        let back = cluster::NodeConfig::try_from(wire(&cluster::v1::NodeConfig::from(config.clone())));
+        prop_assert_eq!(back.unwrap(), config);
+        let back = cluster::SettingChanged::try_from(wire(&cluster::v1::SettingChanged::from(changed.clone())));
+        prop_assert_eq!(back.unwrap(), changed);
     }
 
     #[test]
@@ -212,4 +257,45 @@ fn partitions_are_listed_in_order_once_and_all_of_them_are_meant_by_none() {
     assert_eq!(listed(&[3, 1, 3]), Ok(vec![1, 3]));
     assert_eq!(listed(&[]).unwrap().len(), 32);
     assert_eq!(listed(&[32]).unwrap_err().field, "partition");
+}
+
+#[test]
+fn a_role_of_a_later_release_is_not_taken_for_another() {
+    let message = cluster::v1::Replica { role: 9, health: 1, ..Default::default() };
+    assert_eq!(cluster::Replica::try_from(message).unwrap_err().field, "role");
+    let message = cluster::v1::Replica { role: 1, ..Default::default() };
+    assert_eq!(cluster::Replica::try_from(message).unwrap_err().field, "health");
+}
+
+#[test]
+fn operators_know_the_system_partition_and_clients_do_not() {
+    assert_eq!(cluster::partition(32), Ok(PartitionId::SYSTEM));
+    assert!(cluster::partition(33).unwrap_err().to_string().contains("system"));
+    assert!(chronos_proto::partition(32).is_err());
+    assert_eq!(cluster::partitions(&[32, 1, 32]).unwrap().len(), 2);
+    assert_eq!(cluster::partitions(&[]), Ok(vec![]));
+}
+
+#[test]
+fn replicas_are_equal_only_when_all_of_them_say_the_same() {
+    use chronos_proto::admin::Digest;
+    use cluster::{Comparison, NodeId, ReplicaDigest, Verdict};
+    let partition = PartitionId::new(7).unwrap();
+    let digest = |byte| {
+        let hash = chronos_proof::Hash([byte; 32]);
+        Ok(Digest { position: Position::new(9), digest: hash, chain: hash, root: hash })
+    };
+    let silent = || Err(Failure::new(chronos_proto::Class::Failed, "UNAVAILABLE", "it is down"));
+    let verdict = |given: Vec<Result<Digest, Failure>>| {
+        let replicas = given.into_iter().zip(1..).map(|(digest, node)| ReplicaDigest {
+            node: NodeId::new(node),
+            digest: PartitionDigest { partition, digest },
+        });
+        Comparison::of(partition, Position::new(9), replicas.collect()).verdict
+    };
+    assert_eq!(verdict(vec![digest(1), digest(1), digest(1)]), Verdict::Equal);
+    assert_eq!(verdict(vec![digest(1), silent(), digest(1)]), Verdict::Incomplete);
+    assert_eq!(verdict(vec![silent(), digest(1), digest(2)]), Verdict::Different);
+    assert_eq!(verdict(vec![silent()]), Verdict::Incomplete);
+    assert_eq!(verdict(vec![]), Verdict::Incomplete);
 }

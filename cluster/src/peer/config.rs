@@ -67,6 +67,8 @@ pub struct Limits {
     pub waiting_bytes_max: usize,
     /// Connecting, with TLS and greeting, may take so long.
     pub connect_timeout: Duration,
+    /// Whether a machine becomes a member is decided within so long.
+    pub join_patience: Duration,
     /// A connection is probed so often, idle or not.
     pub keepalive_interval: Duration,
     /// A connection whose probe is unanswered for so long is torn down.
@@ -96,6 +98,7 @@ impl Default for Limits {
             requests_max: 4096,
             waiting_bytes_max: 64 << 20,
             connect_timeout: Duration::from_secs(2),
+            join_patience: Duration::from_secs(10),
             keepalive_interval: Duration::from_secs(1),
             keepalive_timeout: Duration::from_secs(2),
             backoff_min: Duration::from_millis(50),

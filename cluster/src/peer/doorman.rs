@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::hello::{Hello, Identity, Turned, Welcome, Why};
+use super::registrar::{Denial, Denied};
 use crate::NodeId;
 
 /// Guards one node's door, for those who come and for those we visit.
@@ -109,6 +110,22 @@ impl Doorman {
         }
         self.common_version(&(welcome.version..=welcome.version))?;
         self.admit(&welcome.by, Purpose::Outgoing)
+    }
+
+    /// Whose nodes these are.
+    pub(super) fn cluster(&self) -> u128 {
+        self.me.cluster
+    }
+
+    /// Judges a machine that wants to become a node of `cluster`, or of whatever cluster this is.
+    pub(super) fn may_join(
+        &self,
+        cluster: Option<u128>,
+        versions: &RangeInclusive<u32>,
+    ) -> Result<(), Denied> {
+        let denied = |why| move |turned: Turned| Denied::new(why, turned.text);
+        self.same_cluster(cluster.unwrap_or(self.me.cluster)).map_err(denied(Denial::Cluster))?;
+        self.common_version(versions).map(drop).map_err(denied(Denial::Version))
     }
 
     /// A no of ours.
@@ -271,6 +288,14 @@ mod tests {
         for (wanted, hello) in cases {
             assert_eq!(why(doorman.greet(&hello, Purpose::Link)), wanted, "{hello:?}");
         }
+    }
+
+    #[test]
+    fn who_wants_to_join_must_mean_this_cluster_and_speak_its_protocol() {
+        let judge = |cluster, versions| doorman().may_join(cluster, &versions).map_err(|denied| denied.why);
+        assert_eq!([judge(None, 1..=3), judge(Some(5), 4..=9)], [Ok(()), Ok(())]);
+        assert_eq!(judge(Some(6), 1..=3), Err(Denial::Cluster));
+        assert_eq!(judge(None, 5..=9), Err(Denial::Version));
     }
 
     #[test]

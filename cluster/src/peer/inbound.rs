@@ -15,6 +15,7 @@ use super::bulk::{BulkItem, BulkStream, Sending};
 use super::doorman::{Doorman, Pass, Purpose};
 use super::hello::{Hello, Turned, Welcome, Why};
 use super::pace::Pace;
+use super::registrar::Registrar;
 use super::security::{Certificate, Guard};
 use super::stats::Counters;
 use super::{BulkSource, Handler, Limits};
@@ -26,6 +27,8 @@ pub(super) struct Visitor {
     pub(super) certificate: Option<Certificate>,
     /// Set when a greeting was welcome.
     pub(super) is_welcome: Arc<AtomicBool>,
+    /// Set when it asked to become a node.
+    pub(super) is_joining: Arc<AtomicBool>,
 }
 
 /// Answers the calls of other nodes.
@@ -38,6 +41,7 @@ pub(super) struct Inbound {
     pub(super) counters: Arc<Counters>,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) source: Arc<dyn BulkSource>,
+    pub(super) registrar: Arc<dyn Registrar>,
     pub(super) pace: Arc<Pace>,
     pub(super) bulk_streams: Arc<Semaphore>,
 }
@@ -144,5 +148,11 @@ impl peer_server::Peer for Inbound {
             permit: Arc::clone(&self.bulk_streams).try_acquire_owned().ok(),
         };
         Ok(Response::new(sending.stream(welcome.to_wire())))
+    }
+
+    async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
+        let visitor = visitor(&request);
+        visitor.is_joining.store(true, Ordering::Relaxed);
+        Ok(Response::new(self.receive(visitor.address, request.into_inner()).await))
     }
 }

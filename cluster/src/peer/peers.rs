@@ -24,7 +24,7 @@ use super::pace::Pace;
 use super::security::Guard;
 use super::stats::{Counters, LinkStatus, PeerStats};
 use super::stream::{self, Receiver, Sender};
-use super::{BulkSource, Config, Handler, Limits, Link as Way, Message, serve};
+use super::{BulkSource, Config, Handler, Limits, Link as Way, Message, Port, Registrar};
 use crate::NodeId;
 
 /// The other nodes, as far as talking to them goes. Clones are handles to the same connections; when the last one is
@@ -80,7 +80,8 @@ impl Way for Peers {
 }
 
 impl Peers {
-    /// Listens for other nodes, and answers them with `handler` and `source`. To call others, name them with
+    /// Listens for other nodes, and answers them with `handler` and `source`, and those who want to become one with
+    /// `registrar`. To call others, name them with
     /// [`Peers::set_peer`].
     ///
     /// # Errors
@@ -90,6 +91,23 @@ impl Peers {
         config: Config,
         handler: Arc<dyn Handler>,
         source: Arc<dyn BulkSource>,
+        registrar: Arc<dyn Registrar>,
+    ) -> Result<Peers, StartError> {
+        let port = Port::open(env, &config.listen, &config.security).await?;
+        Peers::start_at(env, config, port, handler, source, registrar)
+    }
+
+    /// As [`Peers::start`], at a port that was taken before; what the configuration says about listening is ignored.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing was begun.
+    pub fn start_at(
+        env: &Env,
+        config: Config,
+        port: Port,
+        handler: Arc<dyn Handler>,
+        source: Arc<dyn BulkSource>,
+        registrar: Arc<dyn Registrar>,
     ) -> Result<Peers, StartError> {
         check(&config.limits)?;
         let guard = Guard::new(&config.security, env)?;
@@ -110,13 +128,13 @@ impl Peers {
             counters: Arc::clone(&counters),
             handler,
             source,
+            registrar,
             pace: Arc::new(Pace::new(env.clock.clone(), limits.bulk_bytes_per_second)),
             bulk_streams: Arc::new(Semaphore::new(limits.bulk_streams_max)),
         };
-        let listener = serve::open(&inbound, &config.listen).await?;
-        let address = listener.local_addr()?;
+        let address = port.address();
         tracing::info!(node = %config.node, %address, incarnation = config.incarnation, "listening for other nodes");
-        let listening = env.tasks.spawn("peer port", inbound.listen(listener));
+        let listening = env.tasks.spawn("peer port", inbound.listen(port.listener));
         let dialer = Arc::new(Dialer { env: env.clone(), limits, guard, doorman, counters });
         let (dice, book) = (entropy.child("backoff"), Mutex::default());
         Ok(Peers(Arc::new(Inner { me: config.node, address, dialer, dice, book, listening })))

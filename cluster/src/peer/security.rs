@@ -117,6 +117,21 @@ impl Guard {
         node: NodeId,
         address: &str,
     ) -> io::Result<Wire> {
+        self.protect(connection, address, |tls| tls.name(node, address)).await
+    }
+
+    /// Protects a connection that we made to `address`, without knowing which node is there: its certificate must name
+    /// the host.
+    pub(super) async fn connect_by_name(&self, connection: Connection, address: &str) -> io::Result<Wire> {
+        self.protect(connection, address, |_| host_name(address)).await
+    }
+
+    async fn protect(
+        &self,
+        connection: Connection,
+        address: &str,
+        name: impl FnOnce(&Tls) -> io::Result<ServerName<'static>>,
+    ) -> io::Result<Wire> {
         let tls = match &self.0 {
             Kind::Plain { anywhere: false } if !connection.peer_addr().ip().is_loopback() => {
                 return Err(io::Error::new(
@@ -130,7 +145,7 @@ impl Guard {
             Kind::Plain { .. } => return Ok(Wire::Plain(connection)),
             Kind::Tls(tls) => tls,
         };
-        let stream = tls.connector.connect(tls.name(node, address)?, connection).await?;
+        let stream = tls.connector.connect(name(tls)?, connection).await?;
         Ok(Wire::Tls(Box::new(TlsStream::Client(stream))))
     }
 
@@ -166,16 +181,22 @@ impl Tls {
 
     /// The name that the certificate of `node`, called at `address`, has to have.
     fn name(&self, node: NodeId, address: &str) -> io::Result<ServerName<'static>> {
-        let name = match self.names {
-            Names::Nodes => certificate_name(node),
-            Names::Hosts => {
-                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-                host.trim_start_matches('[').trim_end_matches(']').to_owned()
-            }
-        };
-        let odd = |_| io::Error::new(io::ErrorKind::InvalidInput, format!("no certificate can name {name}"));
-        ServerName::try_from(name.clone()).map_err(odd)
+        match self.names {
+            Names::Nodes => server_name(certificate_name(node)),
+            Names::Hosts => host_name(address),
+        }
     }
+}
+
+/// The host of an address, as a certificate names it.
+fn host_name(address: &str) -> io::Result<ServerName<'static>> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    server_name(host.trim_start_matches('[').trim_end_matches(']').to_owned())
+}
+
+fn server_name(name: String) -> io::Result<ServerName<'static>> {
+    let odd = |_| io::Error::new(io::ErrorKind::InvalidInput, format!("no certificate can name {name}"));
+    ServerName::try_from(name.clone()).map_err(odd)
 }
 
 type Rustls<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,8 +108,13 @@ impl Inbound {
     }
 
     async fn serve(self, address: SocketAddr, wire: Begun, certificate: Option<Certificate>) {
-        let is_welcome = Arc::new(AtomicBool::new(false));
-        let visitor = Visitor { address, certificate, is_welcome: Arc::clone(&is_welcome) };
+        let (is_welcome, is_joining) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
+        let visitor = Visitor {
+            address,
+            certificate,
+            is_welcome: Arc::clone(&is_welcome),
+            is_joining: Arc::clone(&is_joining),
+        };
         let max = self.limits.wire_bytes_max();
         let server =
             PeerServer::new(self.clone()).max_decoding_message_size(max).max_encoding_message_size(max);
@@ -138,6 +142,11 @@ impl Inbound {
         let ended = match ended {
             Some(ended) => ended,
             None if is_welcome.load(Ordering::Relaxed) => served.await,
+            // It has asked; after the answer there is nothing more to wait for.
+            None if is_joining.load(Ordering::Relaxed) => {
+                let answered = self.env.clock.timeout(self.limits.join_patience, served).await;
+                answered.unwrap_or(Ok(()))
+            }
             None => return self.silent(address),
         };
         if let Err(error) = ended {
@@ -157,13 +166,4 @@ fn not_for_clients() -> http::Response<Body> {
          for clients",
     )
     .into_http()
-}
-
-/// The port, before anybody is let in.
-pub(super) async fn open(inbound: &Inbound, on: &str) -> Result<Listener, super::StartError> {
-    // A name tells nothing about where it leads: the address that was taken does.
-    let listener = inbound.env.net.listen(on).await?;
-    let address: io::Result<SocketAddr> = listener.local_addr();
-    inbound.guard.may_listen(address?)?;
-    Ok(listener)
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::hello::Why;
+use super::registrar::Denial;
 use crate::NodeId;
 
 /// Declares counters once: as atomics to count with, and as numbers to read.
@@ -12,6 +13,7 @@ macro_rules! counters {
         pub(super) struct Counters {
             $(pub(super) $name: AtomicU64,)*
             turned_away: [AtomicU64; Why::ALL.len()],
+            denied: [AtomicU64; Denial::ALL.len()],
         }
 
         /// What the transport counted since it started.
@@ -21,6 +23,8 @@ macro_rules! counters {
             /// Nodes that we turned away, at our door or because of what answered at theirs, in the order of
             /// [`Why::ALL`].
             pub turned_away: [u64; Why::ALL.len()],
+            /// Machines that we did not admit to the cluster, in the order of [`Denial::ALL`].
+            pub denied: [u64; Denial::ALL.len()],
         }
 
         impl Counters {
@@ -28,6 +32,7 @@ macro_rules! counters {
                 PeerStats {
                     $($name: self.$name.load(Ordering::Relaxed),)*
                     turned_away: std::array::from_fn(|at| self.turned_away[at].load(Ordering::Relaxed)),
+                    denied: std::array::from_fn(|at| self.denied[at].load(Ordering::Relaxed)),
                 }
             }
         }
@@ -53,6 +58,8 @@ counters! {
     links_failed,
     /// Links that were up and broke, made by us.
     links_lost,
+    /// Machines that were admitted to the cluster when they asked this node; those that asked again, too.
+    joins_admitted,
     /// Times that another node turned us away.
     turned_away_by_others,
     /// Frames of requests sent.
@@ -80,12 +87,22 @@ impl Counters {
         let at = Why::ALL.iter().position(|one| *one == why).expect("every reason is listed");
         count(&self.turned_away[at], 1);
     }
+
+    pub(super) fn denied(&self, why: Denial) {
+        let at = Denial::ALL.iter().position(|one| *one == why).expect("every reason is listed");
+        count(&self.denied[at], 1);
+    }
 }
 
 impl PeerStats {
     /// Nodes that we turned away for this reason.
     pub fn turned_away(&self, why: Why) -> u64 {
         Why::ALL.iter().zip(&self.turned_away).find(|(one, _)| **one == why).map_or(0, |(_, count)| *count)
+    }
+
+    /// Machines that we did not admit for this reason.
+    pub fn denied(&self, why: Denial) -> u64 {
+        Denial::ALL.iter().zip(&self.denied).find(|(one, _)| **one == why).map_or(0, |(_, count)| *count)
     }
 }
 

@@ -130,13 +130,7 @@ impl<T: OptionalSend + 'static> Responder<Types, T> for Answer<T> {
 pub(crate) fn outcome_of(result: ClientWriteResult<Types>) -> Result<Vec<Outcome>, ProposeError> {
     result.map(|written| written.data).map_err(|error| match error {
         // Refused before the entry was appended.
-        ClientWriteError::ForwardToLeader(to) => {
-            let leader =
-                to.leader_id.map_or_else(|| "none is known".to_owned(), |leader| format!("{leader} does"));
-            ProposeError::Unavailable(Arc::from(format!(
-                "this node does not lead the partition: {leader}; retry there"
-            )))
-        }
+        ClientWriteError::ForwardToLeader(to) => ProposeError::NotLeader { leader: to.leader_id },
         error => ProposeError::Unknown(Arc::from(error.to_string())),
     })
 }

@@ -7,6 +7,7 @@ mod bulk;
 mod chaos;
 mod doors;
 mod faults;
+mod joining;
 mod loopback;
 mod node;
 mod speed;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use chronos_cluster::NodeId;
 use chronos_cluster::peer::{
-    BulkSource, CallError, Config, Handler, LinkStatus, Message, NoBulk, Peers, Refusal, Security, StartError,
+    BulkSource, CallError, Config, Handler, LinkStatus, Message, NoBulk, NoRegistrar, Peers, Refusal,
+    Registrar, Security, StartError,
 };
 use chronos_env::sim::{Host, World};
 use chronos_env::{Clock, Env};
@@ -102,8 +103,18 @@ pub(crate) async fn start_with(
     source: Arc<dyn BulkSource>,
 ) -> Result<(Peers, Arc<Scribe>), StartError> {
     let scribe = Scribe::new(env);
-    let peers = Peers::start(env, config, Arc::<Scribe>::clone(&scribe), source).await?;
+    let peers =
+        Peers::start(env, config, Arc::<Scribe>::clone(&scribe), source, Arc::new(NoRegistrar)).await?;
     Ok((peers, scribe))
+}
+
+/// A node that admits whom its registrar admits.
+pub(crate) async fn start_office(
+    env: &Env,
+    config: Config,
+    registrar: Arc<dyn Registrar>,
+) -> Result<Peers, StartError> {
+    Peers::start(env, config, Scribe::new(env), Arc::new(NoBulk), registrar).await
 }
 
 pub(crate) fn host(world: &World, number: u64) -> Host {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chronos_cluster::NodeId;
 use chronos_cluster::peer::{
-    BulkItem, BulkPiece, BulkSource, Config, Handler, Limits, Message, NoBulk, Peers, Refusal,
+    BulkItem, BulkPiece, BulkSource, Config, Handler, Limits, Message, NoBulk, NoRegistrar, Peers, Refusal,
 };
 use chronos_env::Env;
 use futures::future::{BoxFuture, join_all};
@@ -50,8 +50,10 @@ fn times() -> usize {
 async fn pair(limits: Limits) -> (Peers, Peers) {
     let env = Env::real();
     let (first, second) = (Config { limits: limits.clone(), ..local(1) }, Config { limits, ..local(2) });
-    let first = Peers::start(&env, first, Arc::new(Echo), Arc::new(NoBulk)).await.unwrap();
-    let second = Peers::start(&env, second, Arc::new(Echo), Arc::new(Zeros)).await.unwrap();
+    let first =
+        Peers::start(&env, first, Arc::new(Echo), Arc::new(NoBulk), Arc::new(NoRegistrar)).await.unwrap();
+    let second =
+        Peers::start(&env, second, Arc::new(Echo), Arc::new(Zeros), Arc::new(NoRegistrar)).await.unwrap();
     first.set_peer(n(2), &second.address().to_string());
     crate::node::echo(&first, 2, "warm").await.unwrap();
     (first, second)

@@ -13,13 +13,13 @@ use crate::doors::{begin, local, real};
 use crate::node::{Scribe, echo, n, start, until};
 
 /// An authority and what it vouches for, as files.
-struct Authority {
+pub(crate) struct Authority {
     dir: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -29,7 +29,7 @@ impl Authority {
     }
 
     /// Files of a new certificate for these names.
-    fn vouch(&self, file: &str, for_names: &[&str], names: Names) -> TlsFiles {
+    pub(crate) fn vouch(&self, file: &str, for_names: &[&str], names: Names) -> TlsFiles {
         let owned: Vec<String> = for_names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(owned).unwrap().signed_by(&key, &self.issuer).unwrap();

@@ -41,6 +41,7 @@ pub enum Reason {
     CrossPartition,
     NotFound,
     NotCaughtUp,
+    NotLeader,
     DeadlineExceeded,
     ResourceExhausted,
     Corrupt,
@@ -53,7 +54,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for tables and their tests.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::WrongExpectedVersion,
         Self::ConditionFailed,
         Self::IdempotencyConflict,
@@ -63,6 +64,7 @@ impl Reason {
         Self::CrossPartition,
         Self::NotFound,
         Self::NotCaughtUp,
+        Self::NotLeader,
         Self::DeadlineExceeded,
         Self::ResourceExhausted,
         Self::Corrupt,
@@ -86,6 +88,7 @@ impl Reason {
             Self::CrossPartition => "CROSS_PARTITION",
             Self::NotFound => "NOT_FOUND",
             Self::NotCaughtUp => "NOT_CAUGHT_UP",
+            Self::NotLeader => "NOT_LEADER",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
             Self::Corrupt => "CORRUPT",

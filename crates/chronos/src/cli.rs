@@ -141,7 +141,7 @@ impl Command {
             Self::Export(command) => Box::pin(command.run(context)).await,
             Self::ImportGit(command) => Box::pin(command.run(context)).await,
             Self::Partitions(command) => Box::pin(command.run(context)).await,
-            Self::Route(command) => command.run(context),
+            Self::Route(command) => Box::pin(command.run(context)).await,
             Self::Watermarks(command) => Box::pin(command.run(context)).await,
             Self::Stats(command) => Box::pin(command.run(context)).await,
             Self::Sample(command) => Box::pin(command.run(context)).await,

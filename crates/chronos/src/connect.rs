@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chronos_client::{
     Answer, Append, AppendError, Appended, Backup, Block, Client, CompactedPartition, Digests, EntityState,
-    EventId, Events, Info, Moment, Options, PartitionHoldings, PartitionId, Proof, Query, Read, ReadError,
-    Rejection, Rule, Sample, State, Truncation, Verification, Version, Watermarks,
+    EventId, Events, Info, Moment, Options, PartitionHoldings, PartitionId, Placement, Proof, Query, Read,
+    ReadError, Rejection, Rule, Sample, State, Truncation, Verification, Version, Watermarks,
 };
 use chronos_domain::Batch as _;
 use chronos_proto::Event;
@@ -130,6 +130,10 @@ impl Connection {
 
     pub(crate) async fn holdings(&self) -> Outcome<Vec<PartitionHoldings>> {
         self.client.admin().holdings().await.map_err(|e| Failure::from(&e))
+    }
+
+    pub(crate) async fn placement(&self) -> Outcome<Placement> {
+        self.client.placement().await.map_err(|e| Failure::from(&e))
     }
 
     pub(crate) async fn info(&self) -> Outcome<Info> {

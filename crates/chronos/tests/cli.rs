@@ -462,6 +462,13 @@ fn what_stats_shows(server: &Server) {
     }
     let table = server.run(&["partitions"]).stdout;
     assert!(table.lines().any(|line| line.ends_with("1..1       1         1  served")), "{table}");
+    let routed = &objects(&server.run(&["route", "order-7", "--nodes", "--output", "json"]))[0];
+    assert_eq!(
+        (&routed["leader"]["node"], &routed["replicas"][0]["node"]),
+        (&serde_json::json!(1), &serde_json::json!(1))
+    );
+    let table = server.run(&["route", "order-7", "--nodes"]).stdout;
+    assert!(table.contains("LEADER") && table.contains("n1"), "{table}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chronos_block::{Block, Draft};
 use chronos_domain::{EventId, Invalid, PartitionId, Position, Timestamp, Token, Version};
-use chronos_proto::{Consistency, Event, Failure, Info, PartitionMarks, v1};
+use chronos_proto::{Consistency, Event, Failure, Info, PartitionMarks, Placement, v1};
 use parking_lot::Mutex;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
@@ -231,6 +231,16 @@ impl Client {
     pub async fn info(&self) -> Result<Info, ReadError> {
         let answer = self.inner.call(|mut rpc| async move { rpc.info(v1::InfoRequest {}).await }).await?;
         Info::try_from(answer).map_err(|invalid| ReadError::protocol(&invalid))
+    }
+
+    /// Which nodes there are, and which of them hold and lead each partition, as far as the node knows that answers.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn placement(&self) -> Result<Placement, ReadError> {
+        let ask = |mut rpc: Rpc| async move { rpc.placement(v1::PlacementRequest {}).await };
+        let answer = self.inner.call(ask).await?;
+        Placement::try_from(answer).map_err(|invalid| ReadError::protocol(&invalid))
     }
 
     /// What is asked about whole histories, and done to them.

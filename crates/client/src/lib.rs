@@ -34,6 +34,7 @@
 //! | ask in SQL | [`Client::query`] |
 //! | ask about whole histories, compact, prove | [`Client::admin`] |
 //! | look at the node | [`Client::watermarks`], [`Client::info`] |
+//! | look at the cluster | [`Client::placement`] |
 //! | copy all of it | [`Client::backup`] |
 //!
 //! Invariants:
@@ -88,6 +89,6 @@ pub use chronos_proto::admin::{
     VerifiedPartition,
 };
 pub use chronos_proto::{
-    Class, Consistency, Event, Failure, Info, LogStats, Moment, PartitionMarks, PartitionStats, Reducer,
-    Stats,
+    Class, Consistency, Event, Failure, Info, LogStats, Moment, NodeId, PartitionMarks, PartitionStats,
+    PlacedNode, PlacedPartition, Placement, Reducer, Stats,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chronos_app::{Class, Error, Node, Reason};
 use chronos_block::{Block, Filter, Page, Range, Recorded};
-use chronos_cluster::{Groups, Outcome, ProposeError, Request};
+use chronos_cluster::{Groups, NodeId, Outcome, ProposeError, Request};
 use chronos_domain::{
     EventId, ForkId, Marks, PartitionId, Position, Space, TenantId, Timestamp, Verdict, Version,
 };
@@ -25,6 +25,8 @@ pub struct Engine {
 const NO_SPACE_RETRY_MS: u64 = 1000;
 /// After how long a caller may try again whom a partition turned away.
 const UNAVAILABLE_RETRY_MS: u64 = 1000;
+/// After how long a caller may try again who came while no leader was known.
+const ELECTION_RETRY_MS: u64 = 250;
 
 impl Engine {
     pub(crate) const fn new(env: Env, groups: Groups) -> Self {
@@ -227,6 +229,7 @@ fn proposal_failed(id: PartitionId, error: &ProposeError) -> Error {
         ProposeError::Unavailable(_) => {
             say(Class::NotApplied, Reason::Unavailable).retry_after_ms(UNAVAILABLE_RETRY_MS)
         }
+        ProposeError::NotLeader { leader } => not_leader(id, *leader, error.to_string()),
         ProposeError::NoSpace => {
             say(Class::NotApplied, Reason::ResourceExhausted).retry_after_ms(NO_SPACE_RETRY_MS)
         }
@@ -235,6 +238,15 @@ fn proposal_failed(id: PartitionId, error: &ProposeError) -> Error {
         }
         ProposeError::DeadlinePassed => say(Class::NotApplied, Reason::DeadlineExceeded),
         ProposeError::Unknown(_) => say(Class::Unknown, Reason::Unavailable),
+    }
+}
+
+/// A command that came to the wrong node. What says where it belongs are the details.
+fn not_leader(id: PartitionId, leader: Option<NodeId>, text: String) -> Error {
+    let error = Error::new(Class::NotApplied, Reason::NotLeader, text).with("partition", id);
+    match leader {
+        Some(leader) => error.with("leader_node", leader.get()),
+        None => error.retry_after_ms(ELECTION_RETRY_MS),
     }
 }
 

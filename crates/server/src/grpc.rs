@@ -29,6 +29,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::edge::Edge;
 use crate::http::Problem;
+use crate::placement;
 
 /// Whether a request speaks gRPC, so that its answer must.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
@@ -161,6 +162,10 @@ impl EventStore for Service {
 
     async fn info(&self, _: Request<v1::InfoRequest>) -> Reply<v1::InfoResponse> {
         Ok(tonic::Response::new(info::info(&self.edge)))
+    }
+
+    async fn placement(&self, _: Request<v1::PlacementRequest>) -> Reply<v1::PlacementResponse> {
+        Ok(tonic::Response::new(placement::read(&self.edge).into()))
     }
 }
 

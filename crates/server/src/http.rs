@@ -44,6 +44,7 @@ fn table() -> Vec<Route> {
         ("get", "/v1/stats", get(admin::stats)),
         ("get", "/v1/watermarks", get(node::watermarks)),
         ("get", "/v1/info", get(node::info)),
+        ("get", "/v1/placement", get(node::placement)),
         ("get", "/v1/openapi.json", get(node::openapi)),
         ("get", "/healthz", get(health::alive)),
         ("get", "/readyz", get(health::ready)),

@@ -29,6 +29,7 @@ mod limits;
 mod metrics;
 mod node;
 mod pages;
+mod placement;
 mod query;
 mod serve;
 mod stats;

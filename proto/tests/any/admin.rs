@@ -11,17 +11,18 @@ use proptest::prelude::*;
 
 use super::{failure, time};
 
-fn partition() -> impl Strategy<Value = PartitionId> {
-    (0u8..32).prop_map(|number| PartitionId::new(number).unwrap())
+/// With the system partition.
+pub(super) fn partition() -> impl Strategy<Value = PartitionId> {
+    (0u8..=32).prop_map(|number| PartitionId::of_group(number).unwrap())
 }
 
-fn or_failure<T: Clone + std::fmt::Debug>(
+pub(super) fn or_failure<T: Clone + std::fmt::Debug>(
     strategy: impl Strategy<Value = T> + 'static,
 ) -> impl Strategy<Value = Result<T, Failure>> {
     prop_oneof![3 => strategy.prop_map(Ok), 1 => failure().prop_map(Err)]
 }
 
-fn position() -> impl Strategy<Value = Position> {
+pub(super) fn position() -> impl Strategy<Value = Position> {
     any::<u64>().prop_map(Position::new)
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn holdings() -> impl Strategy<Value = PartitionHoldings> {
     let recorded = proptest::option::of((time(), time()));
     let types = proptest::collection::vec(type_holdings(), 0..4);
     let holdings = (any::<[u64; 9]>(), recorded, types).prop_map(held);
-    (partition(), or_failure(holdings))
+    ((0u8..32).prop_map(|number| PartitionId::new(number).unwrap()), or_failure(holdings))
         .prop_map(|(partition, holdings)| PartitionHoldings { partition, holdings })
 }
 

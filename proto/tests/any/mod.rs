@@ -1,11 +1,15 @@
 //! Arbitrary domain values.
 
 mod admin;
+pub(crate) mod cluster;
 
 use bytes::Bytes;
 use chronos_block::{Draft, Filter};
 use chronos_domain::*;
-use chronos_proto::{Class, Consistency, Event, Failure, Info, LogStats, Moment, PartitionStats, Stats, v1};
+use chronos_proto::{
+    Class, Consistency, Event, Failure, Info, LogStats, Moment, NodeId, PartitionStats, PlacedNode,
+    PlacedPartition, Placement, Stats, v1,
+};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -230,5 +234,33 @@ prop_compose! {
         let [cluster_id, node_id, release, durability] = names;
         let limits = v1::Limits { payload_bytes_max, ..v1::Limits::default() };
         Info { cluster_id, node_id, release, partitions, nodes, durability, limits, stats }
+    }
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    (1..u64::MAX).prop_map(|number| NodeId::new(number).unwrap())
+}
+
+prop_compose! {
+    fn placed_node()(node in node(), names in any::<[String; 2]>()) -> PlacedNode {
+        let [address, name] = names;
+        PlacedNode { node, address, name }
+    }
+}
+
+prop_compose! {
+    fn placed_partition()(
+        number in 0u8..32, leader in option::of(node()), replicas in vec(node(), 0..5),
+    ) -> PlacedPartition {
+        PlacedPartition { partition: PartitionId::new(number).unwrap(), leader, replicas }
+    }
+}
+
+prop_compose! {
+    pub(crate) fn placement()(
+        cluster_id in any::<String>(), epoch in any::<u64>(), node in node(), nodes in vec(placed_node(), 0..5),
+        partitions in vec(placed_partition(), 0..32),
+    ) -> Placement {
+        Placement { cluster_id, epoch, node, nodes, partitions }
     }
 }

@@ -171,7 +171,7 @@ fn a_leader_that_is_cut_off_is_replaced_and_what_it_could_not_replicate_is_never
         cluster.append_at(10, &rest).await;
         let late = cluster.nodes[old].append(1_001).await;
         assert!(
-            matches!(late, Err(ProposeError::Unavailable(_))),
+            matches!(late, Err(ProposeError::NotLeader { .. })),
             "a deposed leader took a command: {late:?}"
         );
         cluster.net.heal();

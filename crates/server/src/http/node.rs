@@ -9,14 +9,14 @@ use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
 use chronos_app::{Error, Node as _};
 use chronos_domain::{EntityId, Marks, PartitionId, limits, place, routing_key};
-use chronos_proto::{LogStats, PartitionStats, Stats};
+use chronos_proto::{LogStats, NodeId, PartitionStats, Stats};
 use http::header;
 use serde_json::{Value, json};
 
 use super::Problem;
 use crate::edge::Edge;
 use crate::node::RELEASE;
-use crate::stats;
+use crate::{placement, stats};
 
 /// The description of this interface, written by hand.
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
@@ -88,6 +88,30 @@ pub(super) async fn info(State(edge): State<Arc<Edge>>) -> Json<Value> {
         },
         // Who may not observe the node still learns who it is.
         "stats": stats::read(&edge).ok().map(held),
+    }))
+}
+
+/// Which nodes there are, and which of them hold and lead each partition.
+pub(super) async fn placement(State(edge): State<Arc<Edge>>) -> Json<Value> {
+    let placement = placement::read(&edge);
+    let numbers = |nodes: Vec<NodeId>| nodes.into_iter().map(NodeId::get).collect::<Vec<_>>();
+    let nodes = placement
+        .nodes
+        .into_iter()
+        .map(|of| json!({"node": of.node.get(), "address": of.address, "name": of.name}));
+    let partitions = placement.partitions.into_iter().map(|of| {
+        json!({
+            "partition": of.partition.get(),
+            "leader": of.leader.map(NodeId::get),
+            "replicas": numbers(of.replicas),
+        })
+    });
+    Json(json!({
+        "cluster_id": placement.cluster_id,
+        "epoch": placement.epoch,
+        "node": placement.node.get(),
+        "nodes": nodes.collect::<Vec<_>>(),
+        "partitions": partitions.collect::<Vec<_>>(),
     }))
 }
 

@@ -24,6 +24,8 @@ pub(crate) const fn status(reason: Reason) -> StatusCode {
         Reason::WrongExpectedVersion | Reason::ConditionFailed | Reason::IdempotencyConflict => {
             StatusCode::CONFLICT
         }
+        // Asked of the wrong node: its details say which is the right one.
+        Reason::NotLeader => StatusCode::MISDIRECTED_REQUEST,
         Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Reason::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         Reason::Corrupt | Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,

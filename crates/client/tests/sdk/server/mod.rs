@@ -277,6 +277,13 @@ impl EventStore for Fake {
         Err(Status::unimplemented("not in the script"))
     }
 
+    async fn placement(
+        &self,
+        _: Request<v1::PlacementRequest>,
+    ) -> Result<Response<v1::PlacementResponse>, Status> {
+        Err(Status::unimplemented("not in the script"))
+    }
+
     async fn info(&self, _: Request<v1::InfoRequest>) -> Result<Response<v1::InfoResponse>, Status> {
         Err(Status::unimplemented("not in the script"))
     }
