@@ -30,8 +30,8 @@ const ASK_STEP: Duration = Duration::from_millis(100);
 /// How long replicas and leaders may take to spread over all nodes.
 const SETTLE_MAX: Duration = Duration::from_secs(300);
 
-/// The line that comes last when a node of a cluster is ready.
-const READY: &str = "admin on ";
+/// The line that says that a node of a cluster is ready; what follows comes with it.
+const READY: &str = "peers on ";
 
 /// The place of one node, whether or not its process runs.
 struct Seat {
