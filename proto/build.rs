@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     fs::write(out.join("chronos.v1.bin"), protox::compile(CLIENTS, ["proto"])?.encode_to_vec())?;
     let files = protox::compile(CLIENTS.into_iter().chain([OPERATORS]), ["proto"])?;
     fs::write(out.join("chronos.admin.v1.bin"), files.encode_to_vec())?;
-    let peer = protox::compile(["chronos/peer/v1/peer.proto"], ["proto"])?;
+    let peer = protox::compile(["chronos/peer/v1/cluster.proto", "chronos/peer/v1/peer.proto"], ["proto"])?;
     // Payloads and blocks are shared slices of the message they came in, never copies; maps have one order.
     for files in [files, peer] {
         tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds(files)?;

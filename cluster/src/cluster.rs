@@ -1,15 +1,29 @@
-//! One node of a cluster, as far as replication goes: its groups, its connections, and what passes between them.
+//! One node of a cluster, as far as replication goes: its groups, its connections, what it knows of the others, and what
+//! it can be told to do.
+
+mod desk;
+mod driving;
+mod knowing;
+mod leaving;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use chronos_env::Env;
+use chronos_domain::PartitionId;
+use chronos_env::{Env, Task};
 use chronos_wal::Wal;
+use parking_lot::Mutex;
 
 use crate::addresses::Addresses;
 use crate::exchange::{Exchange, kinds};
 use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
-use crate::peer::{self, NoBulk, NoRegistrar, Peers, Port};
+use crate::order::{Order, OrderError, Planned};
+use crate::peer::{self, NoBulk, Peers, Port};
+use crate::placement::{Action, Steer, Step, foresee};
+use crate::status::{Board, NodeReport, Poll, own};
+use crate::system::{Ask, Entrant, Ledger, NotWritten, State, TokenHash};
+use desk::Desk;
 
 /// How a node stands in its cluster when it starts.
 #[derive(Debug)]
@@ -41,9 +55,53 @@ pub struct Standing {
 /// A running node of a cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+/// What a node was told about itself when it started.
+struct Known {
+    cluster: u128,
+    is_founder: bool,
+    addresses: Addresses,
+    name: String,
+    machine: u128,
+    replication: u8,
+    token: Option<String>,
+    release: String,
+    incarnation: u64,
+}
+
+impl Known {
+    fn of(standing: &Standing, config: &Config) -> Known {
+        let name = if standing.name.is_empty() { config.node.to_string() } else { standing.name.clone() };
+        Known {
+            cluster: config.store.cluster,
+            is_founder: standing.is_founder,
+            addresses: standing.addresses.clone(),
+            name,
+            machine: standing.machine,
+            replication: standing.replication,
+            token: standing.token.clone(),
+            release: standing.release.clone(),
+            incarnation: standing.peers.as_ref().map_or(0, |peers| peers.incarnation),
+        }
+    }
+}
+
+struct Inner {
+    env: Env,
+    me: NodeId,
+    known: Known,
     groups: Groups,
     peers: Option<Peers>,
     exchange: Exchange,
+    ledger: Arc<Ledger>,
+    /// Where there are others to ask.
+    poll: Option<Arc<Poll>>,
+    board: Board,
+    /// On the clock of `env`: nobody was heard of before.
+    began: Duration,
+    tasks: Mutex<Vec<Task<()>>>,
 }
 
 impl Cluster {
@@ -58,41 +116,178 @@ impl Cluster {
         standing: Standing,
     ) -> Result<Cluster, peer::StartError> {
         let exchange = Exchange::default();
-        let Some(peers) = standing.peers else {
-            let groups = Groups::start(env, wal, config).await;
-            return Ok(Cluster { groups, peers: None, exchange });
+        let (known, me, desk) = (Known::of(&standing, config), config.node, Desk::default());
+        let (groups, peers) = match standing.peers {
+            None => (Groups::start(env, wal, config).await, None),
+            Some(peers) => {
+                let port = match standing.port {
+                    Some(port) => port,
+                    None => Port::open(env, &peers.listen, &peers.security).await?,
+                };
+                let (handler, source) = (Arc::new(exchange.clone()), Arc::new(NoBulk));
+                let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(desk.clone()))?;
+                standing.members.iter().for_each(|(node, address)| peers.set_peer(*node, address));
+                let among = Among { link: Arc::new(peers.clone()), founder: known.is_founder };
+                (Groups::start_among(env, wal, config, among).await, Some(peers))
+            }
         };
-        let port = match standing.port {
-            Some(port) => port,
-            None => Port::open(env, &peers.listen, &peers.security).await?,
-        };
-        let (handler, source) = (Arc::new(exchange.clone()), Arc::new(NoBulk));
-        let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(NoRegistrar))?;
-        for (node, address) in &standing.members {
-            peers.set_peer(*node, address);
-        }
-        let among = Among { link: Arc::new(peers.clone()), founder: standing.is_founder };
-        let groups = Groups::start_among(env, wal, config, among).await;
         exchange.open(kinds::CONSENSUS, groups.handler());
-        Ok(Cluster { groups, peers: Some(peers), exchange })
+        let ledger = Arc::new(Ledger::new(env, groups.clone(), me));
+        let board = Board::default();
+        let poll = peers.clone().map(|peers| Poll { env: env.clone(), peers, board: board.clone() });
+        let poll = poll.map(Arc::new);
+        let inner = Inner {
+            env: env.clone(),
+            me,
+            known,
+            groups,
+            peers,
+            exchange,
+            ledger,
+            poll,
+            board,
+            began: env.clock.monotonic(),
+            tasks: Mutex::default(),
+        };
+        let cluster = Cluster { inner: Arc::new(inner) };
+        desk.open(&cluster.inner);
+        cluster.inner.exchange.open(kinds::CLUSTER, Arc::new(desk));
+        cluster.begin();
+        Ok(cluster)
+    }
+
+    /// Starts what runs beside the groups.
+    fn begin(&self) {
+        let Inner { env, ledger, poll, tasks, .. } = &*self.inner;
+        let (following, introduced) = (Arc::clone(ledger), Arc::clone(&self.inner));
+        let mut tasks = tasks.lock();
+        tasks.push(env.tasks.spawn("cluster state", async move { following.follow().await }));
+        tasks.push(env.tasks.spawn("introduction", async move { introduced.introduce().await }));
+        if let Some(poll) = poll {
+            tasks.push(env.tasks.spawn("status", Arc::clone(poll).run()));
+            tasks.push(env.tasks.spawn("links", driving::keep_links(Arc::clone(&self.inner))));
+            tasks.push(env.tasks.spawn("placement", Arc::clone(&self.inner).drive()));
+        }
     }
 
     /// The partitions and what is proposed to them.
-    pub const fn groups(&self) -> &Groups {
-        &self.groups
+    pub fn groups(&self) -> &Groups {
+        &self.inner.groups
     }
 
     /// The connections to other nodes, where there are any.
-    pub const fn peers(&self) -> Option<&Peers> {
-        self.peers.as_ref()
+    pub fn peers(&self) -> Option<&Peers> {
+        self.inner.peers.as_ref()
+    }
+
+    /// Which node this is.
+    pub fn me(&self) -> NodeId {
+        self.inner.me
+    }
+
+    /// Carries out an order, or sees to it that whoever can does, and returns when it is certain. What follows from it,
+    /// such as data that moves, goes on by itself: see [`Cluster::plan`] and [`Cluster::view`].
+    ///
+    /// # Errors
+    /// See [`OrderError`].
+    pub async fn steer(&self, order: Order, deadline: Duration) -> Result<(), OrderError> {
+        let within = deadline.saturating_sub(self.inner.env.clock.monotonic());
+        let done = match order {
+            Order::Transfer { partition, to } => self.inner.have_handed_to(partition, to, within).await,
+            order => self.inner.ask(&Ask::Order(order), within).await.map(drop),
+        };
+        done.map_err(order_error)
+    }
+
+    /// What the placement driver is going to do, in order, if nothing else happens. Empty when everything is where it
+    /// should be, as far as this node can see.
+    pub fn plan(&self) -> Vec<Planned> {
+        let steps = foresee(&self.inner.ledger.state(), &self.inner.observe(), PLANNED_MAX);
+        steps.iter().map(Step::told).collect()
     }
 
     /// Answers what waits, ends the groups, and then the connections.
     pub async fn stop(&self) {
-        self.groups.stop().await;
-        self.exchange.close();
-        if let Some(peers) = &self.peers {
+        self.inner.tasks.lock().drain(..).for_each(|task| task.abort());
+        self.inner.groups.stop().await;
+        self.inner.exchange.close();
+        if let Some(peers) = &self.inner.peers {
             peers.stop();
         }
+    }
+}
+
+impl Inner {
+    /// Sees to it that the cluster's own data says who this node is and where.
+    async fn introduce(&self) {
+        loop {
+            match self.introduce_once().await {
+                Ok(()) => return,
+                Err(NotWritten::Refused(why)) => tracing::warn!(%why, "this node could not be introduced"),
+                Err(why) => tracing::debug!(?why, "this node is not introduced yet"),
+            }
+            self.env.clock.sleep(INTRODUCE_AGAIN).await;
+        }
+    }
+
+    async fn introduce_once(&self) -> Result<(), NotWritten> {
+        let Known { cluster, is_founder, addresses, name, machine, replication, token, .. } = &self.known;
+        let (node, name, addresses) = (self.me, name.clone(), addresses.clone());
+        if *is_founder && !self.ledger.state().is_founded() {
+            let founder = Entrant { node, name, machine: *machine, addresses };
+            let token = token.as_deref().map(|secret| TokenHash::of(*cluster, secret));
+            let found = |state: &State| state.found(*cluster, *replication, token, founder.clone());
+            return self.ledger.change(INTRODUCED_WITHIN, found).await;
+        }
+        let member = self.ledger.state().members.get(&node).cloned();
+        if member.is_some_and(|member| (&member.name, &member.addresses) == (&name, &addresses)) {
+            return Ok(());
+        }
+        self.ask(&Ask::Announce { node, name, addresses }, INTRODUCED_WITHIN).await.map(drop)
+    }
+
+    /// What this node says about itself now.
+    fn report(&self) -> NodeReport {
+        NodeReport {
+            node: self.me,
+            release: self.known.release.clone(),
+            incarnation: self.known.incarnation,
+            epoch: self.ledger.state().version,
+            groups: own(&self.groups, self.me),
+        }
+    }
+
+    /// Has the leader of a partition hand over.
+    async fn have_handed_to(
+        &self,
+        partition: PartitionId,
+        to: NodeId,
+        within: Duration,
+    ) -> Result<(), NotWritten> {
+        let steer = Steer { partition, action: Action::Transfer(to), at: None, driver_term: 0 };
+        match self.leader(partition) {
+            Some(leader) if leader == self.me => self.take(steer).await,
+            Some(leader) => self.ask_one(leader, kinds::STEER, steer.encode(), within).await.map(drop),
+            None => Err(NotWritten::Unavailable(format!("partition {partition} has no leader now"))),
+        }
+    }
+}
+
+/// Steps that are foreseen.
+const PLANNED_MAX: usize = 256;
+/// How long one attempt to introduce this node may take.
+const INTRODUCED_WITHIN: Duration = Duration::from_secs(5);
+/// The pause before the next.
+const INTRODUCE_AGAIN: Duration = Duration::from_secs(1);
+
+fn order_error(error: NotWritten) -> OrderError {
+    match error {
+        NotWritten::Refused(denied) => OrderError::Refused(denied.text),
+        NotWritten::Elsewhere(leader) => OrderError::Unavailable(match leader {
+            Some(leader) => format!("{leader} leads the system partition and could not be asked"),
+            None => "the system partition has no leader now; try again in a few seconds".to_owned(),
+        }),
+        NotWritten::Unavailable(why) => OrderError::Unavailable(why),
+        NotWritten::Unknown(why) => OrderError::Unknown(why),
     }
 }

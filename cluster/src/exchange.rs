@@ -20,6 +20,18 @@ pub(crate) mod kinds {
 
     /// Between the members of one group.
     pub(crate) const CONSENSUS: RangeInclusive<u8> = 1..=15;
+    /// About the cluster itself.
+    pub(crate) const CLUSTER: RangeInclusive<u8> = 64..=79;
+    /// How does every replica of yours do?
+    pub(crate) const STATUS: u8 = 64;
+    /// Take this step of the placement.
+    pub(crate) const STEER: u8 = 65;
+    /// To the leader of the system partition: a node asks to become a member.
+    pub(crate) const ADMIT: u8 = 66;
+    /// To the same: a member says where it is reached.
+    pub(crate) const ANNOUNCE: u8 = 67;
+    /// To the same: what an operator wants.
+    pub(crate) const ORDER: u8 = 68;
 }
 
 /// Hands each message to the room that answers its kind. Clones share the rooms.

@@ -56,7 +56,7 @@ pub struct Among {
     pub founder: bool,
 }
 
-/// The groups of this node, one for each data partition. Cheap to clone.
+/// The groups of this node, one for each data partition and one for the system partition. Cheap to clone.
 #[derive(Clone)]
 pub struct Groups {
     inner: Arc<Inner>,
@@ -72,6 +72,7 @@ struct Inner {
     scrubber: Scrubber,
     fault: Fault,
     post: Post,
+    lanes: u8,
 }
 
 impl Groups {
@@ -92,7 +93,7 @@ impl Groups {
 
     async fn begin(env: &Env, wal: &Wal, config: &Config, among: Among, alone: bool) -> Self {
         let known = if among.founder { Known::Founder(config.node) } else { Known::Nobody };
-        let opening = PartitionId::all().map(|id| {
+        let opening = every_group().map(|id| {
             let (world, log, store) = (env.clone(), wal.log(LogId::new(id.get())), config.store.of(id));
             let node = config.node;
             env.tasks.blocking(move || (log.clone(), group::open(&world, id, &log, store, node, known)))
@@ -120,7 +121,7 @@ impl Groups {
                 runners.push(run);
                 group
             };
-        let groups: Vec<Result<Group, Arc<str>>> = PartitionId::all().zip(opened).map(start).collect();
+        let groups: Vec<Result<Group, Arc<str>>> = every_group().zip(opened).map(start).collect();
         join_all(groups.iter().flatten().map(|group| group.consensus.phase())).await;
         let subjects: Vec<_> = groups.iter().flatten().map(|group| group.subject.clone()).collect();
         let room_max = config.in_flight_bytes_max;
@@ -134,6 +135,7 @@ impl Groups {
             compacting: Compacting::start(env, &config.compaction, backlog, subjects),
             fault,
             post,
+            lanes: wal.lanes(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -267,12 +269,29 @@ impl Groups {
         &self.inner.scrubber
     }
 
+    /// A group that serves.
     pub(crate) fn group(&self, id: PartitionId) -> Result<&Group, Arc<str>> {
-        let slot = self.inner.groups.get(usize::from(id.get()));
-        let group = slot.ok_or_else(|| Arc::from(format!("partition {id} holds no events")))?;
-        let group = group.as_ref().map_err(Arc::clone)?;
-        group.subject.quarantine.get().map_or(Ok(group), |reason| Err(reason.clone()))
+        let (group, quarantined) = self.any_group(id)?;
+        quarantined.map_or(Ok(group), Err)
     }
+
+    /// A group that was started, and why it is refused since, if it is.
+    pub(crate) fn any_group(&self, id: PartitionId) -> Result<(&Group, Option<Arc<str>>), Arc<str>> {
+        let slot = self.inner.groups.get(id.index());
+        let group = slot.ok_or_else(|| Arc::from(format!("there is no partition {id}")))?;
+        let group = group.as_ref().map_err(Arc::clone)?;
+        Ok((group, group.subject.quarantine.get().cloned()))
+    }
+
+    /// Lanes of the write-ahead log below.
+    pub(crate) fn lanes(&self) -> u8 {
+        self.inner.lanes
+    }
+}
+
+/// The data partitions in order, then the system partition: each at the place of its number.
+pub(crate) fn every_group() -> impl Iterator<Item = PartitionId> + Clone {
+    PartitionId::all().chain([PartitionId::SYSTEM])
 }
 
 fn refusal(id: PartitionId, fault: &chronos_store::Fault) -> Arc<str> {

@@ -34,13 +34,18 @@ mod group;
 mod groups;
 mod members;
 mod node;
+mod order;
 pub mod peer;
+mod placement;
 mod proposal;
 mod proposer;
 mod quarantine;
 mod raft;
 mod request;
 mod scrubber;
+mod status;
+mod system;
+mod view;
 mod wish;
 
 pub use addresses::Addresses;
@@ -51,9 +56,11 @@ pub use exchange::Exchange;
 pub use groups::{Among, Config, Groups};
 pub use members::MembersError;
 pub use node::NodeId;
+pub use order::{Order, OrderError, Planned};
 pub use proposal::ProposeError;
 pub use request::Request;
 pub use scrubber::{ScrubConfig, ScrubPass, ScrubProgress, ScrubStats};
+pub use view::{Health, Member, MemberState, NodeView, PartitionView, ReplicaView, Role, View};
 pub use wish::CompactError;
 
 /// Every crash point of this crate, in the order a node first passes them.

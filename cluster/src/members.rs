@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chronos_domain::PartitionId;
+use chronos_wal::Mark;
 
 use crate::consensus::Phase;
 use crate::groups::Groups;
 use crate::node::NodeId;
 use crate::peer::Handler;
-use crate::raft::{Raft, WatchReceiver};
+use crate::raft::{MembersChange, Raft, WatchReceiver, change_members};
 
 /// Why the members of a group were not changed, or perhaps were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +62,21 @@ impl Groups {
     pub async fn transfer(&self, id: PartitionId, to: NodeId) -> Result<(), MembersError> {
         let begun = self.raft(id)?.trigger().transfer_leader(to).await;
         begun.map_err(|error| MembersError { id, why: error.to_string() })
+    }
+
+    /// Changes the members of a partition, if they are those that the entry `at` names; see [`change_members`].
+    pub(crate) async fn change_members(
+        &self,
+        id: PartitionId,
+        change: MembersChange,
+        at: Option<Mark>,
+    ) -> Result<(), MembersError> {
+        change_members(&self.raft(id)?, change, at).await.map_err(|why| MembersError { id, why })
+    }
+
+    /// The term of a partition, as far as this node knows; 0 where its group does not run.
+    pub(crate) fn term(&self, id: PartitionId) -> u64 {
+        self.raft(id).map_or(0, |raft| raft.metrics().borrow_watched().current_term)
     }
 
     fn raft(&self, id: PartitionId) -> Result<Raft, MembersError> {

@@ -35,6 +35,7 @@ mod call;
 mod config;
 mod dial;
 mod doorman;
+mod doubts;
 mod error;
 mod hello;
 mod http2;

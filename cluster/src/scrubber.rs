@@ -1,7 +1,7 @@
 //! Damage is looked for before a reader meets it: everything this node has on disk is read again and again.
 //!
 //! ```text
-//!  partitions 0..31, one after the other
+//!  partitions 0..=32, one after the other
 //!     │
 //!  Scrub::step ─► Pace: not faster than wanted ─► findings: logged once, counted, partition refused
 //!     ▲                │

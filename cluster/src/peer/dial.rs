@@ -8,6 +8,7 @@ use chronos_proto::peer::v1;
 
 use super::Limits;
 use super::doorman::{Doorman, Pass};
+use super::doubts::Doubts;
 use super::error::Cause;
 use super::hello::{Hello, Turned, Welcome};
 use super::http2::{self, Http2};
@@ -21,6 +22,7 @@ pub(super) struct Dialer {
     pub(super) guard: Guard,
     pub(super) doorman: Arc<Doorman>,
     pub(super) counters: Arc<Counters>,
+    pub(super) doubts: Doubts,
 }
 
 impl Dialer {
@@ -49,11 +51,14 @@ impl Dialer {
             First::Welcome(welcome) => Welcome::from_wire(welcome).ok_or_else(nonsense)?,
             First::Turned(turned) => {
                 count(&self.counters.turned_away_by_others, 1);
-                return Err(Cause::Turned(Turned::from_wire(to, turned)));
+                let turned = Turned::from_wire(to, turned);
+                self.doubts.turned_away(to, &turned, self.env.clock.monotonic());
+                return Err(Cause::Turned(turned));
             }
             First::Other => return Err(nonsense()),
         };
         let by = welcome.by.node;
+        self.doubts.dispelled(by);
         self.doorman.believe(&welcome, to).map_err(|turned| {
             self.counters.turned_away(turned.why);
             tracing::warn!(%to, answered = %by, release = welcome.release, why = turned.why.name(), "{}", turned.text);

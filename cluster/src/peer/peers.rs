@@ -15,8 +15,9 @@ use super::bulk::{Bulk, BulkItem};
 use super::call;
 use super::dial::Dialer;
 use super::doorman::Doorman;
+use super::doubts::Doubts;
 use super::error::{CallError, Cause, StartError};
-use super::hello::Identity;
+use super::hello::{Identity, Turned};
 use super::inbound::Inbound;
 use super::link::Link;
 use super::outbox::{Hope, Outbox};
@@ -135,7 +136,14 @@ impl Peers {
         let address = port.address();
         tracing::info!(node = %config.node, %address, incarnation = config.incarnation, "listening for other nodes");
         let listening = env.tasks.spawn("peer port", inbound.listen(port.listener));
-        let dialer = Arc::new(Dialer { env: env.clone(), limits, guard, doorman, counters });
+        let dialer = Arc::new(Dialer {
+            env: env.clone(),
+            limits,
+            guard,
+            doorman,
+            counters,
+            doubts: Doubts::default(),
+        });
         let (dice, book) = (entropy.child("backoff"), Mutex::default());
         Ok(Peers(Arc::new(Inner { me: config.node, address, dialer, dice, book, listening })))
     }
@@ -211,6 +219,12 @@ impl Peers {
     /// What was counted since the start.
     pub fn stats(&self) -> PeerStats {
         self.0.dialer.counters.read()
+    }
+
+    /// Resolves when other nodes have made it certain that another process is this node, or has been it since this one
+    /// was started: its directory was copied, and it must not go on. Cancel-safe.
+    pub async fn disowned(&self) -> Turned {
+        self.0.dialer.doubts.certain().await
     }
 
     /// Ends all connections and stops listening, for good. Whoever waits is told; later calls fail. No handler is begun any

@@ -135,12 +135,12 @@ impl Denied {
         Denied { why, text: text.into(), ask: None }
     }
 
-    pub(super) fn to_wire(&self) -> v1::Denied {
+    pub(crate) fn to_wire(&self) -> v1::Denied {
         let ask = self.ask.clone().unwrap_or_default();
         v1::Denied { why: self.why.to_wire().into(), text: self.text.clone(), ask }
     }
 
-    pub(super) fn from_wire(wire: v1::Denied) -> Denied {
+    pub(crate) fn from_wire(wire: v1::Denied) -> Denied {
         let why = Denial::from_wire(wire.why());
         Denied { why, text: wire.text, ask: Some(wire.ask).filter(|ask| !ask.is_empty()) }
     }

@@ -22,6 +22,7 @@
 //! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
 #![doc = include_str!("FORMAT.md")]
 
+mod changing;
 mod codec;
 mod founding;
 mod log_store;
@@ -29,6 +30,7 @@ mod machine;
 mod network;
 mod runtime;
 mod settings;
+mod status;
 mod tail;
 mod trouble;
 mod types;
@@ -36,6 +38,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use changing::{Change as MembersChange, change as change_members};
 pub(crate) use founding::found;
 pub(crate) use log_store::LogStore;
 pub(crate) use machine::{Known, Machine};
@@ -44,6 +47,7 @@ pub(crate) use network::{Alone, Post};
 pub(crate) use openraft::async_runtime::WatchReceiver;
 pub(crate) use runtime::Chance;
 pub(crate) use settings::settings;
+pub(crate) use status::{Membership as Members, status_of};
 pub(crate) use trouble::{Ill, Trouble};
 pub(crate) use types::{Answer, Batch, Types, mark_of, outcome_of, theirs};
 

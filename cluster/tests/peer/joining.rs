@@ -238,7 +238,8 @@ fn a_machine_with_a_certificate_joins_and_one_without_does_not() {
         assert_eq!(joined.node, n(2));
         let bare = JoinConfig { patience: Duration::ZERO, ..JoinConfig::new(Security::PlaintextOnLoopback) };
         assert!(join(&env, &bare, &at, &admission(8)).await.is_err());
-        let foreign = Security::Mutual(Authority::new().vouch("n3", &["127.0.0.1"], Names::Hosts));
+        let elsewhere = Authority::new();
+        let foreign = Security::Mutual(elsewhere.vouch("n3", &["127.0.0.1"], Names::Hosts));
         let foreign = JoinConfig { patience: Duration::ZERO, ..JoinConfig::new(foreign) };
         let text = join(&env, &foreign, &at, &admission(9)).await.unwrap_err().to_string();
         assert!(text.contains("invalid peer certificate"), "{text}");

@@ -65,7 +65,7 @@ pub(crate) struct Context {
 
 #[derive(Subcommand)]
 enum Command {
-    Server(server::Server),
+    Server(Box<server::Server>),
     Append(append::Append),
     Get(get::Get),
     Read(read::Read),

@@ -1,6 +1,7 @@
 //! What an operator may decide, as a TOML file and as plain values.
 
 mod compaction;
+mod membership;
 mod scrub;
 
 use std::fmt;
@@ -8,15 +9,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use chronos_domain::EventId;
 use chronos_domain::limits::PARTITIONS;
-use serde::de::{Error as _, Visitor};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
 use crate::limits::Limits;
 use crate::telemetry::Log;
 
 pub use compaction::Compaction;
+pub use membership::{DEFAULT_ADMIN_PORT, DEFAULT_PEER_PORT, Membership, Tls};
 pub use scrub::Scrub;
 
 /// How one server runs. A key that is not known is refused with its name, so that a typing error cannot pass for a
@@ -41,9 +42,8 @@ pub struct Config {
     pub compaction: Compaction,
     /// How damage on disk is looked for.
     pub scrub: Scrub,
-    /// Refuse a data directory of another cluster than this one (a UUID).
-    #[serde(deserialize_with = "cluster_uuid")]
-    pub cluster: Option<u128>,
+    /// How the node belongs to a cluster.
+    pub cluster: Membership,
     /// Bounds on what callers may ask.
     pub limits: Limits,
     /// What the server writes to its standard error.
@@ -63,7 +63,7 @@ impl Default for Config {
             parts_cache_bytes: 128 << 20,
             compaction: Compaction::default(),
             scrub: Scrub::default(),
-            cluster: None,
+            cluster: Membership::default(),
             limits: Limits::default(),
             log: Log::default(),
             partitions: Partitions,
@@ -105,6 +105,7 @@ impl Config {
         within("parts_cache_bytes", self.parts_cache_bytes, PARTS_CACHE_BYTES_MIN..=PARTS_CACHE_BYTES_MAX)?;
         self.compaction.check()?;
         self.scrub.check()?;
+        self.cluster.check()?;
         self.limits.check()
     }
 
@@ -183,13 +184,6 @@ impl<'de> Deserialize<'de> for Partitions {
     }
 }
 
-fn cluster_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u128>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    // A cluster id has the text form of an event id: both are UUIDs.
-    let id = EventId::parse(&text).map_err(|error| D::Error::custom(format!("cluster {}", error.reason)))?;
-    Ok(Some(id.as_u128()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,7 +217,6 @@ mod tests {
             segment_bytes = 33554432
             cache_bytes = 1000000
             parts_cache_bytes = 20000000
-            cluster = "01890a5d-ac96-774b-bcce-b302099a8057"
             partitions = 32
             [compaction]
             background = false
@@ -237,6 +230,8 @@ mod tests {
             bytes_per_second_max = 1000000
             [limits]
             deadline_max_ms = 30000
+            [cluster]
+            id = "01890a5d-ac96-774b-bcce-b302099a8057"
             [log]
             format = "json"
             filter = "debug"
@@ -257,7 +252,7 @@ mod tests {
             config.scrub,
             Scrub { background: false, period_s: 3600, bytes_per_second_max: 1_000_000 }
         );
-        assert_eq!(config.cluster, Some(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057));
+        assert_eq!(config.cluster.id, Some(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057));
         assert_eq!(config.limits.deadline_max_ms, 30_000);
         assert_eq!(config.limits.deadline_default_ms, Limits::default().deadline_default_ms);
         assert_eq!(config.log.filter, "debug");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chronos_app::{Class, Error, Node, Reason};
 use chronos_block::{Block, Filter, Page, Range, Recorded};
-use chronos_cluster::{Groups, NodeId, Outcome, ProposeError, Request};
+use chronos_cluster::{Cluster, Groups, NodeId, Outcome, ProposeError, Request};
 use chronos_domain::{
     EventId, ForkId, Marks, PartitionId, Position, Space, TenantId, Timestamp, Verdict, Version,
 };
@@ -18,6 +18,7 @@ use chronos_store::{Fault, Partition};
 #[derive(Clone)]
 pub struct Engine {
     env: Env,
+    cluster: Cluster,
     groups: Groups,
 }
 
@@ -29,8 +30,9 @@ const UNAVAILABLE_RETRY_MS: u64 = 1000;
 const ELECTION_RETRY_MS: u64 = 250;
 
 impl Engine {
-    pub(crate) const fn new(env: Env, groups: Groups) -> Self {
-        Self { env, groups }
+    pub(crate) fn new(env: Env, cluster: Cluster) -> Self {
+        let groups = cluster.groups().clone();
+        Self { env, cluster, groups }
     }
 
     /// What a partition holds, counted.
@@ -41,14 +43,28 @@ impl Engine {
         self.partition(partition).map(Partition::stats)
     }
 
+    /// The cluster as this node is part of it.
+    pub(crate) const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// The groups themselves, for what concerns all partitions at once.
     pub(crate) const fn groups(&self) -> &Groups {
         &self.groups
     }
 
-    /// Resolves when a group has stopped for good, with the reason.
+    /// Resolves when a group has stopped for good, or the cluster knows another process as this node, with the reason.
     pub(crate) async fn faulted(&self) -> Arc<str> {
-        self.groups.faulted().await
+        let Some(peers) = self.cluster.peers() else { return self.groups.faulted().await };
+        tokio::select! {
+            biased; // a fault of our own is the graver one
+            reason = self.groups.faulted() => reason,
+            turned = peers.disowned() => format!(
+                "another process is this node, or has been since this one began: {turned}; a node belongs to one data \
+                 directory on one machine, so remove the copy, and join with an empty directory if this machine shall \
+                 be a node, too"
+            ).into(),
+        }
     }
 
     pub(crate) fn partition(&self, id: PartitionId) -> Result<&Partition, Error> {

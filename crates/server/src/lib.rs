@@ -31,11 +31,15 @@ mod node;
 mod pages;
 mod placement;
 mod query;
+mod seating;
 mod serve;
 mod stats;
 pub mod telemetry;
 
-pub use config::{Compaction, Config, DEFAULT_PORT, Invalid, Partitions, Scrub};
+pub use config::{
+    Compaction, Config, DEFAULT_ADMIN_PORT, DEFAULT_PEER_PORT, DEFAULT_PORT, Invalid, Membership, Partitions,
+    Scrub, Tls,
+};
 pub use engine::Engine;
 pub use limits::Limits;
 pub use node::{Node, RELEASE, StartError};

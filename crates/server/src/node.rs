@@ -1,19 +1,21 @@
 //! The composition root: a data directory, its log, its partitions, and what callers meet.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_app::{App, Node as _};
-use chronos_cluster::Groups;
+use chronos_cluster::{Cluster, NodeId, peer};
 use chronos_domain::PartitionId;
 use chronos_domain::limits::PARTITIONS;
 use chronos_env::Env;
-use chronos_store::{DataDir, Identity, Options};
+use chronos_store::{DataDir, Identity};
 use chronos_wal::{Recovery, Wal};
 
 use crate::config::{Config, Invalid};
 use crate::edge::Edge;
 use crate::engine::Engine;
+use crate::seating::{self, Seated};
 
 /// Where parts are, below the data directory: one directory for each partition in it.
 const PARTS: &str = "parts";
@@ -25,7 +27,7 @@ pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
 /// [`Node::app`].
 pub struct Node {
     edge: Arc<Edge>,
-    groups: Groups,
+    cluster: Cluster,
     /// Holds the lock on the directory until everything else is closed.
     data: DataDir,
 }
@@ -42,10 +44,31 @@ pub enum StartError {
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] chronos_wal::OpenError),
+    /// It cannot talk to other nodes.
+    #[error(transparent)]
+    Peers(#[from] peer::StartError),
+    /// The port that its cluster knows it by cannot be had.
+    #[error(
+        "the other nodes of the cluster look for this one at {listen}, where it listened before, and it cannot be taken: \
+         {error}; free it, or give another one with --peer-listen"
+    )]
+    PeerPort {
+        /// Where it would listen.
+        listen: SocketAddr,
+        /// What stands in the way.
+        error: peer::StartError,
+    },
+    /// It was not admitted to a cluster. It may ask again, as the same machine.
+    #[error(transparent)]
+    Join(#[from] peer::JoinError),
 }
 
 impl Node {
-    /// Recovers a node from its data directory, or founds one in an empty directory.
+    /// Recovers a node from its data directory; in an empty one it founds a cluster, or joins the one that the configuration
+    /// names.
+    ///
+    /// The configuration says where clients and operators will be listened for, with the ports that were taken: others
+    /// are told. Where other nodes are listened for, with port 0, shows in [`Node::peer_address`].
     ///
     /// Partitions whose data is damaged are refused, each with its reason; the others are ready when this returns.
     ///
@@ -57,21 +80,23 @@ impl Node {
             return Err(Invalid("data names no directory; give one".to_owned()).into());
         }
         let began = env.clock.monotonic();
+        let Seated { data, standing } = seating::take(&env, config).await?;
         let (world, wanted) = (env.clone(), config.clone());
         // Opening reads the whole log, so it must not hold up the runtime.
-        let (data, wal, recovery) = env.tasks.blocking(move || open(&world, &wanted)).await?;
+        let (data, wal, recovery) = env.tasks.blocking(move || open(&world, &wanted, data)).await?;
         for damage in &recovery.damages {
             tracing::error!(%damage, "damage found in the log");
         }
-        let groups = Groups::start(&env, &wal, &groups_config(config, &data)).await;
-        let engine = Engine::new(env.clone(), groups.clone());
+        let cluster = Cluster::start(&env, &wal, &groups_config(config, &data), standing).await?;
+        let engine = Engine::new(env.clone(), cluster.clone());
         let (identity, limits) = (data.identity.clone(), config.limits.clone());
         let edge = Arc::new(Edge::new(env.clone(), engine, wal, identity, limits));
-        let node = Self { edge, groups, data };
+        let node = Self { edge, cluster, data };
         let took_ms = env.clock.monotonic().saturating_sub(began).as_millis();
         let (served, events) = node.served();
         let (frames, bytes) = (recovery.frames, recovery.bytes);
-        tracing::info!(data = %node.data.path.display(), served, events, frames, bytes, took_ms, "node started");
+        let (path, me) = (node.data.path.display(), node.id());
+        tracing::info!(data = %path, node = %me, served, events, frames, bytes, took_ms, "node started");
         Ok(node)
     }
 
@@ -87,14 +112,32 @@ impl Node {
         &self.edge.app
     }
 
+    /// Which node of its cluster this is.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        NodeId::new(self.data.seat().node)
+    }
+
+    /// Where other nodes are listened for, if they are.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.cluster.peers().map(peer::Peers::address)
+    }
+
+    /// Its part of the cluster.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// Whose node this is.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.data.identity
     }
 
-    /// Resolves when the node can no longer acknowledge anything, with the first reason: a failed write or sync. The
-    /// process should then end, saying why: what is on disk is recovered at the next start.
+    /// Resolves when the node can no longer acknowledge anything, with the first reason: a failed write or sync, or
+    /// another process that is this node. The process should then end, saying why: what is on disk is recovered at the next start.
     pub async fn faulted(&self) -> String {
         self.edge.faulted().await
     }
@@ -102,7 +145,7 @@ impl Node {
     /// Finishes what is in flight, syncs, and closes. Everything acknowledged is durable with or without it.
     pub async fn stop(self) {
         self.edge.stop();
-        self.groups.stop().await;
+        self.cluster.stop().await;
         if let Some(wal) = self.edge.take_wal() {
             sole(&self.edge.env, wal).await.close().await;
         }
@@ -114,10 +157,8 @@ impl Node {
     }
 }
 
-/// The directory, locked, and the log in it.
-fn open(env: &Env, config: &Config) -> Result<(DataDir, Wal, Recovery), StartError> {
-    let options = Options { cluster: config.cluster, release: RELEASE.to_owned() };
-    let mut data = DataDir::open(env, &config.data, &options)?;
+/// The log in a directory.
+fn open(env: &Env, config: &Config, mut data: DataDir) -> Result<(DataDir, Wal, Recovery), StartError> {
     let (wal, recovery) = Wal::open(env, wal_config(config, &data))?;
     data.seal(env)?;
     Ok((data, wal, recovery))
@@ -155,6 +196,7 @@ fn groups_config(config: &Config, data: &DataDir) -> chronos_cluster::Config {
         ..chronos_store::Config::new(data.path.join(PARTS), data.identity.cluster)
     };
     chronos_cluster::Config {
+        node: NodeId::new(data.seat().node),
         compaction: config.compaction.config(),
         scrub: config.scrub.config(),
         ..chronos_cluster::Config::new(store)

@@ -6,6 +6,8 @@
 
 mod codec;
 mod error;
+mod seat;
+mod threshold;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,14 +17,16 @@ use chronos_domain::limits::PARTITIONS;
 use chronos_env::{Disk, EntryKind, Env, Lock};
 
 pub use error::OpenError;
-
-use crate::backup::is_restoring;
+pub use seat::{Origin, Seat, Whereabouts};
+pub use threshold::Threshold;
 
 pub(crate) const IDENTITY: &str = "IDENTITY";
+/// Which node of its cluster this is.
+pub(crate) const NODE: &str = "NODE";
 pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const WAL: &str = "wal";
 /// What a cut power supply can leave of the first start, before the identity has its name.
-const LEFTOVERS: [&str; 3] = [LOCK, "IDENTITY.tmp", "lost+found"];
+const LEFTOVERS: [&str; 4] = [LOCK, "IDENTITY.tmp", "NODE.tmp", "lost+found"];
 
 /// What a data directory says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub struct Identity {
     pub release: String,
     /// Whether the log has been created since.
     pub(crate) sealed: bool,
+    /// Whether it was admitted to a cluster that others founded: then it must know its node id.
+    pub(crate) has_joined: bool,
 }
 
 /// What the one who opens a directory knows.
@@ -60,6 +66,8 @@ pub struct DataDir {
     pub path: PathBuf,
     /// Where its write-ahead log is.
     pub wal_dir: PathBuf,
+    /// Which node this is.
+    seat: Seat,
     _lock: Lock,
     /// On the sealed identity file itself: who removes the lock file does not let a second process in.
     identity_lock: Option<Lock>,
@@ -74,29 +82,7 @@ impl DataDir {
     /// # Errors
     /// See [`OpenError`]. A directory that is refused is left as it was found.
     pub fn open(env: &Env, path: &Path, options: &Options) -> Result<DataDir, OpenError> {
-        let disk = env.disk.as_ref();
-        if is_restoring(path) {
-            return Err(OpenError::Restoring { dir: path.to_path_buf() });
-        }
-        create_durably(disk, path).map_err(|source| OpenError::io(path, source))?;
-        check_contents(disk, path)?;
-        let lock = lock(disk, path.join(LOCK))?;
-        // Somebody else may have founded it before we held the lock: look again.
-        check_contents(disk, path)?;
-        let file = path.join(IDENTITY);
-        let identity = match read(disk, &file)? {
-            Some(identity) => identity,
-            None => found(env, &file, options)?,
-        };
-        check(&identity, &file, options)?;
-        let identity_lock = if identity.sealed { Some(self::lock(disk, file)?) } else { None };
-        let wal_dir = path.join(WAL);
-        if identity.sealed
-            && holds_no_log(disk, &wal_dir).map_err(|source| OpenError::io(&wal_dir, source))?
-        {
-            return Err(OpenError::LogMissing { dir: wal_dir });
-        }
-        Ok(DataDir { identity, path: path.to_path_buf(), wal_dir, _lock: lock, identity_lock })
+        Threshold::enter(env, path)?.open(env, options)
     }
 
     /// Notes that the log has been created. From then on a directory without it is damaged, not new. Does nothing
@@ -141,7 +127,7 @@ fn check_contents(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
     let mut names =
         entries.into_iter().map(|entry| entry.name).filter(|name| !LEFTOVERS.contains(&name.as_str()));
     let names: Vec<String> = names.by_ref().collect();
-    if names.is_empty() || names.iter().any(|name| name == IDENTITY) {
+    if names.iter().any(|name| name == IDENTITY) || names.iter().all(|name| name == NODE) {
         return Ok(());
     }
     if names.iter().any(|name| name == WAL) {
@@ -167,10 +153,9 @@ pub(crate) fn read(disk: &dyn Disk, file: &Path) -> Result<Option<Identity>, Ope
     codec::decode(&bytes).map(Some).map_err(|fault| fault.in_file(file))
 }
 
-fn found(env: &Env, file: &Path, options: &Options) -> Result<Identity, OpenError> {
-    let founded = fresh(env, options.cluster, &options.release);
-    env.disk.write_atomic(file, &codec::encode(&founded)).map_err(|source| OpenError::io(file, source))?;
-    Ok(founded)
+fn write(env: &Env, file: &Path, identity: Identity) -> Result<Identity, OpenError> {
+    env.disk.write_atomic(file, &codec::encode(&identity)).map_err(|source| OpenError::io(file, source))?;
+    Ok(identity)
 }
 
 /// Writes down that a directory, whose log is there, belongs to a new node of `cluster`. Durable when it returns.
@@ -182,13 +167,7 @@ pub(crate) fn renew(env: &Env, file: &Path, cluster: u128, release: &str) -> io:
 
 /// The identity of a new node, of this cluster or of one of its own.
 fn fresh(env: &Env, cluster: Option<u128>, release: &str) -> Identity {
-    let entropy = env.entropy.child("identity");
-    let uuid = || {
-        let mut bytes = [0; 16];
-        entropy.fill(&mut bytes);
-        random_uuid(bytes)
-    };
-    let (own, node) = (uuid(), uuid());
+    let (own, node) = (new_uuid(env), new_uuid(env));
     Identity {
         cluster: cluster.unwrap_or(own),
         node,
@@ -196,7 +175,14 @@ fn fresh(env: &Env, cluster: Option<u128>, release: &str) -> Identity {
         created_at: Timestamp::new(env.clock.wall_micros()),
         release: release.to_owned(),
         sealed: false,
+        has_joined: false,
     }
+}
+
+fn new_uuid(env: &Env) -> u128 {
+    let mut bytes = [0; 16];
+    env.entropy.child("identity").fill(&mut bytes);
+    random_uuid(bytes)
 }
 
 /// Random bytes as a UUID of version 4 (RFC 9562).

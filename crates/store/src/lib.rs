@@ -72,7 +72,7 @@ pub use debt::Debt;
 pub use digest::Digest;
 pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TruncateCommand};
 pub use fault::Fault;
-pub use identity::{DataDir, Identity, OpenError, Options};
+pub use identity::{DataDir, Identity, OpenError, Options, Origin, Seat, Threshold, Whereabouts};
 pub use members::Members;
 pub use partition::{Config, PARTS, Partition};
 pub use recover::Upto;

@@ -76,6 +76,12 @@ impl Wal {
         }
     }
 
+    /// How many lanes there are. Log `n` is written to lane `n` modulo this.
+    pub fn lanes(&self) -> u8 {
+        u8::try_from(self.lanes.len())
+            .expect("there are no more lanes than logs, and those are numbered in a byte")
+    }
+
     /// The first fault that stopped a lane for good, if one did. The node should then end.
     pub fn fault(&self) -> Option<Fault> {
         self.board.borrow().clone()

@@ -11,11 +11,14 @@ use chronos_env::{self as env, Env};
 use chronos_server::telemetry::{self, Format as LogFormat};
 use chronos_server::{Config, Node, serve};
 use clap::{Args, ValueEnum};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
+use self::membership::MembershipArgs;
 use crate::data_dir;
 use crate::failure::{Failure, Outcome};
 use crate::stop_request;
+
+mod membership;
 
 const EXAMPLES: &str = "\
 Serves gRPC and HTTP on one port. Prints `listening on HOST:PORT` on standard output once it does; logs go to standard
@@ -24,8 +27,15 @@ saying why: nothing is acknowledged after it, and the next start recovers.
 
 Flags win over environment variables, those over the TOML file, that over defaults.
 
+Without --bootstrap and --join a node is a cluster of one. Several nodes make a cluster when one of them founds it
+(--bootstrap) and the others join it (--join, with the address that one or more of its nodes listen on for their peers).
+Once a node belongs to a cluster it needs neither again. Ready lines, in this order: `listening on`, `peers on` (if it
+has others beside it).
+
 Examples:
   chronos server --data ./data
+  chronos server --data ./a --bootstrap
+  chronos server --data ./b --listen 127.0.0.1:7500 --peer-listen 127.0.0.1:7501 --join 127.0.0.1:7401
   chronos server --data /var/lib/chronos --listen 0.0.0.0:7400 --log json
   chronos server --config chronos.toml
 
@@ -45,12 +55,21 @@ A configuration file (every key is optional):
   background = true
   period_s = 86400
   bytes_per_second_max = 33554432
+  [cluster]
+  name = \"west\"
+  peer_listen = \"0.0.0.0:7401\"
+  advertise = \"west.example.net\"    # the host under which others reach this node
+  join = [\"north.example.net:7401\"]
+  token = \"…\"                       # better in CHRONOS_JOIN_TOKEN
+  tls = { certificate = \"/etc/chronos/node.pem\", key = \"/etc/chronos/node.key\", authority = \"/etc/chronos/ca.pem\" }
   [log]
   format = \"json\"
   filter = \"info\"";
 
 /// How long callers may still be told after a fatal fault that their requests are in doubt.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Run a node
 #[derive(Args)]
@@ -113,6 +132,8 @@ pub(crate) struct Server {
     /// Refuse a data directory of another cluster than this
     #[arg(long, env = "CHRONOS_CLUSTER_ID", value_name = "UUID", value_parser = EventId::parse)]
     cluster_id: Option<EventId>,
+    #[command(flatten)]
+    membership: MembershipArgs,
     /// Stop in order when standard input ends, so that nobody who started a server for himself leaves it behind
     #[arg(long, hide = true)]
     until_stdin_ends: bool,
@@ -153,15 +174,16 @@ impl Server {
         let mut config = self.settings()?;
         telemetry::init(&config.log).map_err(Failure::usage)?;
         config.fit_open_files(env::files::raise_limit()).map_err(Failure::failed)?;
+        let socket = reserve(&mut config.listen)?;
         let node = Node::start(Env::real(), &config).await.map_err(Failure::failed)?;
-        let listener = match TcpListener::bind(config.listen).await {
+        let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => {
                 node.stop().await;
-                return Err(Failure::failed(format!("cannot listen on {}: {error}", config.listen)));
+                return Err(cannot_listen(config.listen, &error));
             }
         };
-        announce(&listener)?;
+        announce(&node, config.listen);
         run(node, listener, attached).await
     }
 
@@ -192,7 +214,8 @@ impl Server {
         replace(&mut config.scrub.bytes_per_second_max, self.scrub_bytes_per_second_max);
         replace(&mut config.log.filter, self.log_filter);
         replace(&mut config.log.format, self.log.map(LogFormat::from));
-        config.cluster = self.cluster_id.map(EventId::as_u128).or(config.cluster);
+        config.cluster.id = self.cluster_id.map(EventId::as_u128).or(config.cluster.id);
+        self.membership.apply(&mut config.cluster)?;
         config.check().map_err(Failure::usage)?;
         if config.data.as_os_str().is_empty() {
             return Err(Failure::usage(
@@ -219,14 +242,36 @@ fn replace<T>(setting: &mut T, given: Option<T>) {
     }
 }
 
-/// The one line that whoever started the process waits for.
-fn announce(listener: &TcpListener) -> Outcome {
-    let address = listener.local_addr().map_err(|e| Failure::failed(format!("lost the listener: {e}")))?;
+/// Takes the port for clients, which nobody can reach yet: others are told of it before this node serves. `listen` becomes
+/// what was taken.
+fn reserve(listen: &mut SocketAddr) -> Outcome<TcpSocket> {
+    let wanted = *listen;
+    let open = || {
+        let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // What an earlier process left behind in its last minute is no obstacle.
+        socket.set_reuseaddr(true)?;
+        socket.bind(wanted)?;
+        Ok((socket.local_addr()?, socket))
+    };
+    let (taken, socket) = open().map_err(|error| cannot_listen(wanted, &error))?;
+    *listen = taken;
+    Ok(socket)
+}
+
+fn cannot_listen(on: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::failed(format!("cannot listen on {on}: {error}"))
+}
+
+/// The lines that whoever started the process waits for.
+fn announce(node: &Node, listen: SocketAddr) {
+    let mut lines = format!("listening on {listen}\n");
+    if let Some(peers) = node.peer_address() {
+        lines.push_str(&format!("peers on {peers}\n"));
+    }
     let mut stdout = std::io::stdout().lock();
-    let said = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    let said = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
     // Nobody may be there to read it: a server does not depend on that.
     drop(said);
-    Ok(())
 }
 
 async fn run(node: Node, listener: TcpListener, attached: bool) -> Outcome {

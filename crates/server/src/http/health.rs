@@ -18,7 +18,8 @@ pub(super) async fn alive() -> &'static str {
 }
 
 /// Whether this node takes appends and reads: 200 while it does, with the partitions it refuses by name; 503 once it
-/// can acknowledge nothing any more, while it stops, or when no partition is served.
+/// can acknowledge nothing any more, while it stops, when no partition is served, or as long as it does not know who
+/// leads one that it serves.
 pub(super) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
     let node = edge.app.node();
     let refused: Vec<_> = PartitionId::all()
@@ -29,12 +30,16 @@ pub(super) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
     let fault = edge.wal().and_then(|wal| wal.fault()).map(|fault| fault.to_string());
     let stopping = *edge.stopping().borrow();
     let served = PartitionId::all().len() - refused.len();
-    let ready = fault.is_none() && !stopping && served > 0;
+    let is_led = |id: &PartitionId| node.groups().leader(*id).is_some();
+    let leaderless: Vec<_> =
+        PartitionId::all().filter(|id| node.marks(*id).is_ok() && !is_led(id)).map(|id| id.get()).collect();
+    let ready = fault.is_none() && !stopping && served > 0 && leaderless.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "ready": ready,
         "served": served,
         "refused": refused,
+        "leaderless": leaderless,
         "fault": fault,
         "stopping": stopping,
     });

@@ -138,7 +138,7 @@ async fn a_directory_in_use_is_refused_and_the_user_goes_on() {
 async fn a_directory_of_another_cluster_is_refused() {
     let (_dir, mut config) = fresh();
     Served::start(&config).await.stop().await;
-    config.cluster = Some(7);
+    config.cluster.id = Some(7);
     let error = refusal(&config).await;
     assert!(error.to_string().contains("cluster"), "{error}");
 }

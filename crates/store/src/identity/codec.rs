@@ -19,7 +19,7 @@ const RELEASE_BYTES_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) enum Fault {
     Damaged(&'static str),
-    Newer { found: u16 },
+    Newer { found: u16, supported: u16 },
 }
 
 impl Fault {
@@ -27,7 +27,7 @@ impl Fault {
         let file = file.to_path_buf();
         match self {
             Fault::Damaged(what) => OpenError::Damaged { file, what },
-            Fault::Newer { found } => OpenError::NewerFormat { file, found, supported: FORMAT },
+            Fault::Newer { found, supported } => OpenError::NewerFormat { file, found, supported },
         }
     }
 }
@@ -40,7 +40,8 @@ pub(super) fn encode(identity: &Identity) -> Vec<u8> {
     out.put_u8(identity.partitions);
     out.put_u8(u8::from(identity.sealed));
     out.put_u8(u8::try_from(release.len()).expect("cut to 64 bytes just now"));
-    out.put_bytes(0, 3);
+    out.put_u8(u8::from(identity.has_joined));
+    out.put_bytes(0, 2);
     out.put_u128(identity.cluster);
     out.put_u128(identity.node);
     out.put_i64_le(identity.created_at.get());
@@ -63,7 +64,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Identity, Fault> {
     let format = rest.first_chunk().map(|bytes| u16::from_le_bytes(*bytes));
     let format = format.ok_or(Fault::Damaged("it is too short"))?;
     if format != FORMAT {
-        return Err(Fault::Newer { found: format });
+        return Err(Fault::Newer { found: format, supported: FORMAT });
     }
     let (fixed, release) =
         summed.split_first_chunk::<FIXED_BYTES>().ok_or(Fault::Damaged("it is too short"))?;
@@ -78,6 +79,11 @@ fn decode_first(fixed: &[u8; FIXED_BYTES], release: &[u8]) -> Result<Identity, F
         1 => true,
         _ => return Err(Fault::Damaged("its state is unknown")),
     };
+    let has_joined = match fixed[13] {
+        0 => false,
+        1 => true,
+        _ => return Err(Fault::Damaged("how it came to its cluster is unknown")),
+    };
     if usize::from(fixed[12]) != release.len() {
         return Err(Fault::Damaged("its length is wrong"));
     }
@@ -89,5 +95,6 @@ fn decode_first(fixed: &[u8; FIXED_BYTES], release: &[u8]) -> Result<Identity, F
         created_at: Timestamp::new(created_at),
         release: release.to_owned(),
         sealed,
+        has_joined,
     })
 }

@@ -97,6 +97,33 @@ pub enum OpenError {
         /// Its number of partitions.
         found: u8,
     },
+    /// A node that joined a cluster does not know any more which one it is.
+    #[error(
+        "{} is missing, but this directory joined a cluster as one of its nodes; restore the file from a backup, or remove          the whole data directory and join as a new node",
+        file.display()
+    )]
+    NodeMissing {
+        /// The file that should be there.
+        file: PathBuf,
+    },
+    /// Two files tell of different nodes.
+    #[error(
+        "{} and the IDENTITY file beside it belong to different nodes; restore both from one backup, or remove the whole          data directory and join as a new node",
+        file.display()
+    )]
+    NodeOfAnother {
+        /// The file that says which node this is.
+        file: PathBuf,
+    },
+    /// It asked to join a cluster and has no answer.
+    #[error(
+        "{} has asked to join a cluster and was not admitted yet; start with --join again, or remove the directory",
+        dir.display()
+    )]
+    Asking {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The log was there once and is gone.
     #[error(
         "{} is missing or empty, but this data directory has been in use; restore it from a backup, or remove the \

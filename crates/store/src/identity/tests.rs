@@ -195,3 +195,76 @@ fn a_cut_while_sealing_leaves_an_identity_either_way() {
         assert_eq!(found, Identity { sealed: true, ..founded }, "seed {seed}");
     }
 }
+
+fn threshold(env: &Env) -> Result<Threshold, OpenError> {
+    Threshold::enter(env, Path::new(DATA))
+}
+
+fn seated(env: &Env) -> Seat {
+    let mut dir = open(env).unwrap();
+    dir.begin(env, Whereabouts { peer: "here:1".into(), ..Whereabouts::default() }).unwrap().clone()
+}
+
+#[test]
+fn who_was_never_told_anything_else_is_the_founder_and_each_start_counts() {
+    let world = World::new(1);
+    let founded = open(&world.env()).unwrap().identity;
+    for incarnation in 1..=3 {
+        let seat = seated(&world.env());
+        assert_eq!((seat.origin, seat.node, seat.incarnation), (Origin::Founder, 1, incarnation));
+        assert_eq!((seat.machine, seat.cluster), (founded.node, founded.cluster));
+        world.disk().power_off();
+        world.disk().power_on();
+    }
+    assert_eq!(threshold(&world.env()).unwrap().seat().unwrap().at.peer, "here:1");
+}
+
+#[test]
+fn a_machine_asks_as_the_same_one_until_it_is_admitted() {
+    let world = World::new(1);
+    let machine = threshold(&world.env()).unwrap().ask(&world.env()).unwrap();
+    world.disk().power_off();
+    world.disk().power_on();
+    let env = world.env();
+    assert!(matches!(open(&env).unwrap_err(), OpenError::Asking { .. }));
+    let mut again = threshold(&env).unwrap();
+    assert!(again.is_nobodys());
+    assert_eq!(again.ask(&env).unwrap(), machine);
+    again.admit(&env, 7, 3, vec![(1, "first:1".into())]).unwrap();
+    drop(again);
+    world.disk().power_off();
+    world.disk().power_on();
+    let env = world.env();
+    assert!(!threshold(&env).unwrap().is_nobodys());
+    let dir = open(&env).unwrap();
+    assert_eq!((dir.identity.cluster, dir.identity.node), (7, machine));
+    let seat = dir.seat().clone();
+    assert_eq!((seat.origin, seat.node, seat.incarnation), (Origin::Joined, 3, 0));
+    assert_eq!(seat.members, [(1, "first:1".to_owned())]);
+    drop(dir);
+    assert_eq!(seated(&env).incarnation, 1);
+}
+
+#[test]
+fn a_node_that_joined_is_nobody_without_its_number_or_identity() {
+    let joined = || {
+        let env = World::new(1).env();
+        let mut threshold = threshold(&env).unwrap();
+        threshold.ask(&env).unwrap();
+        threshold.admit(&env, 7, 3, Vec::new()).unwrap();
+        drop(threshold);
+        seated(&env);
+        env
+    };
+    let env = joined();
+    env.disk.remove(&Path::new(DATA).join(NODE)).unwrap();
+    assert!(matches!(open(&env).unwrap_err(), OpenError::NodeMissing { .. }));
+    let env = joined();
+    env.disk.remove(&Path::new(DATA).join(IDENTITY)).unwrap();
+    assert!(matches!(open(&env).unwrap_err(), OpenError::IdentityMissing { .. }));
+    let (env, other) = (joined(), World::new(2).env());
+    seated(&other);
+    let theirs = other.disk.read_file(&Path::new(DATA).join(NODE)).unwrap();
+    env.disk.write_atomic(&Path::new(DATA).join(NODE), &theirs).unwrap();
+    assert!(matches!(open(&env).unwrap_err(), OpenError::NodeOfAnother { .. }));
+}

@@ -1,0 +1,276 @@
+//! The placement driver: on the node that leads the system partition it looks, plans, has one step taken, waits until it
+//! can be seen, writes down what has become of it, and looks again.
+//!
+//! It keeps nothing between two looks but when it may look again; another node goes on where it stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_domain::PartitionId;
+
+use super::Inner;
+use crate::exchange::kinds;
+use crate::node::NodeId;
+use crate::peer::{Denial, Denied};
+use crate::placement::{Action, Group, Observed, Replica, Seen, Steer, Step, gone, plan};
+use crate::raft::MembersChange;
+use crate::status::{DOWN_AFTER, Heard, Report};
+use crate::system::{Change, Decided, NotWritten, Placed, State};
+use crate::view::{Health, MemberState, Role};
+
+/// Between two looks when there is nothing to do.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Between two looks while a copy is on its way, or a leader is.
+const LOOK_SOON: Duration = Duration::from_millis(200);
+/// After a step that failed.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+/// Who has just begun to lead waits until everybody had the time to report.
+const SETTLED_AFTER: Duration = DOWN_AFTER;
+/// A step takes no longer than this, or is taken again.
+const STEP_WITHIN: Duration = Duration::from_secs(10);
+/// A new leader shows within so long.
+const SEEN_WITHIN: Duration = Duration::from_secs(4);
+/// Writing down what has happened may take so long.
+const NOTED_WITHIN: Duration = Duration::from_secs(5);
+
+impl Inner {
+    /// Drives for as long as this node leads the system partition, and waits while it does not.
+    pub(super) async fn drive(self: Arc<Self>) {
+        let clock = &self.env.clock;
+        let mut leads_since: Option<(u64, Duration)> = None;
+        loop {
+            clock.sleep(self.pause()).await;
+            let Some(term) = self.driver_term() else {
+                leads_since = None;
+                continue;
+            };
+            let now = clock.monotonic();
+            let since = match leads_since {
+                Some((before, since)) if before == term => since,
+                _ => leads_since.insert((term, now)).1,
+            };
+            if now.saturating_sub(since) >= SETTLED_AFTER
+                && let Err(why) = self.look_and_act(term).await
+            {
+                tracing::warn!(why, "the placement did not get on; it is tried again");
+                clock.sleep(TRY_AGAIN).await;
+            }
+        }
+    }
+
+    /// How long until the next look: not long while something is on its way.
+    fn pause(&self) -> Duration {
+        if self.driver_term().is_none() {
+            return LOOK_AGAIN;
+        }
+        let learns = |report: &Report| {
+            report.id != PartitionId::SYSTEM
+                && report.replica.role == Role::Leader
+                && !report.members.learners.is_empty()
+        };
+        let is_moving = self.board.all().values().any(|heard| heard.report.groups.iter().any(learns));
+        if is_moving { LOOK_SOON } else { LOOK_AGAIN }
+    }
+
+    /// The term in which this node leads the system partition.
+    fn driver_term(&self) -> Option<u64> {
+        let leads = self.groups.leader(PartitionId::SYSTEM) == Some(self.me);
+        leads.then(|| self.groups.term(PartitionId::SYSTEM))
+    }
+
+    /// Takes step after step until there is none, or this node leads no longer.
+    async fn look_and_act(&self, term: u64) -> Result<(), String> {
+        while self.driver_term() == Some(term) {
+            self.look_around().await;
+            let (state, seen) = (self.ledger.state(), self.observe());
+            self.note_members(&state, &seen).await?;
+            self.forget_who_is_gone(&state, &seen);
+            if state.is_paused {
+                return Ok(());
+            }
+            let Some(step) = plan(&state, &seen) else { return Ok(()) };
+            tracing::info!(partition = step.partition.get(), what = %step.action, why = step.why, "placement");
+            self.have_taken(&step, term).await?;
+        }
+        Ok(())
+    }
+
+    /// Has everybody report now.
+    async fn look_around(&self) {
+        if let Some(poll) = &self.poll {
+            poll.everybody().await;
+        }
+    }
+
+    /// Writes down which groups have other members than was last written.
+    async fn note_members(&self, state: &State, seen: &Observed) -> Result<(), String> {
+        for (id, group) in seen.groups.iter().filter(|(_, group)| group.is_settled()) {
+            let Some(voters) = group.voters() else { continue };
+            let now = Placed { voters: voters.clone(), learners: group.members.learners.clone() };
+            let has_begun = state.placed.contains_key(id) || state.members.len() > 1;
+            if !has_begun || state.placed.get(id) == Some(&now) {
+                continue;
+            }
+            let change = Change::Placed {
+                partition: *id,
+                voters: now.voters.clone(),
+                learners: now.learners.clone(),
+                why: String::new(),
+            };
+            let decide = |state: &State| match state.placed.get(id) == Some(&now) {
+                true => Ok(Decided::Already(())),
+                false => Ok(Decided::Write(change.clone(), ())),
+            };
+            self.ledger.change(NOTED_WITHIN, decide).await.map_err(|error| format!("{error:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Has a step taken by whom it concerns, and waits until it shows.
+    async fn have_taken(&self, step: &Step, term: u64) -> Result<(), String> {
+        let steer = Steer {
+            partition: step.partition,
+            action: step.action.clone(),
+            at: Some(step.at),
+            driver_term: term,
+        };
+        let taken = match step.by == self.me {
+            true => {
+                self.env.clock.timeout(STEP_WITHIN, self.take(steer)).await.map_err(|_| "it took too long")?
+            }
+            false => self.ask_one(step.by, kinds::STEER, steer.encode(), STEP_WITHIN).await.map(drop),
+        };
+        taken.map_err(|error| format!("{}: {error:?}", step.action))?;
+        match &step.action {
+            Action::Transfer(to) => self.until_it_leads(step.partition, *to).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn until_it_leads(&self, id: PartitionId, to: NodeId) -> Result<(), String> {
+        let leads = async {
+            while self.observe().groups.get(&id).and_then(|group| group.leader) != Some(to) {
+                self.env.clock.sleep(LOOK_SOON / 4).await;
+                self.look_around().await;
+            }
+        };
+        let late = |_| format!("{to} did not begin to lead partition {id} within {SEEN_WITHIN:?}");
+        self.env.clock.timeout(SEEN_WITHIN, leads).await.map_err(late)
+    }
+
+    /// Takes a step that is this node's to take, whoever decided on it.
+    pub(super) async fn take(&self, steer: Steer) -> Result<(), NotWritten> {
+        let Steer { partition: id, action, at, driver_term } = steer;
+        if driver_term > 0 && driver_term < self.groups.term(PartitionId::SYSTEM) {
+            return Err(refused("whoever sent this drives no longer"));
+        }
+        let change = match action {
+            Action::AddLearner(node) => MembersChange::AddLearner(node),
+            Action::DropLearner(node) => MembersChange::DropLearner(node),
+            Action::SetVoters(voters) => MembersChange::Voters(voters),
+            Action::Transfer(to) => return self.hand_to(id, to).await,
+            Action::Free { .. } => {
+                return Err(refused("this release does not delete what is left of a replica"));
+            }
+        };
+        let changed = self.groups.change_members(id, change, at).await;
+        changed.map_err(|error| NotWritten::Unknown(error.to_string()))
+    }
+
+    /// Has another voter lead a partition that this node leads.
+    async fn hand_to(&self, id: PartitionId, to: NodeId) -> Result<(), NotWritten> {
+        let seen = self.observe();
+        let group = seen.groups.get(&id).filter(|_| self.groups.leader(id) == Some(self.me));
+        let Some(group) = group else { return Err(NotWritten::Elsewhere(self.leader(id))) };
+        if to == self.me {
+            return Ok(());
+        }
+        if !group.members.voters().contains(&to) {
+            return Err(refused(format!("{to} has no replica of partition {id} that could lead it")));
+        }
+        if !seen.is_current(group, to) {
+            return Err(refused(format!("the replica of partition {id} on {to} is down or not up to date")));
+        }
+        self.groups.transfer(id, to).await.map_err(|error| NotWritten::Unavailable(error.to_string()))
+    }
+
+    /// Links to nodes that were removed, and have nothing more to give up, are ended.
+    fn forget_who_is_gone(&self, state: &State, seen: &Observed) {
+        let (Some(peers), true) = (&self.peers, seen.groups.values().all(|group| group.leader.is_some()))
+        else {
+            return;
+        };
+        for (node, is_out) in gone(state, seen) {
+            let holds = seen.groups.values().any(|group| group.replicas.get(&node).is_some_and(|r| r.holds));
+            if is_out && (!holds || !seen.is_up(node)) {
+                peers.remove_peer(node);
+                self.board.forget(node);
+            }
+        }
+    }
+
+    /// The cluster as the placement sees it.
+    pub(super) fn observe(&self) -> Observed {
+        let (now, state, heard) = (self.env.clock.monotonic(), self.ledger.state(), self.heard());
+        let silence = |node: NodeId| {
+            let at = heard.get(&node).map_or(self.began, |heard: &Heard| heard.at.max(self.began));
+            now.saturating_sub(at)
+        };
+        let seen = |node: NodeId| {
+            let silent = silence(node);
+            Seen { is_up: heard.contains_key(&node) && silent < DOWN_AFTER, silent }
+        };
+        let nodes = state.members.keys().map(|node| (*node, seen(*node))).collect();
+        let mut observed = Observed { nodes, ..Observed::default() };
+        for id in crate::groups::every_group() {
+            let reports: Vec<&Report> = heard.values().filter_map(|heard| heard.report.group(id)).collect();
+            let group = group_of(&reports, |node| observed.is_up(node));
+            observed.groups.insert(id, group);
+        }
+        observed
+    }
+}
+
+/// One group, from what is said of it.
+fn group_of(reports: &[&Report], is_up: impl Fn(NodeId) -> bool) -> Group {
+    let leads = |report: &&&Report| report.replica.role == Role::Leader && is_up(report.replica.node);
+    // Of two who say so the one with the lower term has not yet heard that it is over.
+    let leader = reports.iter().filter(leads).max_by_key(|report| report.replica.term).copied();
+    let latest =
+        || reports.iter().max_by_key(|report| (report.members.at.term, report.members.at.index)).copied();
+    let replica = |report: &&Report| {
+        let (node, view) = (report.replica.node, &report.replica);
+        let lag = leader.and_then(|leader| {
+            let matched = leader.matched.get(&node)?;
+            Some(leader.replica.log_last.saturating_sub(*matched))
+        });
+        let holds = view.log_last > 0 || view.parts > 0;
+        (node, Replica { is_sound: view.health == Health::Serving, lag, last: view.log_last, holds })
+    };
+    Group {
+        leader: leader.map(|leader| leader.replica.node),
+        members: leader.or_else(latest).map(|report| report.members.clone()).unwrap_or_default(),
+        replicas: reports.iter().map(replica).collect(),
+    }
+}
+
+fn refused(why: impl Into<String>) -> NotWritten {
+    NotWritten::Refused(Denied::new(Denial::Malformed, why))
+}
+
+/// Keeps the links in step with the members.
+pub(super) async fn keep_links(inner: Arc<Inner>) {
+    let Some(peers) = inner.peers.clone() else { return };
+    let mut states = inner.ledger.watch();
+    loop {
+        let state = states.borrow_and_update().clone();
+        let known = state
+            .members
+            .values()
+            .filter(|member| member.state != MemberState::Removed && !member.addresses.peer.is_empty());
+        known.for_each(|member| peers.set_peer(member.node, &member.addresses.peer));
+        if states.changed().await.is_err() {
+            return;
+        }
+    }
+}

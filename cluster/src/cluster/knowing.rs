@@ -1,0 +1,135 @@
+//! What a node knows of its cluster, put together from its own groups and from what the others said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chronos_domain::PartitionId;
+use tokio::sync::watch;
+
+use super::{Cluster, Inner};
+use crate::groups::every_group;
+use crate::node::NodeId;
+use crate::status::{DOWN_AFTER, Heard, NodeReport, Report, leader_of};
+use crate::view::{Member, MemberState, NodeView, PartitionView, Role, View};
+
+impl Cluster {
+    /// The whole cluster, as this node sees it now.
+    pub fn view(&self) -> View {
+        let inner = &self.inner;
+        let heard = inner.heard();
+        let state = inner.ledger.state();
+        let partitions: Vec<PartitionView> = every_group().map(|id| group_view(id, &heard)).collect();
+        let is_shown = |member: &&Member| {
+            let node = member.node;
+            member.state != MemberState::Removed || partitions.iter().any(|group| holds(group, node))
+        };
+        let members = state.members.values().filter(is_shown);
+        View {
+            cluster: inner.known.cluster,
+            epoch: state.version,
+            replication: state.replication,
+            is_paused: state.is_paused,
+            me: inner.me,
+            nodes: members.map(|member| inner.node_view(member, &heard, &partitions)).collect(),
+            partitions,
+        }
+    }
+
+    /// The node that leads a partition's group, as far as this one knows: from its own replica, else from what others
+    /// said.
+    pub fn leader(&self, id: PartitionId) -> Option<NodeId> {
+        self.inner.leader(id)
+    }
+
+    /// The nodes that hold a replica of a partition.
+    pub fn replicas(&self, id: PartitionId) -> Vec<NodeId> {
+        let group = group_view(id, &self.inner.heard());
+        let all: BTreeSet<NodeId> = group.voters.into_iter().chain(group.learners).collect();
+        all.into_iter().collect()
+    }
+
+    /// A member; `None` for a stranger.
+    pub fn member(&self, node: NodeId) -> Option<Member> {
+        self.inner.ledger.state().members.get(&node).cloned()
+    }
+
+    /// The version of the cluster's own data that this node has read.
+    pub fn epoch(&self) -> u64 {
+        self.inner.ledger.state().version
+    }
+
+    /// Follows [`Cluster::epoch`].
+    pub fn watch_epoch(&self) -> watch::Receiver<u64> {
+        self.inner.ledger.watch_epoch()
+    }
+}
+
+impl Inner {
+    pub(super) fn leader(&self, id: PartitionId) -> Option<NodeId> {
+        self.groups.leader(id).or_else(|| {
+            let heard = self.board.all();
+            leader_of(heard.values().filter_map(|heard| heard.report.group(id)))
+        })
+    }
+
+    /// What was heard of everybody, this node's own present report included.
+    pub(super) fn heard(&self) -> BTreeMap<NodeId, Heard> {
+        self.board.note(self.report(), self.env.clock.monotonic());
+        self.board.all()
+    }
+
+    fn node_view(
+        &self,
+        member: &Member,
+        heard: &BTreeMap<NodeId, Heard>,
+        groups: &[PartitionView],
+    ) -> NodeView {
+        let node = member.node;
+        let last = heard.get(&node);
+        let report: Option<&NodeReport> = last.map(|heard| &*heard.report);
+        let ago = last.map(|heard| self.env.clock.monotonic().saturating_sub(heard.at));
+        let data = || groups.iter().filter(|group| group.id != PartitionId::SYSTEM);
+        let count =
+            |is_so: &dyn Fn(&PartitionView) -> bool| data().filter(|group| is_so(group)).count() as u8;
+        NodeView {
+            member: member.clone(),
+            is_up: ago.is_some_and(|ago: Duration| ago < DOWN_AFTER),
+            heard: ago,
+            release: report.map_or_else(String::new, |report| report.release.clone()),
+            incarnation: report.map_or(0, |report| report.incarnation),
+            leads: count(&|group| group.leader == Some(node)),
+            replicas: count(&|group| is_member(group, node)),
+        }
+    }
+}
+
+fn is_member(group: &PartitionView, node: NodeId) -> bool {
+    group.voters.contains(&node) || group.learners.contains(&node)
+}
+
+/// Whether a node belongs to a group, or still has something of it.
+fn holds(group: &PartitionView, node: NodeId) -> bool {
+    is_member(group, node) || group.replicas.iter().any(|replica| replica.node == node)
+}
+
+/// One group, from what all nodes said of it. Who belongs to it is what the latest entry says that anybody has seen.
+fn group_view(id: PartitionId, heard: &BTreeMap<NodeId, Heard>) -> PartitionView {
+    let reports = || heard.values().filter_map(|heard| heard.report.group(id));
+    let leader = leader_of(reports());
+    let rank = |report: &&Report| {
+        let is_leaders = Some(report.replica.node) == leader && report.replica.role == Role::Leader;
+        (is_leaders, report.members.at.term, report.members.at.index)
+    };
+    let members = reports().max_by_key(rank).map(|report| report.members.clone()).unwrap_or_default();
+    let is_of_it = |report: &&Report| {
+        members.contains(report.replica.node) || report.replica.log_last > 0 || report.replica.parts > 0
+    };
+    PartitionView {
+        id,
+        leader,
+        term: reports().map(|report| report.replica.term).max().unwrap_or(0),
+        voters: members.voters().into_iter().collect(),
+        learners: members.learners.iter().copied().collect(),
+        replicas: reports().filter(is_of_it).map(|report| report.replica.clone()).collect(),
+    }
+}

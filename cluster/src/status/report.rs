@@ -1,0 +1,114 @@
+//! What a node says about its own replicas.
+
+use std::collections::BTreeMap;
+
+use chronos_domain::{Marks, PartitionId};
+
+use crate::consensus::Phase;
+use crate::groups::{Groups, every_group};
+use crate::node::NodeId;
+use crate::raft::{Members, WatchReceiver, status_of};
+use crate::view::{Health, ReplicaView, Role};
+
+/// A node, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeReport {
+    pub(crate) node: NodeId,
+    pub(crate) release: String,
+    pub(crate) incarnation: u64,
+    /// The version of the cluster's state that it has read.
+    pub(crate) epoch: u64,
+    /// By the number of the group.
+    pub(crate) groups: Vec<Report>,
+}
+
+/// One replica, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) id: PartitionId,
+    pub(crate) replica: ReplicaView,
+    /// Who belongs to the group.
+    pub(crate) members: Members,
+    /// Of a leader: the last entry it knows to be on each other member's disk.
+    pub(crate) matched: BTreeMap<NodeId, u64>,
+}
+
+impl NodeReport {
+    /// What it says about one group.
+    pub(crate) fn group(&self, id: PartitionId) -> Option<&Report> {
+        self.groups.iter().find(|report| report.id == id)
+    }
+}
+
+/// What this node has to say about its replicas.
+pub(crate) fn own(groups: &Groups, me: NodeId) -> Vec<Report> {
+    let scrub = groups.scrub_stats().last.map(|pass| pass.began);
+    let one = |id: PartitionId| {
+        let mut report = report(groups, id, me);
+        report.replica.lane = id.get() % groups.lanes();
+        report.replica.last_scrub = scrub;
+        report
+    };
+    every_group().map(one).collect()
+}
+
+fn report(groups: &Groups, id: PartitionId, me: NodeId) -> Report {
+    match groups.any_group(id) {
+        Err(reason) => silent(id, me, Health::Refused(reason)),
+        Ok((group, quarantined)) => {
+            let phase = group.consensus.phase_now();
+            let mut report = silent(id, me, health(&phase));
+            if let Some(reason) = quarantined {
+                report.replica.health = Health::Refused(reason);
+            }
+            let (partition, log) = (&group.subject.partition, group.subject.log.state());
+            let shelf = partition.shelf();
+            let replica = &mut report.replica;
+            replica.marks = partition.marks();
+            replica.log_first = log.purged.map_or(0, |mark| mark.index) + 1;
+            replica.log_last = log.last.map_or(0, |mark| mark.index);
+            replica.log_committed = log.committed;
+            replica.parts = shelf.manifest.parts.len() as u64;
+            replica.parts_bytes = partition.part_bytes();
+            if let Phase::Serving(running) = phase {
+                let status = status_of(&running.raft.metrics().borrow_watched());
+                replica.role = status.role;
+                replica.term = status.term;
+                replica.knows_leader = status.leader;
+                replica.log_committed = replica.log_committed.max(status.committed);
+                report.members = status.members;
+                report.matched = status.matched;
+            }
+            report
+        }
+    }
+}
+
+/// A replica of which nothing more is known than how it is.
+fn silent(id: PartitionId, node: NodeId, health: Health) -> Report {
+    let replica = ReplicaView {
+        node,
+        role: Role::Outside,
+        health,
+        term: 0,
+        marks: Marks::default(),
+        log_first: 1,
+        log_last: 0,
+        log_committed: 0,
+        parts: 0,
+        parts_bytes: 0,
+        lane: 0,
+        last_scrub: None,
+        knows_leader: None,
+    };
+    Report { id, replica, members: Members::default(), matched: BTreeMap::new() }
+}
+
+fn health(phase: &Phase) -> Health {
+    match phase {
+        Phase::Starting => Health::Starting,
+        Phase::Serving(_) => Health::Serving,
+        Phase::Full => Health::Full,
+        Phase::Ended(reason) => Health::Ended(reason.clone()),
+    }
+}

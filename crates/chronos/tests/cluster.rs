@@ -1,0 +1,102 @@
+//! Server processes that become a cluster, and those that do not.
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere, its helpers too")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A server on free ports of this machine, not yet started.
+fn server(data: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chronos"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CHRONOS_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("server").arg("--data").arg(data);
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(more);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A server that has to end by itself.
+fn refused(data: &Path, more: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = server(data, more).output().unwrap();
+    (status.code(), String::from_utf8_lossy(&stderr).into_owned())
+}
+
+/// A server that is up.
+struct Node {
+    child: Child,
+    clients: String,
+    peers: String,
+}
+
+impl Node {
+    fn start(data: &Path, more: &[&str]) -> Node {
+        let mut command = server(data, &[&["--peer-listen", "127.0.0.1:0"], more].concat());
+        let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut next = |what: &str| {
+            let line = lines.next().expect("it says where it listens").unwrap();
+            line.strip_prefix(what)
+                .unwrap_or_else(|| panic!("{line:?} does not begin with {what:?}"))
+                .to_owned()
+        };
+        let (clients, peers) = (next("listening on "), next("peers on "));
+        Node { child, clients, peers }
+    }
+
+    /// What it counts under this name and these labels.
+    fn counted(&self, sample: &str) -> u64 {
+        let mut http = TcpStream::connect(&self.clients).unwrap();
+        http.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        http.read_to_string(&mut text).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(sample));
+        line.unwrap_or_else(|| panic!("{sample} is not counted")).trim().parse().unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn home() -> (tempfile::TempDir, [PathBuf; 3]) {
+    let home = tempfile::tempdir().unwrap();
+    let data = ["first", "second", "third"].map(|name| home.path().canonicalize().unwrap().join(name));
+    (home, data)
+}
+
+#[test]
+fn a_client_at_the_port_for_nodes_is_told_so_and_it_is_counted() {
+    let (_home, [first, ..]) = home();
+    let founder = Node::start(&first, &["--bootstrap"]);
+    let asked = Command::new(env!("CARGO_BIN_EXE_chronos"))
+        .args(["stats", "--addr", &founder.peers])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&asked.stderr);
+    assert!(!asked.status.success() && said.contains("this port is for the nodes"), "{said}");
+    assert!(founder.counted("chronos_peer_strangers_total{why=\"other service\"}") >= 1);
+}
+
+#[test]
+fn what_contradicts_itself_is_refused_with_what_to_do() {
+    let (_home, [first, ..]) = home();
+    for (flags, wanted) in [
+        (&["--bootstrap", "--join", "a:1"][..], "exactly one node of a cluster founds it"),
+        (&["--bootstrap", "--replication", "2"], "give 1, 3 or 5"),
+        (&["--bootstrap", "--peer-listen", "0.0.0.0:0"], "--advertise HOST"),
+        (&["--bootstrap", "--peer-listen", "0.0.0.0:0", "--advertise", "here"], "allow plaintext explicitly"),
+        (&["--bootstrap", "--peer-certificate", "c"], "give --peer-key, too"),
+        (&["--join", "a"], "give HOST:PORT"),
+    ] {
+        let (code, why) = refused(&first, flags);
+        assert!(code.is_some_and(|code| code > 0) && why.contains(wanted), "{flags:?}: {why}");
+    }
+}

@@ -1,0 +1,200 @@
+//! How a node comes to its seat in a cluster: by founding one, by joining one, or by coming back.
+//!
+//! Invariants: nobody hears of a machine before its UUID is durable, nor of a life of a node before its incarnation is;
+//! a directory that belongs to a cluster never gets into another one.
+
+use std::net::SocketAddr;
+
+use chronos_cluster::peer::{self, Admission, JoinConfig, Port, Security};
+use chronos_cluster::{Addresses, NodeId, Standing};
+use chronos_env::Env;
+use chronos_store::{DataDir, Options, Origin, Seat, Threshold, Whereabouts};
+
+use crate::config::{Config, DEFAULT_PEER_PORT, Invalid, Membership};
+use crate::node::{RELEASE, StartError};
+
+/// A node that knows who it is and where, before it has done anything.
+pub(crate) struct Seated {
+    pub(crate) data: DataDir,
+    pub(crate) standing: Standing,
+}
+
+/// Takes the node's seat: opens its directory, takes its port for other nodes, and joins where that is wanted and has not
+/// been done.
+pub(crate) async fn take(env: &Env, config: &Config) -> Result<Seated, StartError> {
+    let (world, dir) = (env.clone(), config.data.clone());
+    let mut threshold = env.tasks.blocking(move || Threshold::enter(&world, &dir)).await?;
+    let wanted = &config.cluster;
+    may_sit(wanted, &threshold)?;
+    let port = take_port(env, wanted, threshold.seat()).await?;
+    let host = wanted.advertise.clone().or_else(|| advertised_before(threshold.seat()?));
+    let addresses = addresses(config, port.as_ref().map(Port::address), host.as_deref());
+    if threshold.is_nobodys() && !wanted.join.is_empty() {
+        threshold = join(env, wanted, threshold, &addresses).await?;
+    }
+    let (world, options) = (env.clone(), Options { cluster: wanted.id, release: RELEASE.to_owned() });
+    let at = Whereabouts {
+        peer_listen: port.as_ref().map(|port| port.address().to_string()).unwrap_or_default(),
+        client: addresses.client.clone(),
+        peer: addresses.peer.clone(),
+        admin: addresses.admin.clone(),
+    };
+    let opening = env.tasks.blocking(move || {
+        let mut data = threshold.open(&world, &options)?;
+        data.begin(&world, at)?;
+        Ok::<_, chronos_store::OpenError>(data)
+    });
+    let data = opening.await?;
+    let standing = standing(wanted, data.seat(), port, addresses);
+    Ok(Seated { data, standing })
+}
+
+/// Whether what is wanted is possible with this directory.
+fn may_sit(wanted: &Membership, threshold: &Threshold) -> Result<(), Invalid> {
+    let Some(seat) = threshold.seat() else {
+        let is_founder = threshold.identity().is_some();
+        return if is_founder && !wanted.join.is_empty() { Err(founder_joins(1)) } else { Ok(()) };
+    };
+    match seat.origin {
+        Origin::Founder if !wanted.join.is_empty() => Err(founder_joins(seat.node)),
+        Origin::Joined if wanted.bootstrap => Err(Invalid(format!(
+            "this data directory belongs to node n{} of cluster {:032x}, which it joined, so it cannot found one; remove \
+             --bootstrap, or give an empty directory",
+            seat.node, seat.cluster
+        ))),
+        Origin::Asking if wanted.bootstrap => Err(Invalid(
+            "this data directory has asked to join a cluster, so it cannot found one; start with --join again, or give an \
+             empty directory"
+                .to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn founder_joins(node: u64) -> Invalid {
+    Invalid(format!(
+        "this data directory belongs to node n{node}, which founded its cluster, so it cannot join one; remove --join, or \
+         give an empty directory (its events can be exported from here and imported there)"
+    ))
+}
+
+/// Takes the port for other nodes, if there is to be one. A node that had one has it again: the others look for it there.
+async fn take_port(env: &Env, wanted: &Membership, seat: Option<&Seat>) -> Result<Option<Port>, StartError> {
+    let before = seat.and_then(|seat| seat.at.peer_listen.parse::<SocketAddr>().ok());
+    let listen = match (wanted.peer_listen, before) {
+        // Any port will do, so the one that is known to the others does best.
+        (Some(given), Some(before)) if given.port() == 0 && given.ip() == before.ip() => before,
+        (Some(given), _) => given,
+        (None, Some(before)) => before,
+        (None, None) if wanted.is_among_others() => ([127, 0, 0, 1], DEFAULT_PEER_PORT).into(),
+        (None, None) => return Ok(None),
+    };
+    let security: Security = wanted.security();
+    let opened = Port::open(env, &listen.to_string(), &security).await;
+    opened.map(Some).map_err(|error| match before {
+        Some(before) if before == listen => StartError::PeerPort { listen, error },
+        _ => StartError::Peers(error),
+    })
+}
+
+/// Where others reach this node.
+fn addresses(config: &Config, peer: Option<SocketAddr>, host: Option<&str>) -> Addresses {
+    let admin = config.cluster.admin_listen(config.listen);
+    Addresses {
+        client: reached(host, config.listen),
+        peer: peer.map(|peer| reached(host, peer)).unwrap_or_default(),
+        admin: admin.map(|admin| reached(host, admin)).unwrap_or_default(),
+    }
+}
+
+/// The host under which a node was found that listened everywhere.
+fn advertised_before(seat: &Seat) -> Option<String> {
+    let listened: SocketAddr = seat.at.peer_listen.parse().ok()?;
+    let (host, _) = seat.at.peer.rsplit_once(':').filter(|_| listened.ip().is_unspecified())?;
+    Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
+}
+
+/// Where whoever listens at `bound` is reached under the name `host`; empty when nothing says so. A port that only this machine reaches is not
+/// advertised as if others did.
+fn reached(host: Option<&str>, bound: SocketAddr) -> String {
+    let is_local =
+        |host: &str| host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    match host {
+        Some(host) if bound.ip().is_loopback() && !is_local(host) => bound.to_string(),
+        Some(host) if host.contains(':') => format!("[{host}]:{}", bound.port()),
+        Some(host) => format!("{host}:{}", bound.port()),
+        None if bound.ip().is_unspecified() => String::new(),
+        None => bound.to_string(),
+    }
+}
+
+/// Asks until the machine is a node, and writes that down.
+async fn join(
+    env: &Env,
+    wanted: &Membership,
+    mut threshold: Threshold,
+    addresses: &Addresses,
+) -> Result<Threshold, StartError> {
+    let world = env.clone();
+    let asking = env.tasks.blocking(move || {
+        let machine = threshold.ask(&world)?;
+        Ok::<_, chronos_store::OpenError>((threshold, machine))
+    });
+    let (mut threshold, machine) = asking.await?;
+    let config = JoinConfig { cluster: wanted.id, ..JoinConfig::new(wanted.security()) };
+    let admission = Admission {
+        machine,
+        token: wanted.token.clone(),
+        name: wanted.name.clone(),
+        addresses: addresses.clone(),
+        release: RELEASE.to_owned(),
+    };
+    tracing::info!(join = ?wanted.join, machine = %format_args!("{machine:032x}"), "asking to join a cluster");
+    let joined = peer::join(env, &config, &wanted.join, &admission).await?;
+    tracing::info!(node = %joined.node, cluster = %format_args!("{:032x}", joined.cluster), "joined the cluster");
+    let world = env.clone();
+    let admitting = env.tasks.blocking(move || {
+        let members = joined.members.into_iter().map(|(node, address)| (node.get(), address)).collect();
+        threshold.admit(&world, joined.cluster, joined.node.get(), members)?;
+        Ok::<_, chronos_store::OpenError>(threshold)
+    });
+    Ok(admitting.await?)
+}
+
+fn standing(wanted: &Membership, seat: &Seat, port: Option<Port>, addresses: Addresses) -> Standing {
+    let peers = port.as_ref().map(|port| {
+        let (node, listen) = (NodeId::new(seat.node), port.address().to_string());
+        peer::Config {
+            release: RELEASE.to_owned(),
+            ..peer::Config::new(node, seat.cluster, seat.incarnation, listen, wanted.security())
+        }
+    });
+    let members = seat.members.iter().map(|(node, address)| (NodeId::new(*node), address.clone()));
+    Standing {
+        is_founder: seat.origin == Origin::Founder,
+        peers,
+        port,
+        addresses,
+        name: wanted.name.clone(),
+        machine: seat.machine,
+        replication: wanted.replication,
+        token: wanted.token.clone(),
+        release: RELEASE.to_owned(),
+        members: members.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_advertised_under_its_name_but_not_where_only_this_machine_comes() {
+        let (wide, local) = (([0, 0, 0, 0], 7).into(), ([127, 0, 0, 1], 7).into());
+        assert_eq!([reached(None, local), reached(None, wide)], ["127.0.0.1:7", ""]);
+        assert_eq!(reached(Some("west"), wide), "west:7");
+        assert_eq!(reached(Some("west"), local), "127.0.0.1:7");
+        assert_eq!(reached(Some("localhost"), local), "localhost:7");
+        assert_eq!(reached(Some("::1"), local), "[::1]:7");
+    }
+}

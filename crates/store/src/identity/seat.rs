@@ -1,0 +1,236 @@
+//! A node's seat in its cluster: the file `NODE`. Layout in `FORMAT.md`.
+//!
+//! Invariants: a machine's UUID is durable before anybody hears of it, its node id before anything is done as that node,
+//! and each start's incarnation before any other node hears of that start.
+
+use bytes::{Buf, BufMut};
+use chronos_domain::xxh64::xxh64;
+
+use super::codec::Fault;
+
+const MAGIC: [u8; 8] = *b"CHRONOND";
+pub(super) const FORMAT: u16 = 1;
+const FIXED_BYTES: usize = 64;
+const CHECKSUM_BYTES: usize = 8;
+/// The node that founds a cluster.
+const FOUNDER: u64 = 1;
+
+/// How a directory came to be part of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Not yet: it has perhaps asked to be, and does not know the answer.
+    Asking,
+    /// It founded the cluster.
+    Founder,
+    /// The cluster admitted it.
+    Joined,
+}
+
+/// Where a node is, as it was at its last start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// Where it listened for other nodes (`host:port`); empty when it never did.
+    pub peer_listen: String,
+    /// Where clients reach it.
+    pub client: String,
+    /// Where other nodes reach it.
+    pub peer: String,
+    /// Where operators reach it.
+    pub admin: String,
+}
+
+/// What a node knows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// How it came by its seat.
+    pub origin: Origin,
+    /// The UUID of its data directory: who loses the directory is another machine.
+    pub machine: u128,
+    /// Its cluster's UUID; 0 while it asks.
+    pub cluster: u128,
+    /// Its node id; 0 while it asks.
+    pub node: u64,
+    /// How often it was started.
+    pub incarnation: u64,
+    /// Where it is.
+    pub at: Whereabouts,
+    /// The nodes it was told of when it joined, each with where other nodes reach it.
+    pub members: Vec<(u64, String)>,
+}
+
+impl Seat {
+    /// A founder that was never started.
+    pub(super) fn founder(machine: u128, cluster: u128) -> Seat {
+        Seat { origin: Origin::Founder, cluster, node: FOUNDER, ..Seat::asking(machine) }
+    }
+
+    /// A machine that belongs to nobody yet.
+    pub(super) fn asking(machine: u128) -> Seat {
+        Seat {
+            origin: Origin::Asking,
+            machine,
+            cluster: 0,
+            node: 0,
+            incarnation: 0,
+            at: Whereabouts::default(),
+            members: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn encode(seat: &Seat) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    out.put_slice(&MAGIC);
+    out.put_u16_le(FORMAT);
+    out.put_u8(match seat.origin {
+        Origin::Asking => 0,
+        Origin::Founder => 1,
+        Origin::Joined => 2,
+    });
+    out.put_bytes(0, 5);
+    out.put_u128(seat.machine);
+    out.put_u128(seat.cluster);
+    out.put_u64_le(seat.node);
+    out.put_u64_le(seat.incarnation);
+    for text in [&seat.at.peer_listen, &seat.at.client, &seat.at.peer, &seat.at.admin] {
+        put_text(&mut out, text);
+    }
+    out.put_u32_le(u32::try_from(seat.members.len()).expect("a cluster has far fewer nodes"));
+    for (node, address) in &seat.members {
+        out.put_u64_le(*node);
+        put_text(&mut out, address);
+    }
+    out.put_u64_le(xxh64(&out, 0));
+    out
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    let text = &text.as_bytes()[..text.floor_char_boundary(usize::from(u16::MAX))];
+    out.put_u16_le(u16::try_from(text.len()).expect("cut just now"));
+    out.put_slice(text);
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Seat, Fault> {
+    // Checksum first, as with the identity: in every format it is the last eight bytes.
+    let (summed, checksum) =
+        bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Fault::Damaged("it is shorter than a checksum"))?;
+    if xxh64(summed, 0) != u64::from_le_bytes(*checksum) {
+        return Err(Fault::Damaged("its checksum does not match"));
+    }
+    let format = match summed.first_chunk::<10>() {
+        Some(start) if start[..8] == MAGIC => u16::from_le_bytes([start[8], start[9]]),
+        _ => return Err(Fault::Damaged("its magic is missing")),
+    };
+    if format != FORMAT {
+        return Err(Fault::Newer { found: format, supported: FORMAT });
+    }
+    decode_first(summed)
+}
+
+fn decode_first(bytes: &[u8]) -> Result<Seat, Fault> {
+    let (fixed, mut rest) =
+        bytes.split_first_chunk::<FIXED_BYTES>().ok_or(Fault::Damaged("it is too short"))?;
+    let origin = match fixed[10] {
+        0 => Origin::Asking,
+        1 => Origin::Founder,
+        2 => Origin::Joined,
+        _ => return Err(Fault::Damaged("its origin is unknown")),
+    };
+    let mut numbers = &fixed[16..];
+    let (machine, cluster) = (numbers.get_u128(), numbers.get_u128());
+    let (node, incarnation) = (numbers.get_u64_le(), numbers.get_u64_le());
+    let rest = &mut rest;
+    let at = Whereabouts {
+        peer_listen: take_text(rest)?,
+        client: take_text(rest)?,
+        peer: take_text(rest)?,
+        admin: take_text(rest)?,
+    };
+    let count = rest.try_get_u32_le().map_err(short)?;
+    let members: Result<Vec<_>, Fault> =
+        (0..count).map(|_| Ok((rest.try_get_u64_le().map_err(short)?, take_text(rest)?))).collect();
+    let seat = Seat { origin, machine, cluster, node, incarnation, at, members: members? };
+    if !rest.is_empty() {
+        return Err(Fault::Damaged("it is too long"));
+    }
+    Ok(seat)
+}
+
+fn take_text(from: &mut &[u8]) -> Result<String, Fault> {
+    let bytes = usize::from(from.try_get_u16_le().map_err(short)?);
+    let (text, rest) = from.split_at_checked(bytes).ok_or(Fault::Damaged("it is too short"))?;
+    *from = rest;
+    String::from_utf8(text.to_vec()).map_err(|_| Fault::Damaged("an address in it is not text"))
+}
+
+fn short(_: bytes::TryGetError) -> Fault {
+    Fault::Damaged("it is too short")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat() -> Seat {
+        Seat {
+            origin: Origin::Joined,
+            machine: 0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f,
+            cluster: 0x1011_1213_1415_1617_1819_1a1b_1c1d_1e1f,
+            node: 3,
+            incarnation: 7,
+            at: Whereabouts {
+                peer_listen: "0.0.0.0:7401".into(),
+                client: "c:7400".into(),
+                peer: "c:7401".into(),
+                admin: String::new(),
+            },
+            members: vec![(1, "a:7401".into()), (2, "b:7401".into())],
+        }
+    }
+
+    /// The layout, byte by byte. Never edited: a new format adds its own.
+    #[test]
+    fn the_first_format_is_these_bytes() {
+        let golden: Vec<u8> = [
+            &b"CHRONOND\x01\x00\x02\x00\x00\x00\x00\x00"[..],
+            &(0..32).collect::<Vec<u8>>(),
+            &[3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0],
+            b"\x0c\x000.0.0.0:7401\x06\x00c:7400\x06\x00c:7401\x00\x00",
+            b"\x02\x00\x00\x00\x01\0\0\0\0\0\0\0\x06\x00a:7401\x02\0\0\0\0\0\0\0\x06\x00b:7401",
+        ]
+        .concat();
+        let encoded = encode(&seat());
+        assert_eq!(encoded[..encoded.len() - 8], golden);
+        assert_eq!(decode(&encoded).unwrap(), seat());
+    }
+
+    #[test]
+    fn any_flipped_bit_or_cut_is_damage() {
+        let whole = encode(&seat());
+        for len in 0..whole.len() {
+            assert!(matches!(decode(&whole[..len]), Err(Fault::Damaged(_))), "cut to {len}");
+        }
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(decode(&bytes), Err(Fault::Damaged(_))), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_summed_up_but_make_no_sense_are_damage_and_a_newer_format_is_named() {
+        let summed = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = encode(&seat());
+            bytes.truncate(bytes.len() - 8);
+            change(&mut bytes);
+            let sum = xxh64(&bytes, 0);
+            bytes.put_u64_le(sum);
+            decode(&bytes)
+        };
+        assert!(matches!(summed(&|bytes| bytes[8] = 2), Err(Fault::Newer { found: 2, supported: 1 })));
+        assert!(matches!(summed(&|bytes| bytes[10] = 3), Err(Fault::Damaged(_))));
+        assert!(matches!(summed(&|bytes| bytes.truncate(70)), Err(Fault::Damaged(_))));
+        assert!(matches!(summed(&|bytes| bytes.push(0)), Err(Fault::Damaged(_))));
+        assert!(matches!(summed(&|bytes| bytes[66] = 0xFF), Err(Fault::Damaged(_))));
+    }
+}
