@@ -20,10 +20,9 @@ pub(super) fn families(view: &View) -> Vec<MetricFamily> {
 
 /// What this node holds, with what is known of the whole partition.
 fn own(view: &View) -> Vec<(&PartitionView, &ReplicaView)> {
-    let of = |partition: &'_ PartitionView| -> Option<usize> {
-        partition.replicas.iter().position(|replica| replica.node == view.me && replica.role != Role::Outside)
-    };
-    view.partitions.iter().filter_map(|partition| Some((partition, &partition.replicas[of(partition)?]))).collect()
+    let is_own = |replica: &&ReplicaView| replica.node == view.me && replica.role != Role::Outside;
+    let all = view.partitions.iter();
+    all.filter_map(|partition| Some((partition, partition.replicas.iter().find(is_own)?))).collect()
 }
 
 fn members(view: &View) -> Vec<MetricFamily> {
@@ -34,7 +33,11 @@ fn members(view: &View) -> Vec<MetricFamily> {
     vec![
         gauge("chronos_cluster_epoch", "Changes of members, placement and settings so far.", view.epoch),
         gauge("chronos_cluster_replication", "Replicas a partition shall have.", view.replication.into()),
-        gauge("chronos_cluster_paused", "1 while the placement driver is told to hold still.", view.is_paused.into()),
+        gauge(
+            "chronos_cluster_paused",
+            "1 while the placement driver is told to hold still.",
+            view.is_paused.into(),
+        ),
         gauges("chronos_cluster_node_up", "1 for each member this node has heard of lately.", up),
     ]
 }
