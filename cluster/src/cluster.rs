@@ -19,7 +19,8 @@ use crate::exchange::{Exchange, kinds};
 use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
 use crate::order::{Order, OrderError, Planned};
-use crate::peer::{self, NoBulk, Peers, Port};
+use crate::parcel::Parcels;
+use crate::peer::{self, Peers, Port};
 use crate::placement::{Action, Steer, Step, foresee};
 use crate::status::{Board, NodeReport, Poll, own};
 use crate::system::{Ask, Entrant, Ledger, NotWritten, State, TokenHash};
@@ -95,6 +96,7 @@ struct Inner {
     groups: Groups,
     peers: Option<Peers>,
     exchange: Exchange,
+    parcels: Parcels,
     ledger: Arc<Ledger>,
     /// Where there are others to ask.
     poll: Option<Arc<Poll>>,
@@ -115,7 +117,7 @@ impl Cluster {
         config: &Config,
         standing: Standing,
     ) -> Result<Cluster, peer::StartError> {
-        let exchange = Exchange::default();
+        let (exchange, parcels) = (Exchange::default(), Parcels::new(env));
         let (known, me, desk) = (Known::of(&standing, config), config.node, Desk::default());
         let (groups, peers) = match standing.peers {
             None => (Groups::start(env, wal, config).await, None),
@@ -124,14 +126,16 @@ impl Cluster {
                     Some(port) => port,
                     None => Port::open(env, &peers.listen, &peers.security).await?,
                 };
-                let (handler, source) = (Arc::new(exchange.clone()), Arc::new(NoBulk));
+                let (handler, source) = (Arc::new(exchange.clone()), Arc::new(parcels.clone()));
                 let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(desk.clone()))?;
                 standing.members.iter().for_each(|(node, address)| peers.set_peer(*node, address));
-                let among = Among { link: Arc::new(peers.clone()), founder: known.is_founder };
+                let link = Arc::new(peers.clone());
+                let among = Among { link, founder: known.is_founder, peers: Some(peers.clone()) };
                 (Groups::start_among(env, wal, config, among).await, Some(peers))
             }
         };
         exchange.open(kinds::CONSENSUS, groups.handler());
+        parcels.open(&groups);
         let ledger = Arc::new(Ledger::new(env, groups.clone(), me));
         let board = Board::default();
         let poll = peers.clone().map(|peers| Poll { env: env.clone(), peers, board: board.clone() });
@@ -143,6 +147,7 @@ impl Cluster {
             groups,
             peers,
             exchange,
+            parcels,
             ledger,
             poll,
             board,
@@ -211,6 +216,7 @@ impl Cluster {
         self.inner.tasks.lock().drain(..).for_each(|task| task.abort());
         self.inner.groups.stop().await;
         self.inner.exchange.close();
+        self.inner.parcels.close();
         if let Some(peers) = &self.inner.peers {
             peers.stop();
         }

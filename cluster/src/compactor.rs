@@ -179,7 +179,7 @@ impl Compactor {
         self.synced(subject).await;
         let began = self.env.clock.monotonic();
         let Some(mut compaction) = subject.partition.begin_compaction() else {
-            return self.backlog.update(&subject.partition);
+            return self.note_taken_in(subject);
         };
         loop {
             let slice_began = self.env.clock.monotonic();
@@ -188,6 +188,7 @@ impl Compactor {
             match stepped {
                 Ok(Slice::More { bytes }) => self.pause(bytes, slice_began).await,
                 Ok(Slice::Over(done)) => return self.finish(subject, &done, began).await,
+                Err(Setback::Superseded(_)) => return self.note_taken_in(subject),
                 Err(setback) => return self.set_back(subject, &setback),
             }
             if self.must_stop() {
@@ -257,6 +258,13 @@ impl Compactor {
         );
     }
 
+    /// There is nothing to take in, or no longer: a follower may have got parts that go further.
+    fn note_taken_in(&self, subject: &Subject) {
+        self.backlog.update(&subject.partition);
+        let cut = subject.partition.taken_in();
+        subject.reached.send_if_modified(|reached| std::mem::replace(&mut reached.cut, cut) != cut);
+    }
+
     fn set_back(&mut self, subject: &Subject, setback: &Setback) {
         let (partition, reason) = (subject.id.get(), Arc::<str>::from(setback.to_string()));
         self.counters.set_back(reason.clone());
@@ -270,6 +278,7 @@ impl Compactor {
                 tracing::error!(partition, %reason, "compaction of this partition stops until the next start");
                 self.halt(subject, reason);
             }
+            Setback::Superseded(_) => {}
             Setback::Damaged(_) => {
                 subject.quarantine.set(&reason);
                 self.halt(subject, reason);

@@ -5,6 +5,7 @@
 //!              ▼                                             │
 //!  Starting ─► Serving ── the log has no room ─► Full ───────┘
 //!     │          ├── told to stop ─► (gone)
+//!     │          ├── told to begin anew ─► Starting, with nothing
 //!     └──────────┴── anything else ─► Ended: the node's fault
 //! ```
 //!
@@ -22,9 +23,9 @@ use std::time::Duration;
 
 use chronos_domain::{LogIndex, PartitionId};
 use chronos_env::Env;
-use chronos_store::Partition;
+use chronos_store::{Leftovers, Partition};
 use chronos_wal::{Fault, Log};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 
 use crate::backlog::Backlog;
 use crate::flight::Flight;
@@ -32,16 +33,16 @@ use crate::node::NodeId;
 use crate::peer::Link;
 use crate::proposal::ProposeError;
 use crate::raft::{
-    Chance, Ill, Known, LogStore, Machine, Metrics, Post, Raft, Trouble, WatchReceiver, Wire, found, mark_of,
-    settings, theirs,
+    Anew, Chance, Ill, Intake, Known, LogStore, Machine, Member, Metrics, Post, Raft, Transfers, Trouble,
+    WatchReceiver, Wire, found, mark_of, settings, theirs,
 };
 
 /// While the log is full it is asked for room this often.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a group whose log is full may take to apply what was written before.
 const APPLIED_WITHIN: Duration = Duration::from_secs(5);
-/// Entries behind the parts that stay in the log for followers that are a little behind.
-const MARGIN: u64 = 4096;
+/// Entries that stay in the log for followers that fetch parts.
+const HELD_MAX: u64 = 1 << 20;
 
 /// Where a group is in its life.
 #[derive(Clone)]
@@ -77,6 +78,9 @@ pub(crate) struct Common {
     pub(crate) alone: bool,
     pub(crate) post: Post,
     pub(crate) backlog: Arc<Backlog>,
+    pub(crate) transfers: Transfers,
+    /// Entries behind the parts that stay in the log for followers that are a little behind.
+    pub(crate) entries_kept: u64,
 }
 
 /// The consensus of one group.
@@ -89,13 +93,26 @@ pub(crate) struct Consensus {
     phase: watch::Sender<Phase>,
     /// Held while the group is started or ended, and by whoever needs it not to be.
     changing: Mutex<()>,
+    /// Whoever wants everything discarded.
+    wish: parking_lot::Mutex<Option<Wish>>,
+    wished: Notify,
 }
 
 /// Why a group no longer serves.
 enum End {
     Stop,
-    Full { bytes: usize },
+    Full {
+        bytes: usize,
+    },
     Died(String),
+    /// Everything is to be discarded.
+    Reset,
+}
+
+/// Somebody wants everything discarded, and waits for it.
+struct Wish {
+    leftovers: Leftovers,
+    done: oneshot::Sender<()>,
 }
 
 impl Consensus {
@@ -108,6 +125,8 @@ impl Consensus {
             log,
             phase: watch::Sender::new(Phase::Starting),
             changing: Mutex::default(),
+            wish: parking_lot::Mutex::default(),
+            wished: Notify::new(),
         }
     }
 
@@ -155,7 +174,7 @@ impl Consensus {
             let (running, end) = match self.start(alive_tx, &trouble, stop).await {
                 Ok(running) => {
                     self.phase.send_replace(Phase::Serving(running.clone()));
-                    let end = watch_over(&running, &mut alive, stop).await;
+                    let end = watch_over(&running, &mut alive, stop, &self.wished).await;
                     (Some(running), end)
                 }
                 Err((running, end)) => (running, end),
@@ -168,6 +187,12 @@ impl Consensus {
                 End::Died(reason) => {
                     self.common.post.deliver(self.id().get(), None);
                     return Err(reason);
+                }
+                End::Reset => {
+                    self.phase.send_replace(Phase::Starting);
+                    self.shut_down(running, alive).await;
+                    self.flight.end(&ProposeError::Unknown("this replica begins anew".into()));
+                    self.begin_anew().await?;
                 }
                 End::Full { bytes } => {
                     self.phase.send_replace(Phase::Full);
@@ -185,6 +210,48 @@ impl Consensus {
         }
     }
 
+    /// Discards everything the replica holds, and has the group start with nothing; returns when it has been discarded,
+    /// for good. What was proposed is answered, as unknown.
+    ///
+    /// # Errors
+    /// Why the group does not serve; then nothing was done. When it ends meanwhile, what was done shows at the next start.
+    pub(crate) async fn reset(&self, leftovers: Leftovers) -> Result<(), String> {
+        match self.phase().await {
+            Phase::Serving(_) => {}
+            Phase::Full => return Err("the disk is full: free space in the data directory".to_owned()),
+            Phase::Ended(reason) => return Err(reason.as_ref().to_owned()),
+            Phase::Starting => return Err("its group is being started".to_owned()),
+        }
+        let (done, told) = oneshot::channel();
+        *self.wish.lock() = Some(Wish { leftovers, done });
+        self.wished.notify_one();
+        let mut phase = self.phase.subscribe();
+        tokio::select! {
+            biased; // what is done is done
+            told = told => told.map_err(|_| "somebody else had it begin anew, or it ended meanwhile".to_owned()),
+            _ = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))) => Err("its group ended meanwhile".to_owned()),
+        }
+    }
+
+    async fn begin_anew(&self) -> Result<(), String> {
+        let Some(wish) = self.wish.lock().take() else { return Ok(()) };
+        let reset = self.partition.reset(wish.leftovers).await;
+        reset.map_err(|fault| format!("what the replica holds could not be discarded: {fault}"))?;
+        self.common.backlog.update(&self.partition);
+        tracing::warn!(
+            partition = self.id().get(),
+            "everything was discarded: the replica begins with nothing"
+        );
+        // Who no longer waits need not know.
+        let _ = wish.done.send(());
+        Ok(())
+    }
+
+    /// Who the members are when no entry has named any: nobody knows where everything was discarded.
+    fn known(&self) -> Known {
+        if self.partition.has_begun_elsewhere() { Known::Nobody } else { self.common.known }
+    }
+
     /// Starts openraft; where this node alone decides, it leads and has applied everything when this returns.
     async fn start(
         &self,
@@ -194,7 +261,8 @@ impl Consensus {
     ) -> Result<Running, (Option<Running>, End)> {
         let _changing = self.changing.lock().await;
         let raft = self.build(alive, trouble).await.map_err(|end| (None, end))?;
-        self.common.post.deliver(self.id().get(), Some(raft.raft.clone()));
+        let member = Member { raft: raft.raft.clone(), intake: self.intake(), anew: self.anew() };
+        self.common.post.deliver(self.id().get(), Some(member));
         if !self.decides_alone() {
             return Ok(raft);
         }
@@ -216,8 +284,19 @@ impl Consensus {
         }
     }
 
+    fn anew(&self) -> Option<Anew> {
+        let anew = || Anew::new(self.id().get(), &self.common.link, &self.log);
+        self.partition.has_begun_elsewhere().then(anew)
+    }
+
+    fn intake(&self) -> Option<Intake> {
+        let Common { env, node, transfers, .. } = &self.common;
+        let peers = transfers.peers.as_ref()?;
+        Some(Intake::new(env, *node, &self.partition, peers, &transfers.turns))
+    }
+
     async fn build(&self, alive: mpsc::Sender<()>, trouble: &Trouble) -> Result<Running, End> {
-        let Common { env, node, cluster, link, known, alone, backlog, .. } = &self.common;
+        let Common { env, node, cluster, link, alone, backlog, transfers, .. } = &self.common;
         found(&self.log, *node).await.map_err(|fault| match fault {
             Fault::NoSpace => End::Full { bytes: 0 },
             fault => End::Died(format!("the log stopped: {fault}")),
@@ -230,10 +309,11 @@ impl Consensus {
             log: log.clone(),
             trouble: trouble.clone(),
             applied: Arc::new(move |partition| backlog.update(partition)),
-            members: *known,
+            members: self.known(),
             _alive: alive,
         };
-        let wire = Wire { link: Arc::clone(link), group: self.id().get() };
+        let (clock, offers) = (env.clock.clone(), transfers.offers.clone());
+        let wire = Wire { link: Arc::clone(link), group: self.id().get(), clock, offers };
         let raft = Raft::new(*node, settings(*cluster, !alone), wire, log.clone(), machine).await;
         match raft {
             Ok(raft) => Ok(Running { raft, log, trouble: trouble.clone() }),
@@ -243,7 +323,7 @@ impl Consensus {
 
     /// Whether this node is the only voter, going by everything that its log says.
     fn decides_alone(&self) -> bool {
-        let members = self.common.known.or_named(self.partition.members());
+        let members = self.known().or_named(self.partition.members());
         members.is_ok_and(|members| members.voter_ids().eq([self.common.node]))
             && self.log.state().last.is_none_or(|last| last.index == self.partition.applied_index().get())
     }
@@ -339,8 +419,10 @@ impl Consensus {
     /// Has the log purged up to an entry that is in parts, less what followers may still need; returns when that is so
     /// for good, or when the group ends before.
     pub(crate) async fn purge(&self, to: LogIndex) {
-        let to = if self.common.alone { to.get() } else { to.get().saturating_sub(MARGIN) };
         let _changing = self.changing.lock().await;
+        // What the parts had taken in may have been discarded meanwhile.
+        let to = to.min(self.partition.debt().purgeable);
+        let to = if self.common.alone { to.get() } else { self.spare_followers(to.get()) };
         if to <= self.log.state().purged.map_or(0, |mark| mark.index) {
             return;
         }
@@ -352,6 +434,15 @@ impl Consensus {
         }
         let purged = self.log.state().purged.map_or(0, |mark| mark.index);
         self.partition.raise_purged(LogIndex::new(purged));
+    }
+
+    /// Less than `to`, for followers that are a little behind, and for those that fetch parts and will need what comes
+    /// behind them; but the log is not kept for ever, nor when it is too long already.
+    fn spare_followers(&self, to: u64) -> u64 {
+        let wanted = to.saturating_sub(self.common.entries_kept);
+        let Some(offered) = self.common.transfers.offers.purge_up_to(self.id().get()) else { return wanted };
+        let is_bearable = !self.common.backlog.log_is_long() && to.saturating_sub(offered) <= HELD_MAX;
+        if is_bearable { wanted.min(offered) } else { wanted }
     }
 
     async fn purge_directly(&self, to: u64) {
@@ -397,10 +488,12 @@ async fn watch_over(
     running: &Running,
     alive: &mut mpsc::Receiver<()>,
     stop: &mut watch::Receiver<bool>,
+    wished: &Notify,
 ) -> End {
     tokio::select! {
         biased; // an end in order comes first
         () = stopped(stop) => End::Stop,
+        () = wished.notified() => End::Reset,
         () = running.trouble.any() => end_of(&running.trouble, String::new()),
         _ = alive.recv() => {
             let state = running.raft.metrics().borrow_watched().running_state.clone();

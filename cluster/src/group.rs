@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chronos_domain::{LogIndex, PartitionId};
 use chronos_env::{Env, Task};
-use chronos_store::{Config, Fault as StoreFault, Notes, Partition, Upto};
+use chronos_store::{Config, Fault as StoreFault, Notes, Partition, Settled, Upto};
 use chronos_wal::Log;
 use tokio::sync::{mpsc, watch};
 
@@ -92,14 +92,31 @@ impl Group {
     }
 }
 
-/// Opens a partition as far as its log is known to be committed. Blocks on the disk.
+/// Opens a partition as far as its log is known to be committed, after what an earlier life has begun to exchange is
+/// finished.
 ///
 /// Where the log says that this node is the only voter, that is its end: nobody else can have decided otherwise, and
 /// nobody else will.
 ///
 /// # Errors
 /// As [`Partition::open`].
-pub(crate) fn open(
+pub(crate) async fn open(
+    env: &Env,
+    id: PartitionId,
+    log: &Log,
+    config: Config,
+    node: NodeId,
+    known: Known,
+) -> Result<Partition, StoreFault> {
+    let settled = chronos_store::settle(env, id, log, &config).await?;
+    if settled != Settled::Nothing {
+        tracing::warn!(partition = id.get(), ?settled, "finished what was begun before this start");
+    }
+    let (world, log) = (env.clone(), log.clone());
+    env.tasks.blocking(move || open_settled(&world, id, &log, config, node, known)).await
+}
+
+fn open_settled(
     env: &Env,
     id: PartitionId,
     log: &Log,
@@ -108,6 +125,7 @@ pub(crate) fn open(
     known: Known,
 ) -> Result<Partition, StoreFault> {
     let partition = Partition::open_to(env, id, log.clone(), config, Upto::Committed)?;
+    let known = if partition.has_begun_elsewhere() { Known::Nobody } else { known };
     let last = log.state().last.map_or(LogIndex::ZERO, |last| LogIndex::new(last.index));
     let named = partition.last_members_named()?;
     let members = known.or_named(named).map_err(|error| StoreFault::corrupt(id, error.to_string()))?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chronos_domain::PartitionId;
 use chronos_env::Env;
-use chronos_store::Partition;
 use chronos_store::entry::Outcome;
+use chronos_store::{Leftovers, Partition, Shelf};
 use chronos_wal::{Log, LogId, Wal};
 use futures::future::join_all;
 use tokio::sync::{Mutex, Semaphore};
@@ -17,12 +17,15 @@ use crate::compaction::{CompactionConfig, CompactionStats};
 use crate::consensus::Common;
 use crate::group::{self, Fault, Group, Runners};
 use crate::node::NodeId;
-use crate::peer::Link;
+use crate::peer::{Link, Peers};
 use crate::proposal::{Caller, Proposal, ProposeError};
-use crate::raft::{Alone, Known, Post};
+use crate::raft::{Alone, Known, Post, Transfers};
 use crate::request::Request;
 use crate::scrubber::{ScrubConfig, Scrubber};
 use crate::wish::CompactError;
+
+/// Entries that stay in each log unless somebody says otherwise.
+const ENTRIES_KEPT: u64 = 4096;
 
 /// Bounds of a node's groups.
 #[derive(Clone, Debug)]
@@ -31,6 +34,9 @@ pub struct Config {
     pub node: NodeId,
     /// Block bytes of all commands that wait or are in flight on this node; proposers wait for room.
     pub in_flight_bytes_max: u32,
+    /// Entries that stay in each log though parts have taken them in, where there are other nodes: a follower that is no
+    /// further behind is sent entries, others parts.
+    pub entries_kept: u64,
     /// How each partition holds its data; its directory is the one above those of the partitions.
     pub store: chronos_store::Config,
     /// When and how fast what was written is compacted.
@@ -43,7 +49,14 @@ impl Config {
     /// The usual settings for partitions that hold their data so.
     pub fn new(store: chronos_store::Config) -> Self {
         let (compaction, scrub) = (CompactionConfig::default(), ScrubConfig::default());
-        Self { node: NodeId::FIRST, in_flight_bytes_max: 256 << 20, store, compaction, scrub }
+        Self {
+            node: NodeId::FIRST,
+            in_flight_bytes_max: 256 << 20,
+            entries_kept: ENTRIES_KEPT,
+            store,
+            compaction,
+            scrub,
+        }
     }
 }
 
@@ -54,6 +67,18 @@ pub struct Among {
     /// Whether groups of which nothing says who belongs to them begin on this node, with it as their only member. On
     /// any other node they wait until they hear from one that has them.
     pub founder: bool,
+    /// Where parts come from when this node is too far behind for entries; `None` in a world without files.
+    pub peers: Option<Peers>,
+}
+
+/// Why a replica was not discarded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the replica of partition {id} was not discarded: {why}")]
+pub struct ResetError {
+    /// Which partition.
+    pub id: PartitionId,
+    /// What stood in the way.
+    pub why: String,
 }
 
 /// The groups of this node, one for each data partition and one for the system partition. Cheap to clone.
@@ -72,6 +97,7 @@ struct Inner {
     scrubber: Scrubber,
     fault: Fault,
     post: Post,
+    transfers: Transfers,
     lanes: u8,
 }
 
@@ -81,7 +107,7 @@ impl Groups {
     ///
     /// A partition that cannot be recovered is refused, with the reason, while the others serve.
     pub async fn start(env: &Env, wal: &Wal, config: &Config) -> Self {
-        let alone = Among { link: Arc::new(Alone), founder: true };
+        let alone = Among { link: Arc::new(Alone), founder: true, peers: None };
         Self::begin(env, wal, config, alone, true).await
     }
 
@@ -96,7 +122,10 @@ impl Groups {
         let opening = every_group().map(|id| {
             let (world, log, store) = (env.clone(), wal.log(LogId::new(id.get())), config.store.of(id));
             let node = config.node;
-            env.tasks.blocking(move || (log.clone(), group::open(&world, id, &log, store, node, known)))
+            async move {
+                let opened = group::open(&world, id, &log, store, node, known).await;
+                (log, opened)
+            }
         });
         let opened = join_all(opening).await;
         let backlog = Arc::new(Backlog::new(config.compaction.clone(), wal.gauge()));
@@ -109,8 +138,10 @@ impl Groups {
             alone,
             post: Post::default(),
             backlog: Arc::clone(&backlog),
+            transfers: Transfers::new(&env.clock, among.peers),
+            entries_kept: config.entries_kept,
         };
-        let post = common.post.clone();
+        let (post, transfers) = (common.post.clone(), common.transfers.clone());
         let (mut runners, fault) = (Vec::new(), Fault::default());
         let start =
             |(id, (log, partition)): (PartitionId, (Log, Result<Partition, chronos_store::Fault>))| {
@@ -135,6 +166,7 @@ impl Groups {
             compacting: Compacting::start(env, &config.compaction, backlog, subjects),
             fault,
             post,
+            transfers,
             lanes: wal.lanes(),
         };
         Self { inner: Arc::new(inner) }
@@ -246,6 +278,30 @@ impl Groups {
         Ok(())
     }
 
+    /// Discards everything that this node's replica of a partition holds: its parts and every entry of its log; the vote
+    /// stays. The group then starts with nothing, as that of a node that was never a member, and gets everything from its
+    /// leader, if that still counts it among the members: parts first, of which those that are left over and still sound
+    /// are not sent again (with [`Leftovers::Reuse`]), then entries. It never begins the partition's history by itself
+    /// any more, also on the founder.
+    ///
+    /// When this returns everything is discarded, for good. A crash before leaves the replica as it was or discards it at
+    /// the next start; there is nothing in between. What was proposed and not answered is answered as unknown, and
+    /// readers of this replica find nothing: whoever asks for this sees to it that nobody is served by it meanwhile, and,
+    /// where the replica is to remain a voter, that it grants no vote before it has everything again: its vote for entries
+    /// that are gone has counted.
+    ///
+    /// For a partition that was refused at the start there is [`chronos_store::reset`].
+    ///
+    /// # Errors
+    /// When this node does not serve the partition, or it ends meanwhile.
+    pub async fn reset(&self, id: PartitionId, leftovers: Leftovers) -> Result<(), ResetError> {
+        let refused = |why: String| ResetError { id, why };
+        let slot = self.inner.groups.get(usize::from(id.get()));
+        let group = slot.ok_or_else(|| refused("this node has no such group".to_owned()))?;
+        let group = group.as_ref().map_err(|why| refused(why.to_string()))?;
+        group.consensus.reset(leftovers).await.map_err(refused)
+    }
+
     /// Stops compacting and taking proposals, lets the groups finish what is in flight, and waits for them.
     pub async fn stop(&self) {
         self.inner.scrubber.stop().await;
@@ -263,6 +319,15 @@ impl Groups {
 
     pub(crate) fn post(&self) -> &Post {
         &self.inner.post
+    }
+
+    /// The parts of a partition that others may ask for: those it has, whether it serves or not. None when it was refused
+    /// at start.
+    pub(crate) fn shelves(&self, id: PartitionId) -> Vec<Arc<Shelf>> {
+        let slot = self.inner.groups.get(usize::from(id.get()));
+        let group = slot.and_then(|group| group.as_ref().ok());
+        let own = group.map(|group| group.subject.partition.shelf());
+        own.into_iter().chain(self.inner.transfers.offers.shelves(id.get())).collect()
     }
 
     pub(crate) fn scrubber(&self) -> &Scrubber {

@@ -11,6 +11,7 @@
 //! | how does a group begin, end, and begin again? | `consensus` |
 //! | what does openraft do, and with which bytes? | `raft` |
 //! | how does the log become parts? | `compactor` |
+//! | how do parts get to other nodes? | [`Parcels`], [`fetch_part`] |
 //!
 //! Invariants:
 //!
@@ -35,6 +36,7 @@ mod groups;
 mod members;
 mod node;
 mod order;
+mod parcel;
 pub mod peer;
 mod placement;
 mod proposal;
@@ -49,14 +51,16 @@ mod view;
 mod wish;
 
 pub use addresses::Addresses;
+pub use chronos_store::Leftovers;
 pub use chronos_store::entry::Outcome;
 pub use cluster::{Cluster, Standing};
 pub use compaction::{CompactionConfig, CompactionStats};
 pub use exchange::Exchange;
-pub use groups::{Among, Config, Groups};
+pub use groups::{Among, Config, Groups, ResetError};
 pub use members::MembersError;
 pub use node::NodeId;
 pub use order::{Order, OrderError, Planned};
+pub use parcel::{FetchError, Parcels, fetch_part};
 pub use proposal::ProposeError;
 pub use request::Request;
 pub use scrubber::{ScrubConfig, ScrubPass, ScrubProgress, ScrubStats};

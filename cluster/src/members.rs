@@ -10,7 +10,7 @@ use crate::consensus::Phase;
 use crate::groups::Groups;
 use crate::node::NodeId;
 use crate::peer::Handler;
-use crate::raft::{MembersChange, Raft, WatchReceiver, change_members};
+use crate::raft::{MembersChange, Metrics, Raft, WatchReceiver, change_members};
 
 /// Why the members of a group were not changed, or perhaps were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,8 +40,22 @@ impl Groups {
     /// # Errors
     /// See [`MembersError`].
     pub async fn add_learner(&self, id: PartitionId, node: NodeId) -> Result<(), MembersError> {
-        let added = self.raft(id)?.add_learner(node, (), true).await;
-        added.map(drop).map_err(|error| MembersError { id, why: error.to_string() })
+        let raft = self.raft(id)?;
+        let added = raft.add_learner(node, (), false).await;
+        added.map_err(|error| MembersError { id, why: error.to_string() })?;
+        // openraft would wait until it is no further behind than a follower that is sent entries; here, that is any.
+        let mut metrics = raft.metrics();
+        let goal = metrics.borrow_watched().last_log_index;
+        let has_caught_up = |metrics: &Metrics| {
+            let matching = metrics.replication.as_ref().and_then(|nodes| nodes.get(&node));
+            let reached = matching.and_then(Option::as_ref).map(|log_id| log_id.index);
+            reached >= goal
+        };
+        let ended = |metrics: &Metrics| metrics.replication.is_none() || metrics.running_state.is_err();
+        let over = metrics.wait_until(|metrics| ended(metrics) || has_caught_up(metrics)).await;
+        let is_there = over.is_ok() && has_caught_up(&metrics.borrow_watched());
+        let lost = || MembersError { id, why: format!("this node no longer leads while {node} catches up") };
+        is_there.then_some(()).ok_or_else(lost)
     }
 
     /// Makes these nodes, which must be learners or voters already, the voters of a partition; who is not among them is

@@ -61,7 +61,7 @@ use futures::future::BoxFuture;
 
 use crate::NodeId;
 
-pub use bulk::{Bulk, BulkItem, BulkPiece, BulkSource, NoBulk};
+pub use bulk::{Bulk, BulkFile, BulkItem, BulkSource, NoBulk};
 pub use config::{Config, Limits, PROTOCOL};
 pub use error::{CallError, Cause, Refusal, StartError};
 pub use hello::{Turned, Why};

@@ -26,26 +26,19 @@ pub struct BulkItem {
     pub name: String,
 }
 
-/// Some of its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BulkPiece {
-    /// Bytes of the whole.
-    pub total_bytes: u64,
-    /// Those from the offset that was asked for: at least one, unless the offset is the end.
-    pub data: Bytes,
-}
-
 /// Where files for other nodes come from; implemented by whoever has them.
 pub trait BulkSource: Send + Sync + 'static {
-    /// Reads up to `bytes_max` bytes of `item` from `offset` on, for `to`, whose identity is checked. Called again for each
-    /// chunk.
-    fn read(
-        &self,
-        to: NodeId,
-        item: &BulkItem,
-        offset: u64,
-        bytes_max: usize,
-    ) -> BoxFuture<'static, Result<BulkPiece, Refusal>>;
+    /// Looks `item` up for `to`, whose identity is checked. What is returned is held for as long as the transfer lasts.
+    fn open(&self, to: NodeId, item: &BulkItem) -> BoxFuture<'static, Result<Arc<dyn BulkFile>, Refusal>>;
+}
+
+/// Something to send, held so that its bytes stay readable until this is dropped.
+pub trait BulkFile: Send + Sync + 'static {
+    /// How many bytes it has.
+    fn bytes(&self) -> u64;
+
+    /// Reads `len` bytes from `offset` on; both lie within the file.
+    fn read(&self, offset: u64, len: usize) -> BoxFuture<'static, Result<Bytes, Refusal>>;
 }
 
 /// A node that has no files for others.
@@ -53,13 +46,7 @@ pub trait BulkSource: Send + Sync + 'static {
 pub struct NoBulk;
 
 impl BulkSource for NoBulk {
-    fn read(
-        &self,
-        _: NodeId,
-        item: &BulkItem,
-        _: u64,
-        _: usize,
-    ) -> BoxFuture<'static, Result<BulkPiece, Refusal>> {
+    fn open(&self, _: NodeId, item: &BulkItem) -> BoxFuture<'static, Result<Arc<dyn BulkFile>, Refusal>> {
         let refusal =
             Refusal::new(Refusal::MALFORMED, format!("there is no {}: this node has no files", item.name));
         Box::pin(async move { Err(refusal) })
@@ -186,6 +173,8 @@ pub(super) struct Sending {
     pub(super) pass: Pass,
     pub(super) item: BulkItem,
     pub(super) offset: u64,
+    /// `None` before it was looked up.
+    pub(super) file: Option<Arc<dyn BulkFile>>,
     /// `None` when it is one too many.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
@@ -216,17 +205,31 @@ impl Sending {
         if self.permit.is_none() {
             return Err(Refusal::new(Refusal::BUSY, "too many files are being sent; ask again later"));
         }
-        let read = self.source.read(self.pass.node, &self.item, self.offset, self.chunk_bytes);
-        let BulkPiece { total_bytes, data } = read.await?;
-        let end = self.offset + data.len() as u64;
-        if end > total_bytes || (data.is_empty() && end < total_bytes) {
+        let file = self.file().await?;
+        let total_bytes = file.bytes();
+        let left = total_bytes.checked_sub(self.offset).ok_or_else(|| {
             let text = format!("{} has {total_bytes} bytes; {} were asked from", self.item.name, self.offset);
-            return Err(Refusal::new(Refusal::MALFORMED, text));
+            Refusal::new(Refusal::MALFORMED, text)
+        })?;
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(self.chunk_bytes);
+        let data = if len == 0 { Bytes::new() } else { file.read(self.offset, len).await? };
+        if data.len() != len {
+            let text = format!("{} gave {} bytes of {len}", self.item.name, data.len());
+            return Err(Refusal::new(Refusal::FAILED, text));
         }
-        self.pace.pay(data.len()).await;
-        count(&self.counters.bulk_bytes_sent, data.len() as u64);
+        self.pace.pay(len).await;
+        count(&self.counters.bulk_bytes_sent, len as u64);
         let chunk = v1::Chunk { offset: self.offset, total_bytes, data };
-        self.offset = end;
+        self.offset += len as u64;
         Ok(chunk)
+    }
+
+    /// What is sent, looked up once: it is held until the transfer is over.
+    async fn file(&mut self) -> Result<Arc<dyn BulkFile>, Refusal> {
+        if let Some(file) = &self.file {
+            return Ok(Arc::clone(file));
+        }
+        let file = self.source.open(self.pass.node, &self.item).await?;
+        Ok(Arc::clone(self.file.insert(file)))
     }
 }

@@ -144,6 +144,7 @@ impl peer_server::Peer for Inbound {
             chunk_bytes: self.limits.bulk_chunk_bytes,
             pass,
             item: BulkItem { group, name },
+            file: None,
             offset,
             permit: Arc::clone(&self.bulk_streams).try_acquire_owned().ok(),
         };

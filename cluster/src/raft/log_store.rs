@@ -61,6 +61,14 @@ impl LogStore {
         }
     }
 
+    /// The log is about to go on behind this entry, whether it has it or not.
+    pub(crate) fn skipped_to(&self, index: u64) {
+        let last = self.0.log.state().last.map_or(0, |last| last.index);
+        if index >= last {
+            self.0.tail.lock().clear();
+        }
+    }
+
     /// Follows how far the log is purged for good.
     pub(crate) fn watch_purged(&self) -> watch::Receiver<u64> {
         self.0.purged.subscribe()

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use chronos_env::Env;
 use chronos_store::entry::{self, Outcome};
-use chronos_store::{Command, Members, Partition, Shelf};
+use chronos_store::{Command, Manifest, Members, Partition, Shelf};
 use chronos_wal::Mark;
 use futures::{Stream, StreamExt};
 use openraft::OptionalSend;
@@ -31,9 +31,14 @@ use crate::node::NodeId;
 
 type Snapshot = super::types::Snapshot<SnapshotData>;
 
-/// A snapshot: the parts it consists of stay readable while it is held.
+/// A snapshot.
 #[derive(Clone, Debug)]
-pub(crate) struct SnapshotData(pub(crate) Arc<Shelf>);
+pub(crate) enum SnapshotData {
+    /// One of this node: the parts it consists of stay readable while it is held.
+    Held(Arc<Shelf>),
+    /// One of another node, every part of which is here by now.
+    Arrived(Arc<Manifest>),
+}
 
 /// Told after every entry.
 pub(crate) type Applied = Arc<dyn Fn(&Partition) + Send + Sync>;
@@ -128,7 +133,7 @@ fn snapshot_of(partition: &Partition, members: Known) -> io::Result<Snapshot> {
     let shelf = partition.shelf();
     let (mark, named) = shelf.snapshot();
     let meta = SnapshotMeta { last_log_id: log_id_of(mark), last_membership: members.or_named(named)? };
-    Ok(Snapshot { meta, snapshot: SnapshotData(shelf) })
+    Ok(Snapshot { meta, snapshot: SnapshotData::Held(shelf) })
 }
 
 impl RaftStateMachine<Types> for Machine {
@@ -158,12 +163,25 @@ impl RaftStateMachine<Types> for Machine {
         Builder { partition: self.partition.clone(), members: self.members }
     }
 
-    /// Fetching parts from another node comes with repair; until then [`super::Post`] refuses every offer, so that this
-    /// is not reached.
-    async fn install_snapshot(&mut self, meta: &SnapshotMeta, _: SnapshotData) -> io::Result<()> {
-        Err(self
-            .trouble
-            .failed(format!("installing the snapshot {meta} from another node is not supported yet")))
+    /// When it returns, parts and log are those of the snapshot, for good. openraft asks for the log to be purged
+    /// afterwards; that has happened by then.
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
+        let SnapshotData::Arrived(manifest) = snapshot else {
+            return Err(self.trouble.failed(format!("the snapshot {meta} is this node's own")));
+        };
+        if manifest.applied <= self.partition.applied_index() {
+            return Ok(());
+        }
+        let (partition, index) = (self.partition.clone(), manifest.applied.get());
+        let taken = self.env.tasks.blocking(move || partition.take_over(&manifest)).await;
+        let failed = |fault: chronos_store::Fault| self.trouble.failed(format!("taking over parts: {fault}"));
+        taken.map_err(failed)?;
+        self.log.skipped_to(index);
+        self.partition.end_take_over().await.map_err(failed)?;
+        self.log.applied(index);
+        (self.applied)(&self.partition);
+        tracing::info!(partition = self.partition.id().get(), index, "took over the parts of another node");
+        Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {

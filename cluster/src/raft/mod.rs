@@ -19,15 +19,19 @@
 //! | randomness and time | [`runtime`] |
 //! | bytes | [`codec`], with all layouts |
 //! | messages, deadlines, what a dead peer looks like | [`network`] |
+//! | a follower behind the log: what it is offered, and how it takes it over | [`offers`], [`intake`], [`anew`] |
 //! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
 #![doc = include_str!("FORMAT.md")]
 
+mod anew;
 mod changing;
 mod codec;
 mod founding;
+mod intake;
 mod log_store;
 mod machine;
 mod network;
+mod offers;
 mod runtime;
 mod settings;
 mod status;
@@ -38,12 +42,15 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use anew::Anew;
 pub(crate) use changing::{Change as MembersChange, change as change_members};
 pub(crate) use founding::found;
+pub(crate) use intake::Intake;
 pub(crate) use log_store::LogStore;
 pub(crate) use machine::{Known, Machine};
 pub(crate) use network::Wire;
-pub(crate) use network::{Alone, Post};
+pub(crate) use network::{Alone, Member, Post};
+pub(crate) use offers::Transfers;
 pub(crate) use openraft::async_runtime::WatchReceiver;
 pub(crate) use runtime::Chance;
 pub(crate) use settings::settings;

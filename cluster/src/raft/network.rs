@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chronos_env::Clock;
 use futures::future::BoxFuture;
 use openraft::OptionalSend;
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
@@ -24,8 +25,11 @@ use openraft::raft::{
 use parking_lot::RwLock;
 
 use super::Raft;
-use super::codec::{self, Malformed, Offer};
+use super::anew::Anew;
+use super::codec::{self, Malformed, Offer, OfferAnswer};
+use super::intake::Intake;
 use super::machine::SnapshotData;
+use super::offers::{Offered, Offers};
 use super::types::{Snapshot, Types, Vote};
 use crate::node::NodeId;
 use crate::peer::{CallError, Cause, Handler, Link, Message, Refusal};
@@ -35,9 +39,19 @@ const VOTE: u8 = 2;
 const PRE_VOTE: u8 = 3;
 const TRANSFER: u8 = 4;
 const OFFER: u8 = 5;
+pub(super) const FORGET: u8 = 6;
 
 /// How long a message with entries may take: the other side syncs them before it answers.
 const ENTRIES_WITHIN: Duration = Duration::from_secs(2);
+/// How long an offer may wait for an answer: the other side gives one before, be it that parts are coming.
+const OFFER_WITHIN: Duration = Duration::from_secs(6);
+/// A follower that does not answer an offer is asked again after this long.
+const OFFER_AGAIN: Duration = Duration::from_millis(500);
+/// An offer stands for so long without a further answer. A follower that comes back before finds the parts it was
+/// fetching.
+const OFFER_STANDS: Duration = Duration::from_secs(120);
+/// The same for one that was never answered: who is away is offered something newer then.
+const OFFER_UNHEARD_STANDS: Duration = Duration::from_secs(3);
 
 /// The way to nobody.
 pub(crate) struct Alone;
@@ -53,6 +67,8 @@ impl Link for Alone {
 pub(crate) struct Wire {
     pub(crate) link: Arc<dyn Link>,
     pub(crate) group: u8,
+    pub(crate) clock: Clock,
+    pub(crate) offers: Offers,
 }
 
 impl RaftNetworkFactory<Types> for Wire {
@@ -81,6 +97,47 @@ impl Client {
         let answer = self.wire.link.call(self.to, message, within).await;
         let answer = answer.map_err(|error| Unreachable::new(&error))?;
         read(&answer).map_err(|malformed| Unreachable::new(&malformed))
+    }
+}
+
+impl Client {
+    /// Makes the same offer until the other side has taken it, or refuses it, or has not been heard of for long.
+    async fn offer(
+        &self,
+        mut offer: Offer,
+        offered: &Offered,
+    ) -> Result<SnapshotResponse<Types>, Unreachable<Types>> {
+        let clock = &self.wire.clock;
+        let (mut since, mut stands) = (clock.monotonic(), OFFER_UNHEARD_STANDS);
+        loop {
+            let body = codec::encode_offer(&offer);
+            let message = Message { group: self.wire.group, kind: OFFER, body };
+            let error = match self.wire.link.call(self.to, message, OFFER_WITHIN).await {
+                Ok(answer) => match codec::decode_offer_answer(&answer) {
+                    Ok(OfferAnswer::Took(response)) => {
+                        offered.is_heard();
+                        return Ok(response);
+                    }
+                    Ok(OfferAnswer::Coming { had, of }) => {
+                        tracing::debug!(to = %self.to, group = self.wire.group, had, of, "parts are on their way");
+                        offered.is_heard();
+                        (since, stands, offer.again) = (clock.monotonic(), OFFER_STANDS, true);
+                        continue;
+                    }
+                    Err(malformed) => return Err(Unreachable::new(&malformed)),
+                },
+                // Its group may not run yet.
+                Err(CallError::Refused { refusal, .. }) if refusal.code != Refusal::ABSENT => {
+                    tracing::warn!(to = %self.to, group = self.wire.group, %refusal, "an offer of parts was refused");
+                    return Err(Unreachable::new(&CallError::Refused { from: self.to, refusal }));
+                }
+                Err(error) => error,
+            };
+            if clock.monotonic() - since > stands {
+                return Err(Unreachable::new(&error));
+            }
+            clock.sleep(OFFER_AGAIN).await;
+        }
     }
 }
 
@@ -120,15 +177,18 @@ impl RaftNetworkV2<Types> for Client {
         vote: Vote,
         snapshot: Snapshot<SnapshotData>,
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
-        option: RPCOption,
+        _: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        let manifest = Bytes::from(snapshot.snapshot.0.manifest.encode());
-        let body = codec::encode_offer(&Offer { vote, meta: snapshot.meta, manifest });
-        let within = option.hard_ttl().max(ENTRIES_WITHIN);
+        let SnapshotData::Held(shelf) = &snapshot.snapshot else {
+            unreachable!("what is sent was read from this node's own state machine")
+        };
+        let offered = self.wire.offers.stand(self.wire.group, shelf);
+        let manifest = Bytes::from(shelf.manifest.encode());
+        let offer = Offer { vote, meta: snapshot.meta, again: false, manifest };
         tokio::select! {
             biased; // who no longer leads no longer offers
             closed = cancel => Err(closed.into()),
-            answer = self.call(OFFER, body, within, codec::decode_offer_answer) => Ok(answer?),
+            answer = self.offer(offer, &offered) => Ok(answer?),
         }
     }
 
@@ -142,37 +202,55 @@ impl RaftNetworkV2<Types> for Client {
     }
 }
 
+/// A group as others reach it.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) raft: Raft,
+    /// Takes over parts; `None` where there is nobody to have them from.
+    pub(crate) intake: Option<Intake>,
+    /// Where everything was discarded once.
+    pub(crate) anew: Option<Anew>,
+}
+
 /// Where messages of other nodes come in: hands each to its group. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Post(Arc<RwLock<BTreeMap<u8, Raft>>>);
+pub(crate) struct Post(Arc<RwLock<BTreeMap<u8, Member>>>);
 
 impl Post {
     /// Messages for a group go to this one from now on; to nobody without one.
-    pub(crate) fn deliver(&self, group: u8, raft: Option<Raft>) {
+    pub(crate) fn deliver(&self, group: u8, member: Option<Member>) {
         let mut groups = self.0.write();
-        match raft {
-            Some(raft) => drop(groups.insert(group, raft)),
-            None => drop(groups.remove(&group)),
+        let before = match member {
+            Some(member) => groups.insert(group, member),
+            None => groups.remove(&group),
+        };
+        if let Some(intake) = before.and_then(|before| before.intake) {
+            intake.end();
         }
     }
 }
 
 impl Handler for Post {
     /// Who asks is not looked at: what a message claims, openraft checks against terms and members.
-    fn handle(&self, _: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
-        let raft = self.0.read().get(&message.group).cloned();
+    fn handle(&self, from: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+        let member = self.0.read().get(&message.group).cloned();
         Box::pin(async move {
             let absent =
                 || Refusal::new(Refusal::ABSENT, format!("group {} does not run here", message.group));
-            answer(&raft.ok_or_else(absent)?, message.kind, &message.body).await
+            answer(&member.ok_or_else(absent)?, from, message.kind, &message.body).await
         })
     }
 }
 
-async fn answer(raft: &Raft, kind: u8, body: &Bytes) -> Result<Bytes, Refusal> {
+async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result<Bytes, Refusal> {
+    let raft = &member.raft;
     match kind {
         APPEND => {
-            let answer = raft.append_entries(codec::decode_append(body)?).await;
+            let request = codec::decode_append(body)?;
+            if let Some(anew) = &member.anew {
+                anew.agree(from, request.vote.leader_id.term).await?;
+            }
+            let answer = raft.append_entries(request).await;
             Ok(codec::encode_append_answer(&answer.map_err(refusal)?))
         }
         VOTE => {
@@ -189,8 +267,14 @@ async fn answer(raft: &Raft, kind: u8, body: &Bytes) -> Result<Bytes, Refusal> {
         }
         OFFER => {
             let offer = codec::decode_offer(body)?;
-            let text = format!("taking over parts up to {} is not supported yet", offer.meta);
-            Err(Refusal::new(Refusal::ABSENT, text))
+            let nobody = || Refusal::new(Refusal::FAILED, "this node has no way to fetch parts");
+            let intake = member.intake.as_ref().ok_or_else(nobody)?;
+            Ok(codec::encode_offer_answer(&intake.offer(raft, from, offer).await?))
+        }
+        FORGET => {
+            let allowed = raft.trigger().allow_next_revert(&from, true).await;
+            // Who does not lead, or does not count it among the members, expects nothing of it.
+            allowed.map_err(refusal)?.map(|()| Bytes::new()).map_err(refusal)
         }
         other => Err(Refusal::new(Refusal::MALFORMED, format!("there is no message of kind {other}"))),
     }

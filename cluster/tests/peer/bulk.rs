@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chronos_cluster::NodeId;
-use chronos_cluster::peer::{BulkItem, BulkPiece, BulkSource, CallError, Config, Limits, Peers, Refusal};
+use chronos_cluster::peer::{BulkFile, BulkItem, BulkSource, CallError, Config, Limits, Peers, Refusal};
 use chronos_env::sim::{Link, World};
 use futures::future::BoxFuture;
 
@@ -21,20 +21,27 @@ fn content(bytes: usize) -> Bytes {
     CONTENT.slice(..bytes)
 }
 
+/// The first so many bytes of the content.
+struct Beginning(usize);
+
 impl BulkSource for Shelf {
-    fn read(
-        &self,
-        _: NodeId,
-        item: &BulkItem,
-        offset: u64,
-        bytes_max: usize,
-    ) -> BoxFuture<'static, Result<BulkPiece, Refusal>> {
+    fn open(&self, _: NodeId, item: &BulkItem) -> BoxFuture<'static, Result<Arc<dyn BulkFile>, Refusal>> {
         let Ok(bytes) = item.name.parse::<usize>() else {
             return Box::pin(async { Err(Refusal::new(404, "no such file")) });
         };
-        let from = usize::try_from(offset).unwrap().min(bytes);
-        let data = content(bytes).slice(from..bytes.min(from + bytes_max));
-        Box::pin(async move { Ok(BulkPiece { total_bytes: bytes as u64, data }) })
+        Box::pin(async move { Ok(Arc::new(Beginning(bytes)) as Arc<dyn BulkFile>) })
+    }
+}
+
+impl BulkFile for Beginning {
+    fn bytes(&self) -> u64 {
+        self.0 as u64
+    }
+
+    fn read(&self, offset: u64, len: usize) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+        let from = usize::try_from(offset).unwrap();
+        let data = content(self.0).slice(from..from + len);
+        Box::pin(async move { Ok(data) })
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chronos_cluster::NodeId;
 use chronos_cluster::peer::{
-    BulkItem, BulkPiece, BulkSource, Config, Handler, Limits, Message, NoBulk, NoRegistrar, Peers, Refusal,
+    BulkFile, BulkItem, BulkSource, Config, Handler, Limits, Message, NoBulk, NoRegistrar, Peers, Refusal,
 };
 use chronos_env::Env;
 use futures::future::{BoxFuture, join_all};
@@ -30,16 +30,21 @@ impl Handler for Echo {
 struct Zeros;
 
 impl BulkSource for Zeros {
-    fn read(
-        &self,
-        _: NodeId,
-        item: &BulkItem,
-        offset: u64,
-        bytes_max: usize,
-    ) -> BoxFuture<'static, Result<BulkPiece, Refusal>> {
-        let total_bytes: u64 = item.name.parse().unwrap();
-        let bytes = usize::try_from(total_bytes - offset).unwrap().min(bytes_max);
-        Box::pin(async move { Ok(BulkPiece { total_bytes, data: vec![0; bytes].into() }) })
+    fn open(&self, _: NodeId, item: &BulkItem) -> BoxFuture<'static, Result<Arc<dyn BulkFile>, Refusal>> {
+        let bytes = item.name.parse().unwrap();
+        Box::pin(async move { Ok(Arc::new(Nothing(bytes)) as Arc<dyn BulkFile>) })
+    }
+}
+
+struct Nothing(u64);
+
+impl BulkFile for Nothing {
+    fn bytes(&self) -> u64 {
+        self.0
+    }
+
+    fn read(&self, _: u64, len: usize) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+        Box::pin(async move { Ok(vec![0; len].into()) })
     }
 }
 

@@ -7,6 +7,9 @@
 //!            <stem>.index
 //!            *.tmp                being written, or left over from a crash
 //!            quarantine/          what could not be read, moved aside and never touched again
+//!            incoming/            files of parts on their way from another replica
+//!            INSTALL, RESET       what is to hold instead of all this, until it does
+//!            BEGUN                this replica has begun from what others have
 //! ```
 //!
 //! Invariants:
@@ -16,6 +19,7 @@
 //!   readable manifest the directory is either set aside as a whole (the log still has every event) or refused.
 //! * Files of other names are nobody's business here and stay.
 
+mod change;
 mod inspect;
 
 use std::io;
@@ -29,6 +33,10 @@ use chronos_env::{CrashPoints, Disk, Env, OpenMode};
 use crate::fault::Fault;
 use crate::manifest::Manifest;
 
+pub(crate) use change::{
+    INSTALL_FORGOTTEN, INSTALL_MOVED, INSTALL_NOTED, INSTALL_SWAPPED, RESET_DONE, RESET_NOTED, RESET_ONE,
+};
+pub use change::{Leftovers, Unfinished, incoming, unfinished};
 pub use inspect::{Copy, Inspection, inspect};
 
 const MANIFEST: &str = "MANIFEST";
@@ -95,8 +103,8 @@ impl PartsDir {
         partition: PartitionId,
         log: LogStart,
     ) -> Result<(PartsDir, Option<Manifest>, Notes), Fault> {
-        let (disk, crash, in_doubt) = (env.disk.clone(), env.crash.clone(), Arc::default());
-        let dir = PartsDir { disk, crash, path, in_doubt };
+        let dir = PartsDir::at(env, path);
+        dir.check_finished()?;
         let found = inspect(dir.disk.as_ref(), &dir.path)?;
         let mut notes = Notes::default();
         let Some(manifest) = found.newest()? else {
@@ -109,6 +117,16 @@ impl PartsDir {
         dir.settle(&found, &manifest, &mut notes)?;
         notes.removed = dir.remove_unnamed(&manifest)?;
         Ok((dir, Some(manifest), notes))
+    }
+
+    fn check_finished(&self) -> Result<(), Fault> {
+        match unfinished(self.disk.as_ref(), &self.path)? {
+            None => Ok(()),
+            Some(_) => {
+                let what = "its parts were being exchanged for others, and that is not finished; start the node on it";
+                Err(Fault::corrupt(&self.path, None, what))
+            }
+        }
     }
 
     /// Where it is.

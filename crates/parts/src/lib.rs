@@ -30,7 +30,9 @@ mod verify;
 mod write;
 
 pub use cache::{Cache, CacheStats};
-pub use dir::{Copy, Inspection, LogStart, Notes, PartsDir, inspect};
+pub use dir::{
+    Copy, Inspection, Leftovers, LogStart, Notes, PartsDir, Unfinished, incoming, inspect, unfinished,
+};
 pub use erase::erase;
 pub use fault::Fault;
 pub use index::{Counts, TypeCount};
@@ -59,4 +61,15 @@ pub const CRASH_POINTS: &[&str] = &[
     dir::REMOVE_BEFORE,
     dir::REMOVE_ONE,
     dir::REMOVE_DONE,
+];
+
+/// Those that are passed only where everything is exchanged for the parts of another replica, or discarded.
+pub const EXCHANGE_CRASH_POINTS: &[&str] = &[
+    dir::INSTALL_NOTED,
+    dir::INSTALL_MOVED,
+    dir::INSTALL_SWAPPED,
+    dir::INSTALL_FORGOTTEN,
+    dir::RESET_NOTED,
+    dir::RESET_ONE,
+    dir::RESET_DONE,
 ];

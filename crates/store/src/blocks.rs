@@ -20,8 +20,9 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    pub(crate) const fn new(budget_bytes: usize) -> Blocks {
-        Blocks { oldest: 0, held: VecDeque::new(), bytes: 0, budget_bytes }
+    /// Without blocks; the next one gets the number `first`.
+    pub(crate) const fn new(budget_bytes: usize, first: BlockNo) -> Blocks {
+        Blocks { oldest: first, held: VecDeque::new(), bytes: 0, budget_bytes }
     }
 
     /// The number the next block gets.

@@ -44,7 +44,7 @@ impl Partition {
     ///
     /// Only one compaction of a partition may be on its way at a time.
     pub fn begin_compaction(&self) -> Option<Compaction> {
-        self.oldest_sealed().map(|sealed| Compaction::new(self.clone(), sealed))
+        self.oldest_sealed().map(|(sealed, shelf)| Compaction::new(self.clone(), sealed, shelf))
     }
 
     /// Takes in the oldest cut that waits, from beginning to end; `None` when none does. Blocks. `pace` is told, after

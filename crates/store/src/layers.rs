@@ -17,7 +17,7 @@ use chronos_domain::{EventId, LogIndex, Position, QueryItem, Receipt, Space, Tim
 use chronos_parts::Tombstones;
 use chronos_wal::Mark;
 
-use crate::blocks::Blocks;
+use crate::blocks::{BlockNo, Blocks};
 use crate::chunks::Origin;
 use crate::cut::Cut;
 use crate::entry::AppendCommand;
@@ -48,15 +48,15 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// What is on the shelf and nothing besides.
-    pub(crate) fn new(shelf: Arc<Shelf>, cache_bytes: usize) -> Layers {
+    /// What is on the shelf and nothing besides; the next block gets the number `first_block`.
+    pub(crate) fn new(shelf: Arc<Shelf>, cache_bytes: usize, first_block: BlockNo) -> Layers {
         let manifest = &shelf.manifest;
         let (tombstones, entities, cuts) = (manifest.tombstones.clone(), manifest.entities, manifest.cut);
         Layers {
-            active: Generation::new(manifest.compacted, 0),
+            active: Generation::new(manifest.compacted, first_block),
             sealed: VecDeque::new(),
             shelf,
-            blocks: Blocks::new(cache_bytes),
+            blocks: Blocks::new(cache_bytes, first_block),
             tombstones,
             entities,
             cuts,

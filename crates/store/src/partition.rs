@@ -5,7 +5,7 @@ mod reads;
 use std::borrow::Borrow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chronos_domain::{LogIndex, Marks, PartitionId, Position, Space, Timestamp, Version};
 use chronos_env::Env;
@@ -78,7 +78,7 @@ pub struct Partition {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What all handles of a partition share. Lock order: `applier`, then `state`, then `recent`.
+/// What all handles of a partition share. Lock order: `files`, `applier`, then `state`, then `recent`.
 pub(crate) struct Shared {
     pub(crate) id: PartitionId,
     pub(crate) env: Env,
@@ -88,12 +88,16 @@ pub(crate) struct Shared {
     notes: Notes,
     pub(crate) state: RwLock<State>,
     /// Held by whoever applies an entry or installs parts: while an entry is applied, nothing leaves memory.
-    applier: Mutex<()>,
-    recent: Mutex<Recent>,
+    pub(crate) applier: Mutex<()>,
+    /// Held by whoever writes, names or removes files of parts, for a slice of work at a time. Comes before all others.
+    pub(crate) files: Mutex<()>,
+    /// Whether this replica was discarded once.
+    pub(crate) begun_elsewhere: AtomicBool,
+    pub(crate) recent: Mutex<Recent>,
     /// Held while digests are made, also while the disk is read for them.
     pub(crate) tail: Mutex<Tail>,
     log_reads: AtomicU64,
-    applied: watch::Sender<Position>,
+    pub(crate) applied: watch::Sender<Position>,
 }
 
 impl Partition {
@@ -124,6 +128,7 @@ impl Partition {
         let start = if log.state().purged.is_some() { LogStart::Purged } else { LogStart::Whole };
         let (dir, manifest, notes) = PartsDir::open(env, config.dir.clone(), config.cluster, id, start)
             .map_err(Fault::of_parts(id))?;
+        let begun_elsewhere = dir.has_begun_elsewhere().map_err(Fault::of_parts(id))?;
         let shelf = match manifest {
             Some(manifest) => Shelf::open(env, &config, manifest)?,
             None => Shelf::empty(config.cluster, id),
@@ -141,6 +146,8 @@ impl Partition {
             notes,
             state,
             applier: Mutex::new(()),
+            files: Mutex::new(()),
+            begun_elsewhere: AtomicBool::new(begun_elsewhere),
             recent: Mutex::new(Recent::new(config.cache_bytes / 8)),
             tail: Mutex::new(Tail::new()),
             log_reads: AtomicU64::new(0),
@@ -304,11 +311,12 @@ impl Partition {
         !layers.compacted().is_zero() || layers.blocks.len() < layers.chunks()
     }
 
-    /// The oldest generation that waits to become a part; `None` when all are done but the active one.
-    pub(crate) fn oldest_sealed(&self) -> Option<Sealed> {
+    /// The oldest generation that waits to become a part, and the parts it comes behind; `None` when all are done but the
+    /// active one.
+    pub(crate) fn oldest_sealed(&self) -> Option<(Sealed, Arc<Shelf>)> {
         let state = self.shared.state.read();
         let oldest = state.layers.sealed().front()?.clone();
-        Some(Sealed::new(self.clone(), oldest))
+        Some((Sealed::new(self.clone(), oldest), state.layers.shelf().clone()))
     }
 
     /// Puts the parts of a durable manifest on the shelf. Generations up to its cut leave memory; the compacted mark is

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use chronos_block::{Direction, Filter, Recorded};
 use chronos_domain::{EventId, PartitionId, Position, Space, Timestamp, Version};
 use chronos_env::Env;
-use chronos_parts::{Manifest, Part};
+use chronos_parts::{Manifest, Part, PartFile};
+use chronos_proof::Hash;
 use chronos_wal::Mark;
 
+use crate::backup::SourceFile;
 use crate::fault::Fault;
 use crate::members::Members;
 use crate::partition::Config;
@@ -50,6 +52,24 @@ impl Shelf {
     pub(crate) fn open(env: &Env, config: &Config, manifest: Manifest) -> Result<Shelf, Fault> {
         let id = manifest.partition;
         let open = |meta: &chronos_parts::PartMeta| {
+            Part::open(env.disk.clone(), &config.dir, meta.clone(), id, &config.parts_cache).map(Arc::new)
+        };
+        let parts = manifest.parts.iter().map(open).collect::<Result<_, _>>();
+        Ok(Shelf { parts: parts.map_err(Fault::of_parts(id))?, manifest: Arc::new(manifest) })
+    }
+
+    /// The same, but parts that another shelf has open are not opened again.
+    pub(crate) fn open_beside(
+        env: &Env,
+        config: &Config,
+        manifest: Manifest,
+        other: &Shelf,
+    ) -> Result<Shelf, Fault> {
+        let id = manifest.partition;
+        let open = |meta: &chronos_parts::PartMeta| {
+            if let Some(part) = other.parts.iter().find(|part| part.meta() == meta) {
+                return Ok(Arc::clone(part));
+            }
             Part::open(env.disk.clone(), &config.dir, meta.clone(), id, &config.parts_cache).map(Arc::new)
         };
         let parts = manifest.parts.iter().map(open).collect::<Result<_, _>>();
@@ -172,6 +192,18 @@ impl Shelf {
         let manifest = &self.manifest;
         let mark = Mark { index: manifest.applied.get(), term: manifest.applied_term };
         (mark, Members::decode(&manifest.members))
+    }
+}
+
+impl Shelf {
+    /// The file with this SHA-256, held open.
+    pub fn file(&self, sha256: Hash) -> Option<SourceFile> {
+        self.parts.iter().find_map(|part| {
+            let meta = part.meta();
+            let files = [(PartFile::Parquet, meta.parquet), (PartFile::Index, meta.index)];
+            let (file, meta) = files.into_iter().find(|(_, meta)| meta.sha256 == sha256)?;
+            Some(SourceFile::new(Arc::clone(part), file, meta.bytes))
+        })
     }
 }
 

@@ -63,7 +63,7 @@ impl State {
         let numbers = PartitionState::resume(id, compacted, manifest.recorded_at);
         let mut state = State {
             numbers,
-            layers: Layers::new(shelf, cache_bytes),
+            layers: Layers::new(shelf, cache_bytes, 0),
             marks: Marks::default(),
             limits,
             applied,
@@ -260,6 +260,27 @@ impl State {
         let dropped = self.layers.install(shelf);
         self.marks.raise_compacted(compacted);
         dropped
+    }
+
+    /// Becomes the state as of the manifest on `shelf`, which holds everything that was applied here and more; returns what
+    /// was, to be dropped without a lock. Numbers of blocks go on, so that nobody takes a new one for an old one.
+    ///
+    /// # Panics
+    /// If the shelf holds less than was applied.
+    pub(crate) fn take_over(&mut self, shelf: Arc<Shelf>, cache_bytes: usize) -> State {
+        let mut next = State::new(self.numbers.partition(), Arc::clone(&shelf), cache_bytes, self.limits);
+        let (before, after) = (self.applied.index, next.applied.index);
+        assert!(before < after, "parts up to entry {after} are taken over where {before} was applied");
+        next.layers = Layers::new(shelf, cache_bytes, self.layers.blocks.next());
+        next.outcomes = self.outcomes;
+        let mut marks = self.marks;
+        marks.raise_appended(next.marks.appended);
+        marks.raise_flushed(next.marks.flushed);
+        marks.raise_committed(next.marks.committed);
+        marks.raise_applied(next.marks.applied);
+        marks.raise_compacted(next.marks.compacted);
+        next.marks = marks;
+        std::mem::replace(self, next)
     }
 
     /// The log has let go of everything up to this entry.

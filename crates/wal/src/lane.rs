@@ -219,7 +219,7 @@ impl Lane {
 
     /// Whether this lane writes the log: it is the log's lane, and the log is not closed.
     fn writes(&self, log: LogId) -> bool {
-        LaneId::of(log, self.common.lanes) == self.id && self.cell(log).corrupt.is_none()
+        LaneId::of(log, self.common.lanes) == self.id && !self.cell(log).is_corrupt()
     }
 
     /// Answers those who only ask: there is room in the active segment, or a spare is ready.
@@ -416,6 +416,11 @@ impl Lane {
                 Work::Vote(vote) => view.flush_vote(vote.clone()),
                 Work::Truncate { after } => view.flush_truncate(*after),
                 Work::Purge { mark } => view.flush_purge(*mark),
+                Work::Reset => {
+                    view.flush_reset();
+                    drop(view);
+                    self.cell(op.log).opened();
+                }
                 Work::Room { .. } | Work::Nothing => {}
             }
         }
@@ -443,7 +448,7 @@ impl Lane {
     /// Whether a log needs its frames up to `top` only for what a checkpoint can state again.
     fn holds_no_entry(&self, log: LogId, top: LogSeq) -> bool {
         let cell = self.cell(log);
-        cell.corrupt.is_none() && cell.view.lock().flushed().first_seq().is_none_or(|first| first > top)
+        !cell.is_corrupt() && cell.view.lock().flushed().first_seq().is_none_or(|first| first > top)
     }
 
     fn sync_mark_if_due(&mut self, age: Duration) {

@@ -55,16 +55,43 @@ pub(crate) struct LogCell {
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) view: Mutex<View>,
     pub(crate) committed: AtomicU64,
-    /// Why the log is closed, if recovery found it damaged.
-    pub(crate) corrupt: Option<Corrupt>,
+    pub(crate) closed: Mutex<Closed>,
     /// The most bytes of frames one unit takes from one append.
     pub(crate) part_bytes: usize,
     pub(crate) payload_bytes_max: usize,
 }
 
+/// Whether recovery found a log damaged, and what has become of it since.
+pub(crate) enum Closed {
+    No,
+    /// Nothing is read or written.
+    Corrupt(Corrupt),
+    /// All of it will be forgotten: until that is durable, nothing may be written that does not stand behind it in the
+    /// queue.
+    Resetting,
+}
+
 impl LogCell {
     fn refuses(&self) -> Option<Fault> {
-        self.corrupt.as_ref().map(|corrupt| Fault::Poisoned(Arc::from(corrupt.to_string())))
+        self.corrupt().map(|corrupt| Fault::Poisoned(Arc::from(corrupt.to_string())))
+    }
+
+    /// Why nothing is read or written.
+    pub(crate) fn corrupt(&self) -> Option<Corrupt> {
+        match &*self.closed.lock() {
+            Closed::Corrupt(corrupt) => Some(corrupt.clone()),
+            Closed::No | Closed::Resetting => None,
+        }
+    }
+
+    /// Whether what is on disk of the log cannot be relied on.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        !matches!(*self.closed.lock(), Closed::No)
+    }
+
+    /// The damage is forgotten, for good.
+    pub(crate) fn opened(&self) {
+        *self.closed.lock() = Closed::No;
     }
 }
 
@@ -168,6 +195,25 @@ impl Log {
     /// As [`Log::purge`], but `mark` may lie beyond the last entry; the log then continues behind it.
     pub fn purge_to(&self, mark: Mark, done: Completion) {
         self.submit(|view| view.purge_to(mark).map_or(Work::Nothing, |mark| Work::Purge { mark }), done);
+    }
+
+    /// Forgets every entry, what was purged, and how far the log was committed; the vote stays. Afterwards the log takes
+    /// any entry next, as one that was never written to. It reads so when this returns, and does for good when `done` is
+    /// told `Ok`; a crash before that leaves everything as it was.
+    ///
+    /// A log that recovery found damaged is open again then. Its vote is the last one that could be read, which need not
+    /// be the last that was cast: whoever resets such a log must not vote before it has caught up. (Where a whole lane is
+    /// in doubt nothing can be written, and this fails as everything else does.)
+    pub fn reset(&self, done: Completion) {
+        let mut closed = self.cell.closed.lock();
+        if matches!(*closed, Closed::Corrupt(_)) {
+            *closed = Closed::Resetting;
+        }
+        drop(closed);
+        let mut view = self.cell.view.lock();
+        self.cell.committed.store(0, Ordering::Release);
+        view.reset();
+        self.cell.queue.push([Op::new(self.cell.id, Work::Reset, Some(done))]);
     }
 
     /// Notes that entries up to `index` are committed. Recorded with the next unit that is written anyway, so

@@ -34,6 +34,8 @@ pub(crate) enum Work {
     Purge {
         mark: Mark,
     },
+    /// Everything but the vote is forgotten.
+    Reset,
     /// Whether there is room for an append of this many bytes of frames.
     Room {
         bytes: usize,
@@ -46,7 +48,7 @@ impl Work {
     pub(crate) fn frames(&self) -> usize {
         match self {
             Work::Append { entries, .. } => entries.len(),
-            Work::Vote(_) | Work::Truncate { .. } | Work::Purge { .. } => 1,
+            Work::Vote(_) | Work::Truncate { .. } | Work::Purge { .. } | Work::Reset => 1,
             Work::Room { .. } | Work::Nothing => 0,
         }
     }
@@ -57,7 +59,7 @@ impl Work {
             Work::Append { entries, .. } => entries.iter().map(|entry| framed_len(entry.payload.len())).sum(),
             Work::Vote(vote) => framed_len(vote.len()),
             Work::Truncate { .. } => framed_len(0),
-            Work::Purge { .. } => crate::unit::CHECKPOINT_FRAME_MAX,
+            Work::Purge { .. } | Work::Reset => crate::unit::CHECKPOINT_FRAME_MAX,
             Work::Room { .. } | Work::Nothing => 0,
         }
     }

@@ -22,8 +22,8 @@ const FETCH_BYTES_MAX: u64 = 1 << 20;
 const LOOKUP_MAX: usize = 4096;
 
 pub(crate) fn read(cell: &LogCell, from: u64, max_bytes: usize) -> Result<Vec<Entry>, ReadError> {
-    if let Some(corrupt) = &cell.corrupt {
-        return Err(ReadError::Corrupt(corrupt.clone()));
+    if let Some(corrupt) = cell.corrupt() {
+        return Err(ReadError::Corrupt(corrupt));
     }
     loop {
         let found = look_up(cell, from, max_bytes);

@@ -132,8 +132,19 @@ impl Unit {
                 chain.purged = Some(*mark);
                 self.checkpoint(op.log, chain, first_seq_after);
             }
+            Work::Reset => self.reset(op.log, chain),
             Work::Room { .. } | Work::Nothing => {}
         }
+    }
+
+    /// A checkpoint that states nothing but the vote, and of which the floor is its own frame: none before it counts.
+    fn reset(&mut self, log: LogId, chain: &mut Chain) {
+        (chain.purged, chain.committed) = (None, 0);
+        let floor = chain.seq.next();
+        let vote = chain.vote.clone();
+        let payload = Checkpoint { floor, committed: 0, has_purged: false, vote }.encode();
+        self.frame(log, chain, Kind::Purge, 0, 0, &payload);
+        self.floors.push((log, floor));
     }
 
     fn entry(&mut self, log: LogId, chain: &mut Chain, entry: &Entry) {

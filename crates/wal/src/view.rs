@@ -202,6 +202,13 @@ impl View {
         Some(mark)
     }
 
+    /// Hides everything there is and was purged: the log takes any entry next.
+    pub(crate) fn reset(&mut self) {
+        self.pending.clear();
+        (self.visible_end, self.purged, self.last, self.late) = (0, None, None, None);
+        self.turns.push_back(Turn { ticket: self.next_ticket, forgets_from: 0 });
+    }
+
     /// Whether the append that got `ticket` builds on entries that were refused.
     pub(crate) fn is_refused(&self, ticket: Ticket) -> bool {
         self.refused.contains(&ticket)
@@ -246,6 +253,11 @@ impl View {
 
     pub(crate) fn flush_purge(&mut self, mark: Mark) {
         self.flushed.purge(mark);
+        self.turns.pop_front();
+    }
+
+    pub(crate) fn flush_reset(&mut self) {
+        self.flushed = Index::default();
         self.turns.pop_front();
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::format::{self, UNIT_BYTES, all_logs};
 use crate::lane::{Active, Common, Lane, Resume};
-use crate::log::LogCell;
+use crate::log::{Closed, LogCell};
 use crate::mark::{FlushedMark, MarkFile};
 use crate::numbers::{LaneId, LaneSeq, LogId, LogSeq, UnitNo};
 use crate::queue::{FaultBoard, Queue};
@@ -245,8 +245,7 @@ impl Opening<'_> {
         };
         mark.generation += 1;
         for log in all_logs(self.config.logs).filter(|log| LaneId::of(*log, self.config.lanes) == lane) {
-            let known =
-                self.examined().lanes.iter().map(|seen| seen.tops[log.slot()]).max().unwrap_or_default();
+            let known = self.known_top(log);
             let judged = &self.examined().logs[log.slot()];
             let whole = if judged.corrupt.is_empty() { judged.chain.seq } else { LogSeq(0) };
             mark.tops[log.slot()] = known.max(whole);
@@ -318,7 +317,21 @@ impl Opening<'_> {
     }
 
     fn chains(&self) -> Vec<Chain> {
-        self.examined().logs.iter().map(|judged| judged.chain.clone()).collect()
+        let logs = all_logs(self.config.logs).zip(&self.examined().logs);
+        logs.map(|(log, judged)| {
+            let mut chain = judged.chain.clone();
+            if !judged.corrupt.is_empty() {
+                // Only a reset will be written, and its number must be above that of every frame that is missed.
+                chain.seq = chain.seq.max(self.known_top(log));
+            }
+            chain
+        })
+        .collect()
+    }
+
+    /// A frame of the log up to which all must be there.
+    fn known_top(&self, log: LogId) -> LogSeq {
+        self.examined().lanes.iter().map(|seen| seen.tops[log.slot()]).max().unwrap_or_default()
     }
 
     /// Puts all segments on the shelf. What belongs to a corrupt log is evidence, and stays.
@@ -353,7 +366,7 @@ impl Opening<'_> {
                 shelf: Arc::clone(shelf),
                 view: Mutex::new(View::recovered(judged.index.clone(), judged.chain.vote.clone())),
                 committed: AtomicU64::new(judged.chain.committed),
-                corrupt: judged.corrupt.first().cloned(),
+                closed: Mutex::new(judged.corrupt.first().cloned().map_or(Closed::No, Closed::Corrupt)),
                 part_bytes,
                 payload_bytes_max,
             })

@@ -171,6 +171,8 @@ pub(crate) fn decode_transfer_answer(body: &Bytes) -> Result<TransferLeaderRespo
 pub(crate) struct Offer {
     pub(crate) vote: Vote,
     pub(crate) meta: SnapshotMeta,
+    /// Whether the follower has answered it before: then it may take its time.
+    pub(crate) again: bool,
     /// The bytes of the manifest's file.
     pub(crate) manifest: Bytes,
 }
@@ -183,6 +185,7 @@ pub(crate) fn encode_offer(offer: &Offer) -> Bytes {
     put_log_id(&mut out, offer.meta.last_membership.log_id().as_ref());
     out.put_u32_le(len_u32(members.len()));
     out.put_u32_le(len_u32(offer.manifest.len()));
+    out.put_u8(u8::from(offer.again));
     out.put_slice(&members);
     out.put_slice(&offer.manifest);
     out.freeze()
@@ -193,23 +196,51 @@ pub(crate) fn decode_offer(body: &Bytes) -> Result<Offer, Malformed> {
     let (vote, last_log_id): (Vote, Option<LogId>) = (fields.vote()?, fields.log_id()?);
     let members_at = fields.log_id()?;
     let (members_len, manifest_len) = (fields.u32()? as usize, fields.u32()? as usize);
+    let again = fields.flag()?;
     let members = decode_members(&fields.slice(members_len)?)?;
     let manifest = fields.slice(manifest_len)?;
     fields.end()?;
     let last_membership = StoredMembership::new(members_at, members);
-    Ok(Offer { vote, meta: SnapshotMeta { last_log_id, last_membership }, manifest })
+    Ok(Offer { vote, meta: SnapshotMeta { last_log_id, last_membership }, again, manifest })
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "an offer is refused until parts can be fetched"))]
-pub(crate) fn encode_offer_answer(answer: &SnapshotResponse<Types>) -> Bytes {
+/// What a follower says to an offer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum OfferAnswer {
+    /// It is done with it: it has what was offered, or follows somebody else.
+    Took(SnapshotResponse<Types>),
+    /// Parts are on their way: to be asked again.
+    Coming {
+        /// Bytes that are here by now, of those that were missing.
+        had: u64,
+        /// Bytes that were missing.
+        of: u64,
+    },
+}
+
+pub(crate) fn encode_offer_answer(answer: &OfferAnswer) -> Bytes {
     let mut out = begin(24);
-    put_vote(&mut out, &answer.vote);
+    match answer {
+        OfferAnswer::Took(response) => {
+            out.put_u8(0);
+            put_vote(&mut out, &response.vote);
+        }
+        OfferAnswer::Coming { had, of } => {
+            out.put_u8(1);
+            out.put_u64_le(*had);
+            out.put_u64_le(*of);
+        }
+    }
     out.freeze()
 }
 
-pub(crate) fn decode_offer_answer(body: &Bytes) -> Result<SnapshotResponse<Types>, Malformed> {
+pub(crate) fn decode_offer_answer(body: &Bytes) -> Result<OfferAnswer, Malformed> {
     let mut fields = Fields::open("an answer to an offer", body)?;
-    let answer = SnapshotResponse::new(fields.vote()?);
+    let answer = match fields.u8()? {
+        0 => OfferAnswer::Took(SnapshotResponse::new(fields.vote()?)),
+        1 => OfferAnswer::Coming { had: fields.u64()?, of: fields.u64()? },
+        other => return Err(fields.damaged(format!("there is no answer {other}"))),
+    };
     fields.end()?;
     Ok(answer)
 }

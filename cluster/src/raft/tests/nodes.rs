@@ -25,7 +25,7 @@ use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
 use crate::peer::{CallError, Cause, Handler, Link, Message, Refusal};
 use crate::proposal::{Caller, Proposal, ProposeError};
-use crate::raft::{Known, Post, Raft};
+use crate::raft::{Known, Post, Raft, Transfers};
 use crate::request::Request;
 
 pub(super) const SPACE: Space<'static> = Space { tenant: "default", fork: ForkId::MAIN };
@@ -138,8 +138,11 @@ impl Whole {
             chronos_wal::Config { segment_bytes: 256 << 10, ..chronos_wal::Config::new(data.join("wal"), 7) };
         let (wal, _) = Wal::open(&env, config).unwrap();
         let store = chronos_store::Config::new(data.join("parts"), 7);
-        let among =
-            Among { link: Arc::new(Seen { net: net.clone(), from: id }), founder: id == NodeId::FIRST };
+        let among = Among {
+            link: Arc::new(Seen { net: net.clone(), from: id }),
+            founder: id == NodeId::FIRST,
+            peers: None,
+        };
         let groups = Groups::start_among(&env, &wal, &Config { node: id, ..Config::new(store) }, among).await;
         net.0.posts.lock().insert(id, groups.post().clone());
         Whole { id, groups, wal, net: net.clone() }
@@ -177,7 +180,7 @@ impl Node {
         let log = wal.log(LogId::new(partition_id().get()));
         let store = chronos_store::Config::new(data.join("parts"), 7).of(partition_id());
         let known = if id == NodeId::FIRST { Known::Founder(id) } else { Known::Nobody };
-        let partition = group::open(&env, partition_id(), &log, store, id, known).unwrap();
+        let partition = group::open(&env, partition_id(), &log, store, id, known).await.unwrap();
         let post = Post::default();
         let common = Common {
             env: env.clone(),
@@ -188,6 +191,8 @@ impl Node {
             alone: false,
             post: post.clone(),
             backlog: Arc::new(Backlog::new(CompactionConfig::default(), wal.gauge())),
+            transfers: Transfers::new(&env.clock, None),
+            entries_kept: 4096,
         };
         let fault = Fault::default();
         let (group, runners) = Group::start(&common, log, partition, &fault);

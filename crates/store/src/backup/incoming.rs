@@ -1,4 +1,4 @@
-//! One file on its way into a backup.
+//! One file on its way into a backup, or to another replica.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +38,12 @@ pub enum Arrival {
 }
 
 impl Incoming {
-    pub(super) fn open(env: &Env, wanted: NamedFile, to: PathBuf) -> Result<Incoming, Error> {
+    /// Begins to receive a file that shall be `to`, or goes on with what an earlier run has left of it. The directory
+    /// must be there. Blocks on the disk: what is there is hashed again.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system refuses.
+    pub fn open(env: &Env, wanted: NamedFile, to: PathBuf) -> Result<Incoming, Error> {
         let mut partial = to.clone().into_os_string();
         partial.push(PARTIAL);
         let partial = PathBuf::from(partial);

@@ -51,6 +51,10 @@ impl Source {
 }
 
 impl SourceFile {
+    pub(crate) fn new(part: Arc<Part>, file: PartFile, bytes: u64) -> SourceFile {
+        SourceFile { part, file, bytes }
+    }
+
     /// How long it is.
     pub fn bytes(&self) -> u64 {
         self.bytes

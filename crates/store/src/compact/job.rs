@@ -85,8 +85,7 @@ pub struct Done {
 }
 
 impl Compaction {
-    pub(super) fn new(partition: Partition, sealed: Sealed) -> Compaction {
-        let shelf = partition.shelf();
+    pub(super) fn new(partition: Partition, sealed: Sealed, shelf: Arc<Shelf>) -> Compaction {
         let (manifest, cut) = (&shelf.manifest, sealed.cut());
         assert!(cut.number == manifest.cut + 1, "cut {} is taken in after cut {}", cut.number, manifest.cut);
         assert!(
@@ -115,6 +114,12 @@ impl Compaction {
     /// # Panics
     /// After it has given [`Slice::Over`] or an error.
     pub fn step(&mut self) -> Result<Slice, Setback> {
+        let shared = Arc::clone(&self.partition.shared);
+        let _files = shared.files.lock();
+        if !Arc::ptr_eq(&self.shelf, &self.partition.shelf()) {
+            self.give_up();
+            return Err(Setback::Superseded(shared.id));
+        }
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         let stepped = match stage {
             Stage::Write => self.write(),
@@ -136,6 +141,12 @@ impl Compaction {
 
     /// Gives the work up and removes what it has written, as far as the disk lets it.
     pub fn abandon(mut self) {
+        let shared = Arc::clone(&self.partition.shared);
+        let _files = shared.files.lock();
+        self.give_up();
+    }
+
+    fn give_up(&mut self) {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Over => return,
             Stage::Rewrite(_, Some((_, copy))) => copy.abandon(),
@@ -147,7 +158,7 @@ impl Compaction {
     /// Before the swap no manifest names it. What is left over costs space until the next compaction or start, and
     /// nothing else.
     fn remove_what_was_written(&self) {
-        let _ = self.partition.shared.dir.remove_unnamed(&self.shelf.manifest);
+        let _ = self.partition.shared.dir.remove_unnamed(&self.partition.shelf().manifest);
     }
 
     /// The generation becomes a part of its own; then it is known what is to be rewritten.
@@ -348,9 +359,10 @@ impl Growth {
                 return Ok(());
             }
             self.pass_on(compaction).map_err(|setback| {
-                let fault = setback.fault().clone();
+                // What is said here is not looked at.
+                let told = Fault::Stopped(setback.to_string());
                 refused = Some(setback);
-                fault
+                told
             })
         });
         match (refused, taken) {

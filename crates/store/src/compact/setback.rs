@@ -20,6 +20,10 @@ pub enum Setback {
     /// What was to be compacted is damaged: the partition must not be served.
     #[error("{0}")]
     Damaged(Fault),
+    /// Everything here was exchanged for the parts of another replica, or discarded: what was being compacted is no longer
+    /// needed. No failure.
+    #[error("partition {0} has other parts now")]
+    Superseded(PartitionId),
 }
 
 impl Setback {
@@ -40,13 +44,6 @@ impl Setback {
         move |fault| match Setback::of_parts(partition)(fault) {
             Setback::Damaged(fault) => Setback::Failed(fault),
             other => other,
-        }
-    }
-
-    /// The fault of storage behind it.
-    pub fn fault(&self) -> &Fault {
-        match self {
-            Setback::NoSpace(fault) | Setback::Failed(fault) | Setback::Damaged(fault) => fault,
         }
     }
 }

@@ -71,6 +71,7 @@ fn draw(dice: &Entropy, log: u8, model: &Model, nth: u64) -> Act {
             Act::Truncate(last.saturating_sub(dice.below(4)).max(floor))
         }
         (3..=6, Some(last)) => Act::Purge(last.saturating_sub(dice.below(6))),
+        (7, _) => Act::Reset,
         _ => {
             let len = if dice.below(8) == 0 { 20_000 } else { 1500 };
             let indexes = model.next()..model.next() + 1 + dice.below(3);

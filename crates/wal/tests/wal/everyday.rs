@@ -397,3 +397,32 @@ fn it_works_on_a_real_disk_with_real_threads() {
         wal.close().await;
     });
 }
+
+#[test]
+fn a_log_that_was_reset_has_its_vote_and_nothing_else_and_begins_anywhere() {
+    let world = world(31);
+    world.run(async {
+        let (wal, _) = open(&world.env(), 1);
+        let log = wal.log(LogId::new(1));
+        fill(&log, 200, 1500).await;
+        vote(&log, "term 3").await.unwrap();
+        purge(&log, 30).await.unwrap();
+        log.commit(120);
+        let files = wal.stats().segments;
+        reset(&log).await.unwrap();
+        let state = log.state();
+        assert_eq!((state.purged, state.last, state.flushed, state.committed), (None, None, 0, 0));
+        assert_eq!(state.vote, Some(Bytes::from("term 3")));
+        assert!(matches!(log.read_one(100), Err(ReadError::NotHere { first: None, .. })));
+        assert!(wal.stats().segments < files, "segments that nobody needs are kept");
+        append(&log, vec![entry(7, 4, "anew")]).await.unwrap();
+        log.commit(7);
+        wal.close().await;
+        let (wal, recovery) = open(&world.env(), 1);
+        assert_eq!(recovery.damages, []);
+        let state = wal.log(LogId::new(1)).state();
+        assert_eq!((state.purged, state.last), (None, Some(Mark { index: 7, term: 4 })));
+        assert_eq!((state.committed, state.vote), (7, Some(Bytes::from("term 3"))));
+        wal.close().await;
+    });
+}

@@ -74,6 +74,12 @@ pub(crate) async fn purge(log: &Log, up_to: u64) -> Result<(), Fault> {
     told.await.expect("every operation is answered")
 }
 
+pub(crate) async fn reset(log: &Log) -> Result<(), Fault> {
+    let (done, told) = answer();
+    log.reset(done);
+    told.await.expect("every operation is answered")
+}
+
 /// Appends `count` entries of `len` bytes, one by one, behind the last.
 pub(crate) async fn fill(log: &Log, count: u64, len: usize) {
     for _ in 0..count {
@@ -98,6 +104,7 @@ pub(crate) enum Act {
     Truncate(u64),
     Purge(u64),
     PurgeTo(Mark),
+    Reset,
 }
 
 impl Model {
@@ -126,6 +133,10 @@ impl Model {
                 if let Some(term) = term {
                     self.apply(&Act::PurgeTo(Mark { index: *up_to, term }));
                 }
+            }
+            Act::Reset => {
+                self.entries.clear();
+                self.purged = None;
             }
             Act::PurgeTo(mark) => {
                 if self.purged.is_none_or(|purged| purged.index < mark.index) {
@@ -184,6 +195,7 @@ pub(crate) fn submit(log: &Log, act: &Act, done: Completion) {
         Act::Truncate(after) => log.truncate(after, done),
         Act::Purge(up_to) => log.purge(up_to, done),
         Act::PurgeTo(mark) => log.purge_to(mark, done),
+        Act::Reset => log.reset(done),
     }
 }
 

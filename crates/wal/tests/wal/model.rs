@@ -16,6 +16,7 @@ enum Step {
     Purge { log: u8, back: u8 },
     Skip { log: u8, ahead: u8 },
     Commit { log: u8 },
+    Reset { log: u8 },
     Reopen { lanes: u8 },
 }
 
@@ -28,7 +29,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (log.clone(), 0..8u8).prop_map(|(log, back)| Step::Truncate { log, back }),
         3 => (log.clone(), 0..20u8).prop_map(|(log, back)| Step::Purge { log, back }),
         1 => (log.clone(), 0..5u8).prop_map(|(log, ahead)| Step::Skip { log, ahead }),
-        1 => log.prop_map(|log| Step::Commit { log }),
+        1 => log.clone().prop_map(|log| Step::Commit { log }),
+        1 => log.prop_map(|log| Step::Reset { log }),
         1 => (1..=LOGS).prop_map(|lanes| Step::Reopen { lanes }),
     ]
 }
@@ -58,6 +60,7 @@ impl Step {
                 let index = model(log).next() + u64::from(ahead);
                 Some((log, Act::PurgeTo(Mark { index, term: nth as u64 })))
             }
+            Step::Reset { log } => Some((log, Act::Reset)),
             Step::Commit { .. } | Step::Reopen { .. } => None,
         }
     }

@@ -116,10 +116,13 @@ fn every_answer_and_small_request_comes_back() {
     let members = Membership::new_with_defaults(vec![[NodeId::new(1)].into()], [NodeId::new(2)]);
     let last_membership = StoredMembership::new(id(2, 1), members);
     let meta = SnapshotMeta { last_log_id: id(7, 3), last_membership };
-    let offer = Offer { vote: other, meta, manifest: Bytes::from_static(b"manifest") };
+    let offer = Offer { vote: other, meta, again: true, manifest: Bytes::from_static(b"manifest") };
     assert_eq!(decode_offer(&encode_offer(&offer)), Ok(offer));
-    let answer = SnapshotResponse::new(other);
-    assert_eq!(decode_offer_answer(&encode_offer_answer(&answer)), Ok(answer));
+    for answer in
+        [OfferAnswer::Took(SnapshotResponse::new(other)), OfferAnswer::Coming { had: 3, of: 1 << 40 }]
+    {
+        assert_eq!(decode_offer_answer(&encode_offer_answer(&answer)), Ok(answer));
+    }
 }
 
 proptest! {
