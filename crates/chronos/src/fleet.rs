@@ -6,6 +6,7 @@
 //! without dropping anything, the nodes stop by themselves.
 
 pub(crate) mod agreement;
+mod ask;
 pub(crate) mod balance;
 pub(crate) mod cut;
 pub(crate) mod ground;
@@ -230,9 +231,9 @@ impl Fleet {
         }
     }
 
-    /// A way to node `at` and to no other.
-    pub(crate) async fn only(&self, at: usize) -> Outcome<Connection> {
-        Connection::to(&[self.address(at)], ASK_MAX).await
+    /// Events that node `at` has applied, over all partitions it holds; asked of that node and no other.
+    pub(crate) async fn events(&self, at: usize) -> Outcome<u64> {
+        agreement::applied(&self.address(at)).await
     }
 
     fn runs(&self, at: usize) -> bool {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use chronos_client::{Hash, Moment, PartitionId, Position, Token};
+use chronos_client::{PartitionId, Token};
+use serde_json::Value;
 
-use super::Fleet;
+use super::{Fleet, ask};
 use crate::failure::{Failure, Outcome};
 
 /// How long a replica may take to catch up.
@@ -14,9 +15,12 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(300);
 /// How often it is looked at.
 const CATCH_UP_STEP: Duration = Duration::from_millis(50);
 
+/// The node, how many events its digest covers, and the digest.
+type Replica = (usize, u64, String);
+
 /// What all replicas hold as of one moment: for each partition the digest of every node that has one.
 pub(crate) struct Agreement {
-    digests: BTreeMap<PartitionId, Vec<(usize, Position, Hash)>>,
+    digests: BTreeMap<PartitionId, Vec<Replica>>,
     replication: usize,
 }
 
@@ -28,8 +32,8 @@ impl Agreement {
 
     /// Partitions of which two replicas differ, or of which there are too few.
     pub(crate) fn broken(&self) -> Vec<PartitionId> {
-        let whole = |replicas: &[(usize, Position, Hash)]| {
-            let same = replicas.windows(2).all(|pair| (pair[0].1, pair[0].2) == (pair[1].1, pair[1].2));
+        let whole = |replicas: &[Replica]| {
+            let same = replicas.windows(2).all(|pair| (pair[0].1, &pair[0].2) == (pair[1].1, &pair[1].2));
             same && replicas.len() >= self.replication
         };
         let broken =
@@ -55,15 +59,10 @@ impl Fleet {
     /// Waits until node `at` has applied all that the token covers of what it holds; gives the time that took.
     pub(crate) async fn caught_up(&self, at: usize, token: &Token) -> Outcome<Duration> {
         let start = Instant::now();
-        let connection = self.only(at).await?;
         loop {
-            let behind = match connection.watermarks().await {
-                Ok(marks) => marks
-                    .partitions
-                    .iter()
-                    .filter(|of| of.marks.as_ref().is_ok_and(|marks| marks.applied < token.get(of.partition)))
-                    .count(),
-                // A node that does not answer is behind with everything.
+            // A node that does not answer is behind with everything.
+            let behind = match ask::json(&self.address(at), "/v1/watermarks").await {
+                Ok(marks) => each(&marks).filter(|(id, of)| is_behind(*id, of, token)).count(),
                 Err(_) => PartitionId::all().len(),
             };
             if behind == 0 {
@@ -81,14 +80,20 @@ impl Fleet {
 
     /// Waits until every node has caught up with the token, and asks each for the digests of what it holds, as of it.
     pub(crate) async fn agreement(&self, token: &Token) -> Outcome<Agreement> {
+        let placement = self.connection(CATCH_UP_MAX).await?.placement().await?;
+        let path = format!("/v1/digest?as_of={}", ask::encoded(&token.to_string()));
         let mut digests: BTreeMap<PartitionId, Vec<_>> = BTreeMap::new();
         for at in 0..self.len() {
             self.caught_up(at, token).await?;
-            let held = self.only(at).await?.digests(Some(Moment::Token(token.clone()))).await?;
-            for one in held.partitions {
-                // A partition that it does not hold has no digest there.
-                if let Ok(digest) = one.digest {
-                    digests.entry(one.partition).or_default().push((at, digest.position, digest.digest));
+            let held = ask::json(&self.address(at), &path).await?;
+            for (id, of) in each(&held) {
+                let placed =
+                    placement.partition(id).map(|placed| placed.replicas.as_slice()).unwrap_or_default();
+                let holds = placed.iter().any(|node| self.seat_of(*node, &placement) == Some(at));
+                if let (true, Some(position), Some(digest)) =
+                    (holds, of["position"].as_u64(), of["digest"].as_str())
+                {
+                    digests.entry(id).or_default().push((at, position, digest.to_owned()));
                 }
             }
         }
@@ -97,18 +102,38 @@ impl Fleet {
     }
 }
 
+/// What a node does not hold it is not behind with; what it does not serve has no digest later.
+fn is_behind(id: PartitionId, of: &Value, token: &Token) -> bool {
+    of["applied"].as_u64().is_some_and(|applied| applied < token.get(id).get())
+}
+
+/// Events that the node there has applied, over all partitions it holds.
+pub(super) async fn applied(address: &str) -> Outcome<u64> {
+    let marks = ask::json(address, "/v1/watermarks").await?;
+    Ok(each(&marks).filter_map(|(_, of)| of["applied"].as_u64()).sum())
+}
+
+/// The partitions of an answer that has a list of them.
+fn each(answer: &Value) -> impl Iterator<Item = (PartitionId, &Value)> {
+    let all = answer["partitions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().filter_map(|of| {
+        let number = u8::try_from(of["partition"].as_u64()?).ok()?;
+        Some((PartitionId::new(number)?, of))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn one_bit_or_one_replica_less_breaks_the_agreement() {
-        let replica = |at, byte| (at, Position::new(5), Hash([byte; 32]));
-        let whole = PartitionId::all().map(|id| (id, (0..3).map(|at| replica(at, 7)).collect::<Vec<_>>()));
+        let replica = |at, digest: &str| (at, 5, digest.to_owned());
+        let whole = PartitionId::all().map(|id| (id, (0..3).map(|at| replica(at, "7")).collect::<Vec<_>>()));
         let mut agreement = Agreement { digests: whole.collect(), replication: 3 };
         assert_eq!((agreement.broken().len(), agreement.replicas()), (0, 96));
         let id = |n| PartitionId::new(n).unwrap();
-        agreement.digests.get_mut(&id(4)).unwrap()[1] = replica(1, 6);
+        agreement.digests.get_mut(&id(4)).unwrap()[1] = replica(1, "6");
         agreement.digests.get_mut(&id(9)).unwrap().pop();
         agreement.digests.remove(&id(31));
         assert_eq!(agreement.broken(), [id(4), id(9), id(31)]);

@@ -90,13 +90,14 @@ async fn watch(nodes: usize, format: Format, into: &mut Option<Fleet>) -> Outcom
         say(&format!("directories in {}; Ctrl-C stops everything\n", fleet.home().display()))?;
     }
     let mut screen = Screen::new(format);
-    let (mut ways, mut died) = (vec![None; nodes], vec![None; nodes]);
+    let way = fleet.connection(LOOK_MAX).await?;
+    let mut died = vec![None; nodes];
     loop {
         let start = Instant::now();
         for (at, died) in died.iter_mut().enumerate() {
             revive(fleet, at, died).await?;
         }
-        screen.show(look(fleet, &mut ways).await)?;
+        screen.show(look(fleet, &way).await)?;
         tokio::time::sleep(LOOK_STEP.saturating_sub(start.elapsed())).await;
     }
 }
@@ -114,30 +115,13 @@ async fn revive(fleet: &mut Fleet, at: usize, died: &mut Option<Instant>) -> Out
     Ok(())
 }
 
-async fn look(fleet: &mut Fleet, ways: &mut [Option<Connection>]) -> Vec<Seen> {
-    let mut placement: Option<Placement> = None;
+async fn look(fleet: &mut Fleet, way: &Connection) -> Vec<Seen> {
+    let asked = tokio::time::timeout(LOOK_MAX, way.placement()).await;
+    let placement: Option<Placement> = asked.ok().and_then(Result::ok);
     let mut events = Vec::new();
-    for (at, way) in ways.iter_mut().enumerate() {
-        if way.is_none() {
-            *way = fleet.only(at).await.ok();
-        }
-        let asked = async {
-            let way = way.as_ref()?;
-            let known = way.placement().await.ok()?;
-            if placement.as_ref().is_none_or(|other| other.epoch <= known.epoch) {
-                placement = Some(known);
-            }
-            let marks = way.watermarks().await.ok()?;
-            Some(
-                marks
-                    .partitions
-                    .iter()
-                    .flat_map(|of| &of.marks)
-                    .map(|marks| marks.applied.get())
-                    .sum::<u64>(),
-            )
-        };
-        events.push(tokio::time::timeout(LOOK_MAX, asked).await.ok().flatten());
+    for at in 0..fleet.len() {
+        let asked = tokio::time::timeout(LOOK_MAX, fleet.events(at)).await;
+        events.push(asked.ok().and_then(Result::ok));
     }
     let leads = placement.as_ref().map(balance::leaders).unwrap_or_default();
     let holds = |at: usize| {
