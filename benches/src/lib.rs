@@ -9,6 +9,7 @@
 //!            orders ─────────┤       the work itself: the events that are appended and read
 //!            clock ──────────┤       loops that time single operations
 //!            process, server┤        a node in a process of its own, and what it used
+//!            cluster, etcd ──┤        several of them; and of somebody else's
 //!            report ─────────┘       lines, conditions, the table
 //! ```
 //!
@@ -26,7 +27,9 @@
 )]
 
 pub mod clock;
+mod cluster;
 pub mod conditions;
+mod etcd;
 mod files;
 pub mod floor;
 pub mod options;

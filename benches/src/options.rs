@@ -1,5 +1,6 @@
 //! What is measured, how often and where.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,15 @@ pub struct Serve {
     /// Threads of its runtime.
     #[arg(long)]
     pub workers: usize,
+    /// Where it listens; a free port unless given.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Where it listens to the other nodes of its cluster; alone unless given.
+    #[arg(long)]
+    pub peer_listen: Option<SocketAddr>,
+    /// A node of the cluster that it joins; it founds one unless given.
+    #[arg(long)]
+    pub join: Option<SocketAddr>,
 }
 
 /// How to measure.

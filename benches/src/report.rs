@@ -11,7 +11,7 @@ use crate::orders::PAYLOAD_BYTES;
 /// What an acknowledgement means in a work that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Durability {
-    /// Written and fdatasync'ed by a quorum of voters, here one, before the acknowledgement.
+    /// Written and fdatasync'ed by a quorum of voters before the acknowledgement.
     #[serde(rename = "quorum-fsync")]
     QuorumFsync,
     /// Nothing is written.
@@ -117,6 +117,12 @@ impl Line {
     #[must_use]
     pub fn load(self, clients: usize, events_per_request: usize) -> Line {
         Line { clients, events_per_request, ..self }
+    }
+
+    /// States how many nodes there were, when not one.
+    #[must_use]
+    pub fn nodes(self, nodes: usize) -> Line {
+        Line { nodes, ..self }
     }
 
     /// States another payload than an order's.

@@ -120,6 +120,19 @@ pub(crate) fn config(data: PathBuf, lanes: u8, segment_bytes: u64) -> Config {
     }
 }
 
+/// The same as one of several nodes, when it is to be one: it founds a cluster, or joins one.
+fn among(options: &Serve, alone: Config) -> Result<Config, Failure> {
+    let Some(peer_listen) = options.peer_listen else { return Ok(alone) };
+    let origin = match options.join {
+        None => "bootstrap = true".to_owned(),
+        Some(join) => format!("join = [\"{join}\"]"),
+    };
+    let Config { data, lanes, segment_bytes, .. } = alone;
+    // As an operator writes it down.
+    let text = format!("[cluster]\npeer_listen = \"{peer_listen}\"\n{origin}\n");
+    Ok(Config { data, lanes, segment_bytes, ..Config::from_toml(&text)? })
+}
+
 /// The runtime of a node.
 pub(crate) fn runtime(workers: usize) -> Result<Runtime, Failure> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?)
@@ -131,7 +144,10 @@ pub(crate) fn runtime(workers: usize) -> Result<Runtime, Failure> {
 /// When the node cannot start or serve.
 pub fn serve(options: &Serve) -> Result<(), Failure> {
     runtime(options.workers)?.block_on(async {
-        let config = config(options.data.clone(), options.lanes, options.segment_bytes);
+        let config = Config {
+            listen: options.listen,
+            ..among(options, config(options.data.clone(), options.lanes, options.segment_bytes))?
+        };
         let node = Node::start(Env::real(), &config).await?;
         let listener = TcpListener::bind(config.listen).await?;
         println!("{}", listener.local_addr()?);

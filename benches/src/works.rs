@@ -5,6 +5,7 @@ mod apply;
 mod big;
 mod block;
 mod caller;
+mod cluster;
 mod compaction;
 mod filled;
 mod floor;
@@ -40,6 +41,7 @@ pub(crate) const WORKS: &[(&str, Work)] = &[
     ("parts.proof", past::measure),
     ("state.as_of", history::measure),
     ("sql", sql::measure),
+    ("cluster.append", cluster::measure),
     ("big", big::measure),
 ];
 

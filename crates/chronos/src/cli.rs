@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     append, backup, bench, cluster, compact, completions, demo, digest, export, get, import, import_git,
-    partition, partitions, prove, read, repair, restore, route, sample, server, sql, state, stats, truncate,
-    verify, watermarks,
+    partition, partitions, prove, read, repair, restore, route, sample, server, sql, state, stats, torture,
+    truncate, verify, watermarks,
 };
 use crate::failure::{Failure, Outcome};
 use crate::moment;
@@ -90,8 +90,10 @@ enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Verify(verify::Verify),
+    Cluster(cluster::Cluster),
     Demo(demo::Demo),
     Bench(bench::Bench),
+    Torture(torture::Torture),
     Completions(completions::Completions),
 }
 
@@ -157,8 +159,10 @@ impl Command {
             Self::Backup(command) => Box::pin(command.run(context)).await,
             Self::Restore(command) => Box::pin(command.run(context)).await,
             Self::Verify(command) => Box::pin(command.run(context)).await,
+            Self::Cluster(command) => Box::pin(command.run(context)).await,
             Self::Demo(command) => Box::pin(command.run(context)).await,
             Self::Bench(command) => Box::pin(command.run(context)).await,
+            Self::Torture(command) => Box::pin(command.run(context)).await,
             Self::Completions(command) => command.run(),
         }
     }

@@ -24,6 +24,7 @@ pub(crate) mod server;
 pub(crate) mod sql;
 pub(crate) mod state;
 pub(crate) mod stats;
+pub(crate) mod torture;
 pub(crate) mod truncate;
 pub(crate) mod verify;
 pub(crate) mod watermarks;

@@ -3,7 +3,9 @@
 //! ```text
 //! main ─ cli ─ commands/* ─┬─ ingest   many events in: lines, batches, lanes
 //!                          ├─ git      a repository's history as events
+//!                          ├─ fleet    a cluster of one's own: processes to kill, halt, cut off, start again
 //!                          ├─ demo     the show: a feed, a ledger of promises, a proof
+//!                          ├─ torture  the same without mercy: faults every few seconds, and a count of what was lost
 //!                          ├─ operator what operators type and read: pages of a cluster
 //!                          └─ connect  the SDK, with this binary's exit codes
 //! ```
@@ -24,6 +26,7 @@ mod connect;
 mod data_dir;
 mod demo;
 mod failure;
+mod fleet;
 mod git;
 mod ingest;
 mod moment;
@@ -32,6 +35,7 @@ mod output;
 mod own_server;
 mod stop_request;
 mod table;
+mod torture;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! A server process of one's own, for a demo or a benchmark: this very binary, on a free port of this machine.
+//! A server process of one's own, for a demo or a benchmark: this very binary, on this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,13 +16,26 @@ use crate::failure::{Failure, Outcome};
 const START_MAX: Duration = Duration::from_secs(120);
 
 /// How long an orderly stop may take.
-const STOP_MAX: Duration = Duration::from_secs(30);
+const STOP_MAX: Duration = Duration::from_secs(60);
 
 /// How long a process that was killed may take to be gone.
 const DEATH_MAX: Duration = Duration::from_secs(5);
 
 /// How often a death is looked for.
 const DEATH_STEP: Duration = Duration::from_millis(1);
+
+/// How a server is started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Launch<'a> {
+    /// Its data is in `data` there, its log in `server.log`.
+    pub(crate) home: &'a Path,
+    /// Arguments of `chronos server` beside the data directory.
+    pub(crate) arguments: &'a [String],
+    /// The begin of the line that says that it is ready.
+    pub(crate) ready: &'a str,
+    /// The network namespace it runs in, when it is not this process's.
+    pub(crate) namespace: Option<&'a str>,
+}
 
 /// A running server process. Dropping it kills it and waits until it is gone, so that its directory can be removed
 /// after that. It stops in order when this process dies without dropping anything.
@@ -37,10 +50,16 @@ pub(crate) struct OwnServer {
 }
 
 impl OwnServer {
-    /// Starts a server on `home/data`, with its log in `home/server.log`, and waits until it listens.
+    /// Starts a server that is alone, on a free port, and waits until it listens.
     pub(crate) async fn start(home: &Path) -> Outcome<Self> {
-        let log = home.join("server.log");
-        let mut child = command(home, &log)?
+        let arguments = ["--listen".to_owned(), "127.0.0.1:0".to_owned()];
+        Self::launch(Launch { home, arguments: &arguments, ready: LISTENING, namespace: None }).await
+    }
+
+    /// Starts a server and waits until it is ready.
+    pub(crate) async fn launch(launch: Launch<'_>) -> Outcome<Self> {
+        let log = launch.home.join("server.log");
+        let mut child = command(launch, &log)?
             .spawn()
             .map_err(|e| Failure::failed(format!("cannot start a server process: {e}")))?;
         let stdout = child.stdout.take().expect("standard output was just piped");
@@ -48,24 +67,44 @@ impl OwnServer {
         let (address, stdout) = (String::new(), BufReader::new(stdout));
         // From here on whoever gives up waiting drops a server, not just a process.
         let mut server = Self { child, address, log, stdout, _stdin: stdin };
-        server.address = server.announcement().await?;
-        Ok(server)
+        let said = timeout(START_MAX, server.announcements(launch.ready)).await;
+        match said {
+            Ok(true) => Ok(server),
+            Ok(false) => Err(mute("the server ended before it was ready", &server.log)),
+            Err(_) => Err(mute("the server did not get ready", &server.log)),
+        }
     }
 
-    /// Where it says that it listens.
-    async fn announcement(&mut self) -> Outcome<String> {
-        let mut line = String::new();
-        let said = timeout(START_MAX, self.stdout.read_line(&mut line)).await;
-        match line.trim_end().strip_prefix("listening on ") {
-            Some(address) => Ok(address.to_owned()),
-            None if said.is_err() => Err(mute("the server did not get ready", &self.log)),
-            None => Err(mute("the server ended before it was ready", &self.log)),
+    /// Reads what it announces up to the line that says that it is ready; false when that never comes.
+    async fn announcements(&mut self, ready: &str) -> bool {
+        loop {
+            let mut line = String::new();
+            // An error is an end, too.
+            if self.stdout.read_line(&mut line).await.unwrap_or(0) == 0 {
+                return false;
+            }
+            if let Some(address) = line.trim_end().strip_prefix(LISTENING) {
+                address.clone_into(&mut self.address);
+            }
+            if line.starts_with(ready) {
+                return true;
+            }
         }
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The number of the process.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Kills it the hard way (SIGKILL) and waits until it is gone.
@@ -75,16 +114,29 @@ impl OwnServer {
 
     /// Asks it to stop (SIGTERM) and waits until it has.
     pub(crate) async fn stop(mut self) -> Outcome {
-        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let Some(pid) = id else { return Err(mute("the server is gone already", &self.log)) };
-        kill_process(pid, Signal::TERM)
-            .map_err(|e| Failure::failed(format!("cannot stop the server: {e}")))?;
+        self.signal(Signal::TERM)?;
         match timeout(STOP_MAX, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(mute(&format!("the server stopped with {status}"), &self.log)),
             Ok(Err(error)) => Err(Failure::failed(format!("lost the server process: {error}"))),
             Err(_) => Err(mute("the server did not stop", &self.log)),
         }
+    }
+
+    /// Halts it where it stands (SIGSTOP): its connections stay open, and nobody answers.
+    pub(crate) fn pause(&self) -> Outcome {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after a [pause](Self::pause).
+    pub(crate) fn resume(&self) -> Outcome {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Outcome {
+        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let Some(pid) = id else { return Err(mute("the server is gone already", &self.log)) };
+        kill_process(pid, signal).map_err(|e| Failure::failed(format!("cannot signal the server: {e}")))
     }
 }
 
@@ -99,12 +151,22 @@ impl Drop for OwnServer {
     }
 }
 
-fn command(home: &Path, log: &Path) -> Outcome<Command> {
+const LISTENING: &str = "listening on ";
+
+fn command(launch: Launch<'_>, log: &Path) -> Outcome<Command> {
     let failed = |what: &str, error: std::io::Error| Failure::failed(format!("cannot {what}: {error}"));
     let program = std::env::current_exe().map_err(|e| failed("find this program's own file", e))?;
     let log =
         std::fs::File::options().create(true).append(true).open(log).map_err(|e| failed("open a log", e))?;
-    let mut command = Command::new(program);
+    let mut command = match launch.namespace {
+        None => Command::new(program),
+        Some(namespace) => {
+            // `ip` becomes the program: the process that is started is the server itself.
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace]).arg(program);
+            command
+        }
+    };
     // What the user's environment says about *their* server must not leak into this one.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CHRONOS_") {
@@ -112,8 +174,9 @@ fn command(home: &Path, log: &Path) -> Outcome<Command> {
         }
     }
     command
-        .args(["server", "--until-stdin-ends", "--listen", "127.0.0.1:0", "--log-filter", "info", "--data"])
-        .arg(home.join("data"))
+        .args(["server", "--until-stdin-ends", "--log-filter", "info", "--data"])
+        .arg(launch.home.join("data"))
+        .args(launch.arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(log);

@@ -512,18 +512,72 @@ fn the_demo_proves_what_it_shows() {
     let run = chronos(&["demo", "--events", "6000", "--json"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     let last = objects(&run).pop().expect("the result is the last line");
-    for (name, wanted) in
-        [("events", 6000), ("kills", 1), ("lost", 0), ("duplicates", 0), ("gaps", 0), ("nodes", 1)]
-    {
+    for (name, wanted) in [
+        ("events", 6000),
+        ("kills", 1),
+        ("lost", 0),
+        ("duplicates", 0),
+        ("gaps", 0),
+        ("nodes", 3),
+        ("digests_different", 0),
+    ] {
         assert_eq!(last[name], wanted, "{name} of {last}");
     }
     let before = last["acknowledged_before_kill"].as_u64().unwrap();
-    assert!((4200..6000).contains(&before), "killed in mid-write, not after {before}");
+    assert!((3600..6000).contains(&before), "killed in mid-write, not after {before}");
+    let led = last["partitions_led"].as_u64().unwrap();
+    assert!((8..=14).contains(&led), "a third of the partitions lost their leader, not {led}");
+    assert_eq!(last["digests_compared"], 96, "every replica of every partition");
     assert!(last["events_per_second"].as_u64().unwrap() > 0);
     assert!(last["seconds"].as_f64().unwrap() > 0.0);
     assert_eq!(last["durability"], "quorum-fsync");
     assert_eq!((&last["past_unchanged"], &last["verify_clean"]), (&true.into(), &true.into()));
     assert!(run.stderr.contains("PARTITION"), "{}", run.stderr);
+}
+
+#[test]
+fn a_campaign_counts_what_was_lost() {
+    let run = chronos(&[
+        "torture",
+        "--rounds",
+        "2",
+        "--every",
+        "1s",
+        "--fault",
+        "kill,restart",
+        "--rate",
+        "300",
+        "--json",
+    ]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let report = objects(&run).pop().expect("the result is the last line");
+    for (name, wanted) in [
+        ("rounds", 2),
+        ("nodes", 3),
+        ("lost", 0),
+        ("duplicates", 0),
+        ("gaps", 0),
+        ("digests_compared", 96),
+        ("digests_different", 0),
+    ] {
+        assert_eq!(report[name], wanted, "{name} of {report}");
+    }
+    assert!(report["acknowledged"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!(report["verify_clean"], true);
+}
+
+#[test]
+fn a_failover_is_timed_with_its_conditions() {
+    let run = chronos(&["bench", "failover", "--rounds", "1", "--output", "json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let report = &objects(&run)[0];
+    assert_eq!((&report["rounds"], &report["nodes"]), (&1.into(), &3.into()));
+    assert!((8..=14).contains(&report["partitions"].as_u64().unwrap()), "{report}");
+    let (p50, max) = (&report["round_ms"]["p50"], &report["round_ms"]["max"]);
+    assert!(0.0 < p50.as_f64().unwrap() && p50.as_f64() <= max.as_f64(), "{report}");
+    for condition in ["durability", "replicas_per_partition", "cores", "load", "release", "seed"] {
+        assert!(!report[condition].is_null(), "{condition} of {report}");
+    }
 }
 
 #[test]

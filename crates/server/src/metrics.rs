@@ -3,6 +3,7 @@
 //! Counters that move with every append or read are resolved once, so that counting is one atomic addition. Gauges
 //! are read from the node when somebody asks.
 
+mod cluster;
 mod family;
 mod peers;
 mod upkeep;
@@ -205,6 +206,7 @@ impl Metrics {
         self.faulted.set(i64::from(log.is_some_and(|log| log.fault().is_some())));
         let mut families = self.registry.gather();
         families.extend(upkeep::families(engine.groups()));
+        families.extend(cluster::families(&engine.cluster().view()));
         families.extend(engine.cluster().peers().map(peers::families).into_iter().flatten());
         families.extend(log.map(|log| wal::families(&log.stats())).into_iter().flatten());
         let mut text = Vec::new();

@@ -44,7 +44,7 @@ pub(crate) struct Latency {
 }
 
 /// Longer waits than this count as this long.
-const LATENCY_MAX_US: u64 = 60_000_000;
+const LATENCY_MAX_US: u64 = 600_000_000;
 
 /// Latencies in microseconds, to three digits.
 pub(crate) struct Latencies(Histogram<u64>);
@@ -65,6 +65,11 @@ impl Latencies {
 
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
+    }
+
+    /// What this share of them did not exceed.
+    pub(crate) fn at(&self, quantile: f64) -> Duration {
+        Duration::from_micros(self.0.value_at_quantile(quantile))
     }
 
     pub(crate) fn summary(&self) -> Latency {

@@ -1,6 +1,7 @@
 //! `chronos cluster …`
 
 mod config;
+mod demo;
 mod events;
 mod join_token;
 mod steer;
@@ -125,6 +126,7 @@ Example:
         #[arg(value_parser = clap::value_parser!(u8).range(1..=5))]
         replicas: u8,
     },
+    Demo(demo::Demo),
     Token(join_token::Token),
     Config(config::Config),
     LogLevel(config::LogLevel),
@@ -146,6 +148,9 @@ struct Node {
 
 impl Cluster {
     pub(crate) async fn run(self, context: &Context) -> Outcome {
+        if let Verb::Demo(demo) = self.verb {
+            return Box::pin(demo.run(context)).await;
+        }
         let format = self.operator.format(context);
         let admin = self.operator.connect(context).await?;
         let done = Done { admin: &admin, format };
@@ -164,6 +169,7 @@ impl Cluster {
             Verb::Config(config) => config.run(&admin, format).await,
             Verb::LogLevel(level) => level.run(&admin, format).await,
             Verb::Events => events::run(&admin, format).await,
+            Verb::Demo(_) => unreachable!("it has a cluster of its own"),
         }
     }
 }

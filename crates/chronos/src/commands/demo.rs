@@ -3,18 +3,19 @@
 use clap::Args;
 
 use crate::cli::Context;
+use crate::demo::script::Script;
 use crate::demo::show::Show;
 use crate::demo::source::Source;
-use crate::demo::stage::Script;
 use crate::demo::voice::Audience;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Format, Out};
 use crate::stop_request;
 
 const EXAMPLES: &str = "\
-Starts a node in a temporary directory, brings events in, looks into an entity's past, kills the node (SIGKILL) while
-it writes, starts it again, and compares every acknowledgement it ever gave with what is stored. Cleans up behind
-itself. Exit code 1 when a single promise was broken; the directory then stays for inspection.
+Starts three nodes in a temporary directory, brings events in, kills the leader of the busiest partition (SIGKILL) while
+acknowledgements are flowing, times the fail-over, lets the node return and catch up, compares every acknowledgement that
+was ever given with what is stored and every replica with the others, and reads an entity as of before the crash. Cleans
+up behind itself. Exit code 1 when a single promise was broken; the directories then stay for inspection.
 
 Examples:
   chronos demo
@@ -25,7 +26,7 @@ Examples:
 /// Events of a demo of the generated feed.
 const EVENTS: u64 = 200_000;
 
-/// Watch a node keep its word: ingest, time travel, kill, restart, proof
+/// Watch a cluster keep its word: ingest, a leader killed, fail-over, proof, time travel
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Demo {
@@ -53,7 +54,7 @@ impl Demo {
             .await
             .map_err(|e| Failure::failed(format!("lost the thread that counts events: {e}")))??;
         let stopped = stop_request::signalled()?;
-        let (finale, home) = tokio::select! {
+        let (finale, fleet) = tokio::select! {
             biased; // whoever interrupts does not want to see the end; dropping the show cleans up
             () = stopped => return Err(Failure::failed("interrupted; everything was cleaned up")),
             played = Box::pin(Show::new(script, audience).play()) => played?,
@@ -63,6 +64,6 @@ impl Demo {
             out.object(&finale)?;
             out.finish()?;
         }
-        finale.close(home)
+        finale.close(fleet)
     }
 }

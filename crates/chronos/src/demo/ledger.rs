@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chronos_domain::{EntityId, EventId, PartitionId, Position, Version};
+use chronos_domain::{EntityId, EventId, PartitionId, Position, Token, Version};
 use tokio::sync::watch;
 
 use crate::failure::{Failure, Outcome};
@@ -49,6 +49,20 @@ impl Ledger {
     /// Every promise, in the order of the source.
     pub(crate) fn promises(&self) -> Vec<Promise> {
         self.lock().iter().flatten().cloned().collect()
+    }
+
+    /// How many events are acknowledged in each partition.
+    pub(crate) fn weights(&self) -> Vec<u64> {
+        let mut weights = vec![0; PartitionId::all().len()];
+        self.lock().iter().flatten().for_each(|promise| weights[promise.partition.index()] += 1);
+        weights
+    }
+
+    /// Covers every event that is acknowledged.
+    pub(crate) fn token(&self) -> Token {
+        let mut token = Token::new();
+        self.lock().iter().flatten().for_each(|promise| token.advance(promise.partition, promise.position));
+        token
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Promise>>> {

@@ -9,20 +9,20 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::server::command;
 
-/// A command with a server of its own, in temporary directories of the test's.
+/// A command with a server or a cluster of its own, in temporary directories of the test's.
 struct Owner {
     child: Child,
     temporary: tempfile::TempDir,
 }
 
 impl Owner {
-    /// Returns when its server listens.
+    /// Returns when its first server has a directory.
     fn start(args: &[&str]) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let mut command = command(args);
         command.env("TMPDIR", temporary.path()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut owner = Self { child: command.spawn().unwrap(), temporary };
-        while owner.server().is_none() {
+        while owner.servers().is_empty() {
             assert_eq!(owner.child.try_wait().unwrap(), None, "{args:?} ended before its server was there");
             std::thread::yield_now();
         }
@@ -34,17 +34,23 @@ impl Owner {
         fs::read_dir(self.temporary.path()).unwrap().next().map(|entry| entry.unwrap().path())
     }
 
-    /// Its server's process, once that holds its data directory.
-    fn server(&self) -> Option<Pid> {
-        let data = self.home()?.join("data/wal");
-        if !data.exists() {
-            return None;
+    /// The directory of its first server.
+    fn first(&self) -> Option<PathBuf> {
+        let home = self.home()?;
+        let of_cluster = home.join("n1");
+        Some(if of_cluster.exists() { of_cluster } else { home })
+    }
+
+    /// Its servers' processes, once the first holds its data directory.
+    fn servers(&self) -> Vec<Pid> {
+        if !self.first().is_some_and(|first| first.join("data/wal").exists()) {
+            return Vec::new();
         }
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         let children = |task: PathBuf| fs::read_to_string(task.join("children")).ok();
-        // Of whichever thread of the command started it.
+        // Of whichever thread of the command started them.
         let all: String = tasks.filter_map(|task| children(task.ok()?.path())).collect();
-        all.split_whitespace().find_map(|id| Pid::from_raw(id.parse().ok()?))
+        all.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect()
     }
 
     fn signal(&self, signal: Signal) {
@@ -64,21 +70,25 @@ fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir).unwrap().next().is_none()
 }
 
-const OWNERS: [&[&str]; 2] =
-    [&["demo", "--events", "100000000"], &["bench", "append", "--duration", "600s", "--entities", "10"]];
+const OWNERS: [&[&str]; 3] = [
+    &["demo", "--events", "100000000"],
+    &["torture", "--rounds", "1000000", "--fault", "pause"],
+    &["bench", "append", "--duration", "600s", "--entities", "10"],
+];
 
 #[test]
 fn who_is_asked_to_stop_stops_his_server_and_removes_its_directory() {
     for args in OWNERS {
         for signal in [Signal::TERM, Signal::INT] {
             let mut owner = Owner::start(args);
-            let server = owner.server().unwrap();
+            let servers = owner.servers();
             owner.signal(signal);
             assert_eq!(owner.child.wait().unwrap().code(), Some(1), "{args:?}");
             let mut said = String::new();
             owner.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
             assert!(said.contains("interrupted"), "{args:?}: {said}");
-            assert!(test_kill_process(server).is_err(), "{args:?}: the server is still there");
+            let left = servers.into_iter().filter(|server| test_kill_process(*server).is_ok());
+            assert_eq!(left.count(), 0, "{args:?}: a server is still there");
             assert!(is_empty(owner.temporary.path()), "{args:?}: the directory is still there");
         }
     }
@@ -87,12 +97,12 @@ fn who_is_asked_to_stop_stops_his_server_and_removes_its_directory() {
 #[test]
 fn a_server_does_not_outlive_an_owner_that_was_killed() {
     let mut owner = Owner::start(OWNERS[0]);
-    let log = owner.home().unwrap().join("server.log");
-    let server = owner.server().unwrap();
+    let log = owner.first().unwrap().join("server.log");
+    let servers = owner.servers();
     owner.signal(Signal::KILL);
     owner.child.wait().unwrap();
     // Whoever adopts it may take its time to notice that it ended; a test without a server to end it runs for ever.
-    while runs(server) {
+    while servers.iter().any(|server| runs(*server)) {
         std::thread::yield_now();
     }
     let text = fs::read_to_string(&log).unwrap();
