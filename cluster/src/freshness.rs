@@ -228,7 +228,7 @@ impl Freshness {
             drop(queue);
             answer
                 .await
-                .unwrap_or(Err(ProposeError::Unknown("its proposer has stopped".into())))
+                .unwrap_or_else(|_| Err(ProposeError::Unknown("its proposer has stopped".into())))
                 .map_err(of_proposal)
         };
         clock.timeout(WRITTEN_WITHIN, written).await.map_err(|_| unwritten("the deadline passed"))??;
