@@ -138,6 +138,7 @@ impl Cluster {
             }
         };
         exchange.open(kinds::CONSENSUS, groups.handler());
+        exchange.open(kinds::READS, groups.readers());
         parcels.open(&groups);
         let ledger = Arc::new(Ledger::new(env, groups.clone(), me));
         let board = Board::default();

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::compactor::{Reached, Subject};
 use crate::consensus::{Common, Consensus};
+use crate::freshness::Freshness;
 use crate::node::NodeId;
 use crate::proposal::Proposal;
 use crate::proposer::Proposer;
@@ -31,6 +32,7 @@ pub(crate) struct Group {
     queue: RwLock<Option<mpsc::Sender<Proposal>>>,
     stop: watch::Sender<bool>,
     pub(crate) consensus: Arc<Consensus>,
+    pub(crate) freshness: Arc<Freshness>,
     pub(crate) subject: Arc<Subject>,
 }
 
@@ -55,12 +57,13 @@ impl Group {
             consensus: tasks.spawn("group", supervise(Arc::clone(&consensus), stopping, fault.clone())),
         };
         let reached = watch::Sender::new(Reached { cut: partition.taken_in(), ..Reached::default() });
-        let (weak, quarantine) = (queue.downgrade(), Arc::new(Quarantine::new(id)));
+        let (weak, asking, quarantine) =
+            (queue.downgrade(), queue.downgrade(), Arc::new(Quarantine::new(id)));
         let purging = Arc::clone(&consensus);
         let subject =
             Arc::new(Subject { id, partition, log, queue: weak, quarantine, reached, consensus: purging });
-        let env = common.env.clone();
-        (Group { env, queue: RwLock::new(Some(queue)), stop, consensus, subject }, runners)
+        let (env, freshness) = (common.env.clone(), Arc::new(Freshness::new(Arc::clone(&consensus), asking)));
+        (Group { env, queue: RwLock::new(Some(queue)), stop, consensus, freshness, subject }, runners)
     }
 
     /// Where proposals go; `None` while the node is shutting down.

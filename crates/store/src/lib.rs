@@ -72,7 +72,7 @@ pub use compact::{Compaction, Done, Setback, Slice};
 pub use cut::{Cut, CutLimits};
 pub use debt::Debt;
 pub use digest::Digest;
-pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TruncateCommand};
+pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TickCommand, TruncateCommand};
 pub use exchange::{Settled, reset, settle};
 pub use fault::Fault;
 pub use identity::{DataDir, Identity, OpenError, Options, Origin, Seat, Threshold, Whereabouts};
