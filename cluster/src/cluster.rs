@@ -5,6 +5,7 @@ mod desk;
 mod driving;
 mod knowing;
 mod leaving;
+mod operators;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
