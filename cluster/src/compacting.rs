@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::backlog::Backlog;
 use crate::compaction::{CompactionConfig, CompactionStats, Counters};
-use crate::compactor::{Compactor, Reached, Subject};
+use crate::compactor::{Compactor, Reached, Subject, Subjects};
 use crate::wish::{CompactError, Wish, Wishes};
 
 /// The running compactor of one node. It ends when this is dropped.
@@ -26,7 +26,7 @@ impl Compacting {
         env: &Env,
         config: &CompactionConfig,
         backlog: Arc<Backlog>,
-        subjects: Vec<Arc<Subject>>,
+        subjects: Subjects,
     ) -> Compacting {
         let (wishes, stop, counters) = (Wishes::default(), watch::Sender::new(false), Arc::default());
         let compactor = Compactor {

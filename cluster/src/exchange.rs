@@ -32,6 +32,8 @@ pub(crate) mod kinds {
     pub(crate) const ANNOUNCE: u8 = 67;
     /// To the same: what an operator wants.
     pub(crate) const ORDER: u8 = 68;
+    /// Between replicas of one group, when one of them is being repaired.
+    pub(crate) const REPAIR: RangeInclusive<u8> = 88..=95;
 }
 
 /// Hands each message to the room that answers its kind. Clones share the rooms.

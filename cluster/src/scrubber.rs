@@ -30,7 +30,7 @@ use chronos_env::{Env, Task};
 use chronos_store::{Finding, Nature, Partition, Scrubbed};
 use parking_lot::Mutex;
 
-use crate::compactor::Subject;
+use crate::compactor::Subjects;
 use crate::groups::Groups;
 use crate::quarantine::Quarantine;
 use pace::Pace;
@@ -134,7 +134,7 @@ struct Shared {
 
 impl Scrubber {
     /// Begins to look, if that is configured.
-    pub(crate) fn start(env: &Env, config: &ScrubConfig, subjects: Vec<Arc<Subject>>) -> Scrubber {
+    pub(crate) fn start(env: &Env, config: &ScrubConfig, subjects: Subjects) -> Scrubber {
         let shared = Arc::<Shared>::default();
         let rounds =
             Rounds { env: env.clone(), config: config.clone(), shared: Arc::clone(&shared), subjects };
@@ -230,7 +230,7 @@ struct Rounds {
     env: Env,
     config: ScrubConfig,
     shared: Arc<Shared>,
-    subjects: Vec<Arc<Subject>>,
+    subjects: Subjects,
 }
 
 impl Rounds {
@@ -249,13 +249,13 @@ impl Rounds {
     async fn pass(&self) {
         let clock = &self.env.clock;
         let (began, started) = (Timestamp::new(clock.wall_micros()), clock.monotonic());
-        let part_bytes = self.subjects.iter().map(|subject| subject.partition.part_bytes()).sum();
+        let part_bytes = self.subjects.all().iter().map(|subject| subject.partition.part_bytes()).sum();
         let bytes_per_second = self.config.bytes_per_second(part_bytes);
         self.shared.stats.lock().current =
             Some(ScrubProgress { began, partitions: 0, bytes: 0, part_bytes, bytes_per_second });
         let mut pace = Pace::new(clock.clone(), bytes_per_second);
         let (mut seen, mut refused) = (Scrubbed::default(), Vec::new());
-        for subject in &self.subjects {
+        for subject in self.subjects.all() {
             match subject.quarantine.get() {
                 None => seen.add(self.partition(&subject.partition, &subject.quarantine, &mut pace).await),
                 Some(_) => refused.push(subject.id),
@@ -315,7 +315,7 @@ impl Groups {
     /// # Errors
     /// Why this node does not serve the partition.
     pub async fn verify(&self, id: PartitionId, bytes_per_second: Option<u64>) -> Result<Scrubbed, Arc<str>> {
-        let partition = self.partition(id)?.clone();
+        let partition = self.partition(id)?;
         let seen = self.scrubber().look(&partition, bytes_per_second).await;
         if let Some(damage) = self.scrubber().shared.report(&seen.findings) {
             self.quarantine(id, &damage);
