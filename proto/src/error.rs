@@ -125,10 +125,12 @@ impl Failure {
     /// that the request itself was refused, and else `Unknown`: nothing is known of how far the request came.
     #[must_use]
     pub fn from_status(status: &Status) -> Self {
-        Self::ours(status).unwrap_or_else(|| Self::foreign(status))
+        Self::said(status).unwrap_or_else(|| Self::foreign(status))
     }
 
-    fn ours(status: &Status) -> Option<Self> {
+    /// What a server of ours said at the end of a call; `None` where somebody else ended it: a proxy, the transport.
+    #[must_use]
+    pub fn said(status: &Status) -> Option<Self> {
         let details = status.get_error_details();
         let info = details.error_info().filter(|info| info.domain == DOMAIN)?;
         let mut metadata: BTreeMap<String, String> = info.metadata.clone().into_iter().collect();

@@ -11,31 +11,37 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 16 << 20;
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
-/// One channel for each address of a comma-separated list of `host:port`. Nothing is connected before it is used.
-pub(crate) fn channels(addresses: &str, options: &Options) -> Result<Vec<Channel>, Invalid> {
+/// The addresses of a comma-separated list of `host:port`.
+pub(crate) fn list(addresses: &str) -> Result<Vec<String>, Invalid> {
     let addresses = addresses.split(',').map(str::trim).filter(|address| !address.is_empty());
-    let channels = addresses.map(|address| channel(address, options)).collect::<Result<Vec<_>, _>>()?;
-    if channels.is_empty() {
+    let addresses: Vec<String> =
+        addresses.map(|address| address.strip_prefix("http://").unwrap_or(address).to_owned()).collect();
+    if addresses.is_empty() {
         return Err(Invalid::new(
             "address",
             "is empty; give a host:port, or several with commas between them",
         ));
     }
-    Ok(channels)
+    Ok(addresses)
 }
 
-fn channel(address: &str, options: &Options) -> Result<Channel, Invalid> {
+/// A channel to each address of such a list.
+pub(crate) fn channels(addresses: &str, options: &Options) -> Result<Vec<Channel>, Invalid> {
+    list(addresses)?.iter().map(|address| channel(address, options)).collect()
+}
+
+/// A channel to an address. Nothing is connected before it is used.
+pub(crate) fn channel(address: &str, options: &Options) -> Result<Channel, Invalid> {
     let invalid = |why: &str| {
         let give = "give host:port, such as 127.0.0.1:7400";
         Invalid::new("address", format!("{address:?} {why}; {give}"))
     };
-    let authority = address.strip_prefix("http://").unwrap_or(address);
-    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() {
         return Err(invalid("has no port"));
     }
     let endpoint =
-        Endpoint::from_shared(format!("http://{authority}")).map_err(|_| invalid("is no address"))?;
+        Endpoint::from_shared(format!("http://{address}")).map_err(|_| invalid("is no address"))?;
     Ok(endpoint
         .connect_timeout(options.connect_timeout)
         .http2_keep_alive_interval(options.keepalive_interval)

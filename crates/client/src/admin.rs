@@ -4,15 +4,17 @@ mod verification;
 
 use std::time::Duration;
 
-use chronos_domain::{EntityId, EventId, Invalid, PartitionId, Token, Version};
+use chronos_domain::{EntityId, EventId, Invalid, PartitionId, Token, Version, place};
 use chronos_proof::Proof;
 use chronos_proto::admin::{CompactedPartition, PartitionDigest, PartitionHoldings};
 use chronos_proto::{Event, Moment, v1};
 use tonic::Request;
 
 use crate::Client;
+use crate::client::TENANT;
 use crate::connections::{AdminRpc, Rpc};
 use crate::outcome::ReadError;
+use crate::routing::Aim;
 
 pub use verification::Verification;
 
@@ -83,13 +85,13 @@ impl Admin {
     /// See [`ReadError`]; `Rejected` when the entity has no event or none would stay, `Unavailable` when it may or may
     /// not have happened.
     pub async fn truncate(&self, entity_id: &str, before: Version) -> Result<Truncation, ReadError> {
-        EntityId::parse(entity_id)?;
+        let aim = Aim::Leader(place(TENANT, EntityId::parse(entity_id)?.as_str()));
         let request = v1::TruncateEntityRequest { entity_id: entity_id.into(), before_version: before.get() };
         let ask = |mut rpc: Rpc| {
             let request = request.clone();
             async move { rpc.truncate_entity(request).await }
         };
-        let answer = self.client.inner.call(ask).await?;
+        let answer = self.client.inner.call(aim, ask).await?;
         let partition = chronos_proto::partition(answer.partition);
         let partition = partition.map_err(|invalid| ReadError::protocol(&invalid))?;
         let before = Version::new(answer.truncated_before);

@@ -1,53 +1,113 @@
 //! One append, tried until it is settled or its time is over.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chronos_block::Block;
-use chronos_domain::{Batch, EventId};
-use chronos_proto::{Class, Failure};
+use chronos_domain::{Batch, EventId, PartitionId};
+use chronos_proto::{Class, Failure, v1};
 
 use crate::client::{Appended, Inner};
+use crate::connections::rpc;
+use crate::observe::Operation;
 use crate::outcome::{AppendError, NotDone, Rejected, protocol};
-use crate::pace::{Backoff, Deadline, pause};
+use crate::pace::{Backoff, Deadline, Patience, pause};
 use crate::pipe::{Progress, not_sent};
+use crate::routing::{Aim, Course, Hop, Line, Missed, Next};
 
 /// Sends the same block until an answer settles it.
 pub(crate) async fn append(
     client: &Inner,
     block: &Block,
+    partition: PartitionId,
+    deadline: Deadline,
+) -> Result<Appended, AppendError> {
+    let outcome = try_all(client, block, partition, deadline).await;
+    let class = outcome.as_ref().err().map(AppendError::class);
+    client.router.watcher.outcome(Operation::Append, class);
+    outcome
+}
+
+async fn try_all(
+    client: &Inner,
+    block: &Block,
+    partition: PartitionId,
     deadline: Deadline,
 ) -> Result<Appended, AppendError> {
     let mut attempts = Attempts::new(block);
     let mut backoff = Backoff::new(&client.options, attempts.key());
+    let mut patience = Patience::new(&client.options);
+    let mut course = Course::new(Aim::Leader(partition));
     loop {
-        let failure = match attempt(client, block, deadline).await {
-            Ok(appended) => return Ok(appended),
-            Err(failure) => failure,
+        let Some(permit) = deadline.bound(client.permits.acquire()).await else {
+            let crowded = "too many other appends were in flight until the deadline";
+            attempts.failed(not_sent(crowded), true)?;
+            return Err(attempts.give_up());
         };
-        let wait = backoff.next(failure.retry_after_ms);
-        attempts.failed(failure)?;
+        let (hop, line) = client.router.hop(&mut course, deadline).await;
+        client.router.watcher.attempt(Operation::Append, hop.way.node(), attempts.count);
+        let missed = match attempt(client, block, (hop, &line), patience.next(deadline)).await {
+            Ok(appended) => {
+                client.router.answered(hop, None);
+                return Ok(appended);
+            }
+            Err(missed) => missed,
+        };
+        drop(permit);
+        let next = client.router.failed(&mut course, hop, &missed);
+        let elsewhere = client.router.replicas(partition) > 1;
+        let asked_ms = missed.failure.retry_after_ms;
+        attempts.failed(missed.failure, elsewhere)?;
+        let wait = if next == Next::AtOnce { Duration::ZERO } else { backoff.next(asked_ms) };
         if wait >= deadline.left() {
             return Err(attempts.give_up());
         }
-        pause(wait).await;
+        if next == Next::Later {
+            pause(wait).await;
+        }
     }
 }
 
-async fn attempt(client: &Inner, block: &Block, deadline: Deadline) -> Result<Appended, Failure> {
+async fn attempt(
+    client: &Inner,
+    block: &Block,
+    (hop, line): (Hop, &Line),
+    deadline: Deadline,
+) -> Result<Appended, Missed> {
     let mut progress = Progress::NotSent;
-    let sending = client.pipe.send(block.bytes().clone(), deadline, &mut progress);
+    let sending = send(client, block, (hop, line), deadline, &mut progress);
     let answer = deadline.bound(sending).await;
     let response = answer.unwrap_or_else(|| Err(timed_out(progress)))?;
-    let appended = chronos_proto::Appended::try_from(response).map_err(|invalid| protocol(&invalid))?;
+    let appended = chronos_proto::Appended::try_from(response);
+    let appended = appended.map_err(|invalid| Missed::said(protocol(&invalid)))?;
     client.seen(&appended.token);
     Ok(Appended::new(appended, ids(block)))
 }
 
-fn timed_out(progress: Progress) -> Failure {
-    match progress {
-        Progress::NotSent => not_sent("the deadline came before a server could be reached"),
-        Progress::Sent => {
-            Failure::new(Class::Unknown, "DEADLINE_EXCEEDED", "the deadline came before the server's answer")
+async fn send(
+    client: &Inner,
+    block: &Block,
+    (hop, line): (Hop, &Line),
+    deadline: Deadline,
+    progress: &mut Progress,
+) -> Result<v1::AppendResponse, Missed> {
+    let rpc = || rpc(line.channel(), hop.direct);
+    let router = Arc::downgrade(&client.router);
+    let ended = move || {
+        if let Some(router) = router.upgrade() {
+            router.doubt(hop.way);
         }
-    }
+    };
+    line.pipe(hop.direct).send(rpc, ended, block.bytes().clone(), deadline, progress).await
+}
+
+fn timed_out(progress: Progress) -> Missed {
+    Missed::lost(match progress {
+        Progress::NotSent => not_sent("the time was over before a server could be reached"),
+        Progress::Sent => {
+            Failure::new(Class::Unknown, "DEADLINE_EXCEEDED", "the time was over before the server's answer")
+        }
+    })
 }
 
 fn ids(block: &Block) -> Vec<EventId> {
@@ -72,18 +132,21 @@ impl<'a> Attempts<'a> {
         if self.block.events() == 0 { EventId::NIL } else { self.block.event_id(0) }
     }
 
-    /// Takes in one more failure.
+    /// Takes in one more failure; `elsewhere` when there are other replicas, which need not share this one's damage.
     ///
     /// # Errors
     /// When it settles the request, or another attempt cannot help.
-    fn failed(&mut self, failure: Failure) -> Result<(), AppendError> {
+    fn failed(&mut self, failure: Failure, elsewhere: bool) -> Result<(), AppendError> {
         self.count += 1;
         match failure.class {
             Class::Rejected => return Err(self.rejected(failure)),
             Class::NotApplied => {}
             Class::Unknown | Class::Failed => self.doubt = true,
         }
-        let hopeless = matches!(failure.reason.as_str(), "CORRUPT" | "UNIMPLEMENTED");
+        let hopeless = match failure.reason.as_str() {
+            "CORRUPT" => !elsewhere,
+            reason => reason == "UNIMPLEMENTED",
+        };
         self.last = Some(Box::new(failure));
         if hopeless { Err(self.give_up()) } else { Ok(()) }
     }
@@ -130,8 +193,8 @@ mod tests {
     fn attempts_that_certainly_failed_end_as_not_applied() {
         let block = block();
         let mut attempts = Attempts::new(&block);
-        attempts.failed(failure(Class::NotApplied)).unwrap();
-        attempts.failed(failure(Class::NotApplied)).unwrap();
+        attempts.failed(failure(Class::NotApplied), false).unwrap();
+        attempts.failed(failure(Class::NotApplied), false).unwrap();
         let AppendError::NotApplied(not_done) = attempts.give_up() else { panic!("not applied") };
         assert_eq!((not_done.attempts, not_done.event_ids), (2, ids(&block)));
     }
@@ -140,8 +203,8 @@ mod tests {
     fn one_doubtful_attempt_makes_the_outcome_unknown_whatever_follows() {
         let block = block();
         let mut attempts = Attempts::new(&block);
-        attempts.failed(failure(Class::Unknown)).unwrap();
-        attempts.failed(failure(Class::NotApplied)).unwrap();
+        attempts.failed(failure(Class::Unknown), false).unwrap();
+        attempts.failed(failure(Class::NotApplied), false).unwrap();
         assert_eq!(attempts.give_up().class(), Class::Unknown);
     }
 
@@ -150,19 +213,22 @@ mod tests {
         let after_doubt = |rejection| {
             let block = block();
             let mut attempts = Attempts::new(&block);
-            attempts.failed(failure(Class::Unknown)).unwrap();
-            attempts.failed(rejection).unwrap_err().class()
+            attempts.failed(failure(Class::Unknown), false).unwrap();
+            attempts.failed(rejection, false).unwrap_err().class()
         };
         assert_eq!(after_doubt(wrong_version(3)), Class::Rejected);
         assert_eq!(after_doubt(wrong_version(1)), Class::Unknown);
         let block = block();
-        assert_eq!(Attempts::new(&block).failed(wrong_version(1)).unwrap_err().class(), Class::Rejected);
+        assert_eq!(
+            Attempts::new(&block).failed(wrong_version(1), false).unwrap_err().class(),
+            Class::Rejected
+        );
     }
 
     #[test]
     fn what_no_attempt_can_mend_is_given_up_at_once() {
         let block = block();
         let corrupt = Failure::new(Class::NotApplied, "CORRUPT", "damaged");
-        assert_eq!(Attempts::new(&block).failed(corrupt).unwrap_err().class(), Class::NotApplied);
+        assert_eq!(Attempts::new(&block).failed(corrupt, false).unwrap_err().class(), Class::NotApplied);
     }
 }

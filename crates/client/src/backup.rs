@@ -9,11 +9,12 @@ use chronos_proto::v1::copy_response::{Answer, Chunk};
 use chronos_proto::{Class, Failure, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Response, Streaming};
 
 use crate::address::MESSAGE_BYTES_MAX;
 use crate::client::{Client, Inner};
 use crate::outcome::ReadError;
+use crate::routing::Aim;
 
 /// The longest listing that is taken: some ten million parts.
 const LISTING_BYTES_MAX: usize = 2 << 30;
@@ -46,14 +47,15 @@ impl Client {
 
 impl Backup {
     async fn begin(client: &Inner) -> Result<Self, ReadError> {
-        let (server, channel) = client.connections.channel();
-        let mut rpc = BackupClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let (asks, requests) = mpsc::channel(1);
-        let answers = rpc.copy(ReceiverStream::new(requests)).await.map_err(|status| {
-            client.connections.failed(server);
-            ReadError::new(Failure::from_status(&status))
-        })?;
-        let mut backup = Self { asks, answers: answers.into_inner(), listing: Bytes::new() };
+        let ask = |channel, _| async move {
+            let (asks, requests) = mpsc::channel(1);
+            let rpc = BackupClient::new(channel);
+            let mut rpc = rpc.max_decoding_message_size(MESSAGE_BYTES_MAX);
+            let answers = rpc.copy(ReceiverStream::new(requests)).await?;
+            Ok(Response::new((asks, answers.into_inner())))
+        };
+        let (asks, answers) = client.call_long(Aim::Named, ask).await?;
+        let mut backup = Self { asks, answers, listing: Bytes::new() };
         backup.ask(Ask::Begin(Begin {})).await?;
         backup.listing = backup.read_listing().await?;
         Ok(backup)

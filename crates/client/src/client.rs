@@ -1,25 +1,24 @@
 //! The client.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_block::{Block, Draft};
 use chronos_domain::{EventId, Invalid, PartitionId, Position, Timestamp, Token, Version};
-use chronos_proto::{Consistency, Event, Failure, Info, PartitionMarks, Placement, v1};
+use chronos_proto::{Consistency, Event, Info, PartitionMarks, Placement, v1};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tonic::transport::Channel;
-use tonic::{Response, Status};
 
 use crate::admin::Admin;
 use crate::append::Append;
-use crate::connections::{AdminRpc, Connections, Rpc, admin_rpc, rpc};
+use crate::connections::Rpc;
 use crate::many::{self, ManyReport};
 use crate::options::Options;
 use crate::outcome::{AppendError, ReadError};
-use crate::pace::{Backoff, Deadline, pause};
-use crate::pipe::Pipe;
+use crate::pace::Deadline;
 use crate::read::{Events, Read};
+use crate::routing::{Aim, Lines, Router};
 use crate::session::{Session, SessionOptions};
 use crate::state::{EntityState, State};
 use crate::{address, attempt};
@@ -35,8 +34,9 @@ pub struct Client {
 
 pub(crate) struct Inner {
     pub(crate) options: Options,
-    pub(crate) pipe: Pipe,
-    pub(crate) connections: Arc<Connections>,
+    pub(crate) router: Arc<Router>,
+    /// For appends in flight.
+    pub(crate) permits: Semaphore,
     /// Covers every append of this client that was acknowledged.
     token: Mutex<Token>,
 }
@@ -97,8 +97,9 @@ pub struct Watermarks {
 }
 
 impl Client {
-    /// A client of the servers at `addresses`: a comma-separated list of `host:port`, the first of which that answers
-    /// is used. Nothing is connected before it is needed. Must be called inside a tokio runtime.
+    /// A client of the cluster that the servers at `addresses` belong to: a comma-separated list of `host:port`. One
+    /// that answers is enough, the others are found by asking it. Nothing is connected before it is needed. Must be
+    /// called inside a tokio runtime.
     ///
     /// # Errors
     /// [`Invalid`] when an address is none.
@@ -111,18 +112,44 @@ impl Client {
     /// # Errors
     /// [`Invalid`] when an address is none.
     pub fn connect_with(addresses: &str, options: Options) -> Result<Self, Invalid> {
-        Ok(Self::over(address::channels(addresses, &options)?, options))
+        let seeds = address::list(addresses)?.into_iter().zip(address::channels(addresses, &options)?);
+        let seeds = seeds.collect();
+        let dialer = options.clone();
+        let dial = move |address: &str| address::channel(address, &dialer);
+        Ok(Self::new(Lines::new(seeds, Arc::new(dial)), options))
     }
 
-    /// A client over channels that the caller made, such as those of a simulated network. At least one.
+    /// Like [`connect_with`](Self::connect_with), over channels that the caller makes: of a simulated network, or
+    /// through a proxy. `dial` is given the addresses as they stand in the list, and those that nodes are known by.
+    ///
+    /// # Errors
+    /// [`Invalid`] when the list is empty, or `dial` says so of an address in it.
+    pub fn connect_through(
+        addresses: &str,
+        options: Options,
+        dial: impl Fn(&str) -> Result<Channel, Invalid> + Send + Sync + 'static,
+    ) -> Result<Self, Invalid> {
+        let seeds = address::list(addresses)?.into_iter();
+        let seeds = seeds.map(|address| dial(&address).map(|channel| (address, channel)));
+        Ok(Self::new(Lines::new(seeds.collect::<Result<_, _>>()?, Arc::new(dial)), options))
+    }
+
+    /// A client over channels that the caller made. At least one. It asks only there, whatever other nodes there are:
+    /// those forward.
     ///
     /// # Panics
     /// Without a channel.
     #[must_use]
     pub fn over(channels: Vec<Channel>, options: Options) -> Self {
-        let connections = Arc::new(Connections::new(channels));
-        let pipe = Pipe::new(connections.clone(), options.in_flight_max);
-        Self { inner: Arc::new(Inner { options, pipe, connections, token: Mutex::new(Token::new()) }) }
+        let seeds = channels.into_iter().map(|channel| (String::new(), channel)).collect();
+        let nowhere = |_: &str| Err(Invalid::new("address", "cannot be dialed by this client"));
+        Self::new(Lines::new(seeds, Arc::new(nowhere)), options)
+    }
+
+    fn new(lines: Lines, options: Options) -> Self {
+        let permits = Semaphore::new(options.in_flight_max.clamp(1, Semaphore::MAX_PERMITS));
+        let router = Arc::new(Router::new(lines, &options));
+        Self { inner: Arc::new(Inner { options, router, permits, token: Mutex::new(Token::new()) }) }
     }
 
     /// Appends one request, atomically. When this returns `Ok` the events are on the disks of a quorum.
@@ -151,9 +178,9 @@ impl Client {
         block: &Block,
         patience: Option<Duration>,
     ) -> Result<Appended, AppendError> {
-        block.placement(TENANT)?;
+        let partition = block.placement(TENANT)?;
         let deadline = Deadline::after(patience.unwrap_or(self.inner.options.deadline));
-        attempt::append(&self.inner, block, deadline).await
+        attempt::append(&self.inner, block, partition, deadline).await
     }
 
     /// Appends events of any partitions: *not* atomic. They are split into one request for each partition, or several
@@ -186,7 +213,7 @@ impl Client {
     /// See [`ReadError`].
     pub async fn get(&self, event_id: EventId) -> Result<Option<Event>, ReadError> {
         let request = v1::GetEventRequest { event_id: event_id.to_string() };
-        let answer = self.inner.call(|mut rpc| {
+        let answer = self.inner.call(Aim::Nearest, |mut rpc| {
             let request = request.clone();
             async move { rpc.get_event(request).await }
         });
@@ -214,8 +241,8 @@ impl Client {
     /// # Errors
     /// See [`ReadError`].
     pub async fn watermarks(&self) -> Result<Watermarks, ReadError> {
-        let answer =
-            self.inner.call(|mut rpc| async move { rpc.watermarks(v1::WatermarksRequest {}).await }).await?;
+        let ask = |mut rpc: Rpc| async move { rpc.watermarks(v1::WatermarksRequest {}).await };
+        let answer = self.inner.call(Aim::Named, ask).await?;
         let read = || {
             let partitions =
                 answer.partitions.into_iter().map(PartitionMarks::try_from).collect::<Result<_, _>>()?;
@@ -229,7 +256,8 @@ impl Client {
     /// # Errors
     /// See [`ReadError`].
     pub async fn info(&self) -> Result<Info, ReadError> {
-        let answer = self.inner.call(|mut rpc| async move { rpc.info(v1::InfoRequest {}).await }).await?;
+        let ask = |mut rpc: Rpc| async move { rpc.info(v1::InfoRequest {}).await };
+        let answer = self.inner.call(Aim::Named, ask).await?;
         Info::try_from(answer).map_err(|invalid| ReadError::protocol(&invalid))
     }
 
@@ -239,7 +267,7 @@ impl Client {
     /// See [`ReadError`].
     pub async fn placement(&self) -> Result<Placement, ReadError> {
         let ask = |mut rpc: Rpc| async move { rpc.placement(v1::PlacementRequest {}).await };
-        let answer = self.inner.call(ask).await?;
+        let answer = self.inner.call(Aim::Named, ask).await?;
         Placement::try_from(answer).map_err(|invalid| ReadError::protocol(&invalid))
     }
 
@@ -268,52 +296,6 @@ impl Inner {
     pub(crate) fn seen(&self, token: &Token) {
         self.token.lock().merge(token);
     }
-
-    /// Asks until somebody answers or the time is over. Only for questions: asking twice does no harm.
-    pub(crate) async fn call<T, F, A>(&self, ask: F) -> Result<T, ReadError>
-    where
-        F: Fn(Rpc) -> A,
-        A: Future<Output = Result<Response<T>, Status>>,
-    {
-        self.call_over(|channel| ask(rpc(channel))).await
-    }
-
-    /// The same of whole histories. What is done to them is done once, however often it is asked for.
-    pub(crate) async fn call_admin<T, F, A>(&self, ask: F) -> Result<T, ReadError>
-    where
-        F: Fn(AdminRpc) -> A,
-        A: Future<Output = Result<Response<T>, Status>>,
-    {
-        self.call_over(|channel| ask(admin_rpc(channel))).await
-    }
-
-    async fn call_over<T, F, A>(&self, ask: F) -> Result<T, ReadError>
-    where
-        F: Fn(Channel) -> A,
-        A: Future<Output = Result<Response<T>, Status>>,
-    {
-        let deadline = Deadline::after(self.options.deadline);
-        let mut backoff = Backoff::new(&self.options, EventId::NIL);
-        loop {
-            let (server, channel) = self.connections.channel();
-            let failure = match deadline.bound(ask(channel)).await {
-                Some(Ok(response)) => return Ok(response.into_inner()),
-                Some(Err(status)) => Failure::from_status(&status),
-                None => return Err(ReadError::Unavailable(out_of_time())),
-            };
-            let wait = backoff.next(failure.retry_after_ms);
-            if failure.reason != "UNAVAILABLE" || wait >= deadline.left() {
-                return Err(ReadError::new(failure));
-            }
-            self.connections.failed(server);
-            pause(wait).await;
-        }
-    }
-}
-
-fn out_of_time() -> Failure {
-    let text = "no server answered before the deadline; see that one runs there, or give it more time";
-    Failure::new(chronos_proto::Class::Failed, "DEADLINE_EXCEEDED", text)
 }
 
 /// The freshness of a read that does not name one.

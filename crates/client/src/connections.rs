@@ -1,22 +1,42 @@
-//! The servers a client knows, and the one it talks to.
-
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! The generated clients over one connection.
 
 use chronos_proto::v1::admin_client::AdminClient;
 use chronos_proto::v1::event_store_client::EventStoreClient;
+use tonic::metadata::MetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 
 use crate::address::MESSAGE_BYTES_MAX;
 
-/// The generated client over one connection.
-pub(crate) type Rpc = EventStoreClient<Channel>;
+/// Says whether a call may be forwarded.
+const ROUTING: &str = "chronos-routing";
 
-/// The generated client of what is asked about whole histories, over one connection.
+/// The generated client.
+pub(crate) type Rpc = EventStoreClient<InterceptedService<Channel, Routing>>;
+
+/// The generated client of what is asked about whole histories.
 pub(crate) type AdminRpc = AdminClient<Channel>;
 
-/// Asks for events over a connection.
-pub(crate) fn rpc(channel: Channel) -> Rpc {
-    Rpc::new(channel)
+/// Tells the server whether it must answer itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Routing {
+    direct: bool,
+}
+
+impl Interceptor for Routing {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if self.direct {
+            request.metadata_mut().insert(ROUTING, MetadataValue::from_static("direct"));
+        }
+        Ok(request)
+    }
+}
+
+/// Asks for events over a connection; `direct` when the server must not forward.
+pub(crate) fn rpc(channel: Channel, direct: bool) -> Rpc {
+    Rpc::new(InterceptedService::new(channel, Routing { direct }))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
@@ -24,38 +44,4 @@ pub(crate) fn rpc(channel: Channel) -> Rpc {
 /// Asks about whole histories over a connection.
 pub(crate) fn admin_rpc(channel: Channel) -> AdminRpc {
     AdminRpc::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
-}
-
-/// One channel for each server. The client stays with one until it fails, then goes to the next.
-pub(crate) struct Connections {
-    channels: Vec<Channel>,
-    current: AtomicUsize,
-}
-
-/// Which server was used, so that its failure moves the client on only once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Server(usize);
-
-impl Connections {
-    pub(crate) fn new(channels: Vec<Channel>) -> Self {
-        assert!(!channels.is_empty(), "a client knows at least one server");
-        Self { channels, current: AtomicUsize::new(0) }
-    }
-
-    pub(crate) fn current(&self) -> (Server, Rpc) {
-        let (server, channel) = self.channel();
-        (server, rpc(channel))
-    }
-
-    /// The connection to the current server, for its other services.
-    pub(crate) fn channel(&self) -> (Server, Channel) {
-        let server = self.current.load(Ordering::Relaxed);
-        (Server(server), self.channels[server % self.channels.len()].clone())
-    }
-
-    /// Moves on from a server that failed, unless somebody else has already.
-    pub(crate) fn failed(&self, Server(server): Server) {
-        let next = server.wrapping_add(1);
-        let _moved = self.current.compare_exchange(server, next, Ordering::Relaxed, Ordering::Relaxed);
-    }
 }

@@ -35,6 +35,7 @@
 //! | ask about whole histories, compact, prove | [`Client::admin`] |
 //! | look at the node | [`Client::watermarks`], [`Client::info`] |
 //! | look at the cluster | [`Client::placement`] |
+//! | watch what the client itself does | [`Options::observer`] |
 //! | copy all of it | [`Client::backup`] |
 //!
 //! Invariants:
@@ -43,6 +44,9 @@
 //!   [`AppendError::Unknown`]. Once one attempt may have happened, only a later answer that settles it for good can
 //!   move the outcome out of `Unknown`;
 //! * every retry sends the same bytes, hence the same event ids;
+//! * each request goes to the node that can answer it: the client learns which that is from whichever server it reaches,
+//!   and from every node that says it is another one by now. A client that reaches only one node still works: that
+//!   node forwards, if its operator allows it;
 //! * every queue is bounded, and whoever fills it waits.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -52,16 +56,19 @@ mod admin;
 mod append;
 mod attempt;
 mod backup;
+mod call;
 mod client;
 mod connections;
 mod ids;
 mod many;
+mod observe;
 mod options;
 mod outcome;
 mod pace;
 mod pipe;
 mod query;
 mod read;
+mod routing;
 mod session;
 mod state;
 
@@ -71,6 +78,7 @@ pub use backup::{Backup, Fetched};
 pub use client::{Appended, Client, Watermarks};
 pub use ids::Ids;
 pub use many::{ManyReport, Part};
+pub use observe::{Counters, Counts, Observer, Operation};
 pub use options::Options;
 pub use outcome::{AppendError, NotDone, ReadError, Rejected, Rule};
 pub use query::{Answer, Query, QueryStats};

@@ -32,9 +32,36 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
+    /// The sooner of this and the end of that time from now on.
+    pub(crate) fn within(self, time: Duration) -> Self {
+        Self(self.0.min(Self::after(time).0))
+    }
+
     /// The future's output, or `None` when the time is over before.
     pub(crate) async fn bound<F: Future>(self, future: F) -> Option<F::Output> {
         tokio::time::timeout_at(self.0, future).await.ok()
+    }
+}
+
+/// Time since some moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an SDK runs outside of a node; tokio's clock can be paused in tests"
+    )]
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an SDK runs outside of a node; tokio's clock can be paused in tests"
+    )]
+    pub(crate) fn elapsed(self) -> Duration {
+        Instant::now().saturating_duration_since(self.0)
     }
 }
 
@@ -69,6 +96,25 @@ impl Backoff {
         let jitter = half.mul_f64((draw >> 11) as f64 / (1u64 << 53) as f64);
         self.attempt = self.attempt.saturating_add(1);
         (half + jitter).max(asked_ms.map_or(Duration::ZERO, Duration::from_millis))
+    }
+}
+
+/// How long each attempt of one operation waits for its answer: a server that is silent may be paused or cut off, and
+/// another may lead by now. Doubling, so that one that is only slow gets its time and not ever more copies.
+pub(crate) struct Patience {
+    next: Duration,
+}
+
+impl Patience {
+    pub(crate) const fn new(options: &Options) -> Self {
+        Self { next: options.attempt_timeout }
+    }
+
+    /// When the attempt that begins now is given up.
+    pub(crate) fn next(&mut self, deadline: Deadline) -> Deadline {
+        let time = self.next;
+        self.next = time.saturating_mul(2);
+        deadline.within(time)
     }
 }
 

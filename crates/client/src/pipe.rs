@@ -1,4 +1,4 @@
-//! The one long-lived append stream of a client, over which all its appends go, many in flight.
+//! The long-lived append stream to one server, over which all appends to it go, many in flight.
 //!
 //! A stream that breaks is replaced by the next append that needs one. What was in flight on it gets the stream's
 //! end as its answer: `NotApplied` only where the server itself said so, else `Unknown`.
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chronos_proto::{Class, Failure, v1};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
-use crate::connections::Connections;
+use crate::connections::Rpc;
 use crate::pace::Deadline;
+use crate::routing::Missed;
 use wire::Wire;
 
 /// How far one attempt came, for a caller whose time is over.
@@ -26,43 +26,43 @@ pub(crate) enum Progress {
     Sent,
 }
 
+/// The stream to one server; there is none until it is needed.
+#[derive(Default)]
 pub(crate) struct Pipe {
-    connections: Arc<Connections>,
-    permits: Semaphore,
     wire: Mutex<Option<Arc<Wire>>>,
     /// Held while a stream is being opened, so that appends wait for one stream and do not open many.
     opening: tokio::sync::Mutex<()>,
 }
 
 impl Pipe {
-    pub(crate) fn new(connections: Arc<Connections>, in_flight_max: usize) -> Self {
-        let permits = Semaphore::new(in_flight_max.clamp(1, Semaphore::MAX_PERMITS));
-        Self { connections, permits, wire: Mutex::new(None), opening: tokio::sync::Mutex::new(()) }
-    }
-
-    /// One attempt. Waits while too many are in flight.
+    /// One attempt. `rpc` and `ended` serve a new stream, where one is needed: `ended` is called when it ends.
     ///
     /// Dropping the future gives the attempt up; `progress` then tells whether it may still happen.
     pub(crate) async fn send(
         &self,
+        rpc: impl FnOnce() -> Rpc,
+        ended: impl FnOnce() + Send + 'static,
         block: Bytes,
         deadline: Deadline,
         progress: &mut Progress,
-    ) -> Result<v1::AppendResponse, Failure> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let wire = self.wire().await?;
+    ) -> Result<v1::AppendResponse, Missed> {
+        let wire = match self.open_wire() {
+            Some(wire) => wire,
+            None => self.new_wire(rpc, ended).await?,
+        };
         wire.send(block, deadline, progress).await
     }
 
-    async fn wire(&self) -> Result<Arc<Wire>, Failure> {
-        if let Some(wire) = self.open_wire() {
-            return Ok(wire);
-        }
+    async fn new_wire(
+        &self,
+        rpc: impl FnOnce() -> Rpc,
+        ended: impl FnOnce() + Send + 'static,
+    ) -> Result<Arc<Wire>, Missed> {
         let _opening = self.opening.lock().await;
         if let Some(wire) = self.open_wire() {
             return Ok(wire);
         }
-        let wire = Wire::open(self.connections.clone()).await?;
+        let wire = Wire::open(rpc(), ended).await?;
         *self.wire.lock() = Some(wire.clone());
         Ok(wire)
     }

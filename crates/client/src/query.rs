@@ -12,6 +12,7 @@ use tonic::Streaming;
 
 use crate::client::{Client, Inner};
 use crate::outcome::ReadError;
+use crate::routing::Aim;
 
 /// One question, written as for PostgreSQL.
 ///
@@ -96,13 +97,12 @@ impl Client {
 
 impl Answer {
     async fn begin(client: &Inner, query: Query) -> Result<Self, ReadError> {
-        let (server, channel) = client.connections.channel();
-        let answered = QueryClient::new(channel).query(query.request).await;
-        let inbound = answered.map_err(|status| {
-            client.connections.failed(server);
-            ReadError::new(Failure::from_status(&status))
-        })?;
-        Ok(Self { inbound: inbound.into_inner(), stats: None })
+        let ask = |channel, _| {
+            let request = query.request.clone();
+            async move { QueryClient::new(channel).query(request).await }
+        };
+        let inbound = client.call_long(Aim::Nearest, ask).await?;
+        Ok(Self { inbound, stats: None })
     }
 
     /// The next bytes of the Arrow stream, cut anywhere; `None` when the answer is whole.

@@ -3,13 +3,19 @@
 mod events;
 mod order;
 
-use chronos_block::{Direction, Filter};
-use chronos_domain::{EntityId, Invalid, PartitionId, Timestamp, Token};
-use chronos_proto::{Consistency, Moment, v1};
+use std::sync::Arc;
 
-use crate::client::{Inner, own_writes};
-use crate::connections::Rpc;
+use chronos_block::{Direction, Filter};
+use chronos_domain::{EntityId, Invalid, PartitionId, Timestamp, Token, place};
+use chronos_proto::{Consistency, Event, Moment, v1};
+use tonic::Streaming;
+
+use crate::call::Answered;
+use crate::client::{Inner, TENANT, own_writes};
+use crate::connections::rpc;
 use crate::outcome::ReadError;
+use crate::routing::Aim;
+use events::Seen;
 use order::{Order, Scope};
 
 pub use events::Events;
@@ -35,6 +41,9 @@ pub struct Read {
     filter: Filter,
     consistency: Option<Consistency>,
 }
+
+/// The pages of a read, and who sends them.
+type Inbound = Answered<Streaming<v1::ReadResponse>>;
 
 #[derive(Clone, Debug)]
 enum Of {
@@ -128,39 +137,90 @@ impl Read {
     }
 
     /// Opens the read. `own` is what the client itself has appended, where it wants to see that.
-    pub(crate) async fn open(mut self, client: &Inner, own: Option<Token>) -> Result<Events, ReadError> {
+    pub(crate) async fn open(mut self, client: &Arc<Inner>, own: Option<Token>) -> Result<Events, ReadError> {
         self.check()?;
         if !matches!(self.of, Of::Entity(_)) {
             self.consistency = self.consistency.or_else(|| own_writes(own));
         }
         let order = Order::new(self.scope(), self.direction);
-        let inbound = match &self.of {
+        let inbound = self.ask(client).await?;
+        Ok(Events::new(client.clone(), self, inbound, order))
+    }
+
+    /// Asks whoever is to answer.
+    async fn ask(&self, client: &Inner) -> Result<Inbound, ReadError> {
+        let answered = match &self.of {
             Of::Entity(entity_id) => {
                 let request = self.of_entity(entity_id);
-                let ask = |mut rpc: Rpc| {
-                    let request = request.clone();
+                let ask = |channel, direct| {
+                    let (request, mut rpc) = (request.clone(), rpc(channel, direct));
                     async move { rpc.read_entity(request).await }
                 };
-                client.call(ask).await?
+                client.call_over(self.aim(), ask).await?
             }
             Of::Partition(partition) => {
                 let request = self.of_partition(*partition);
-                let ask = |mut rpc: Rpc| {
-                    let request = request.clone();
+                let ask = |channel, direct| {
+                    let (request, mut rpc) = (request.clone(), rpc(channel, direct));
                     async move { rpc.read_partition(request).await }
                 };
-                client.call(ask).await?
+                client.call_over(self.aim(), ask).await?
             }
             Of::All => {
                 let request = self.of_all();
-                let ask = |mut rpc: Rpc| {
-                    let request = request.clone();
+                let ask = |channel, direct| {
+                    let (request, mut rpc) = (request.clone(), rpc(channel, direct));
                     async move { rpc.read_all(request).await }
                 };
-                client.call(ask).await?
+                client.call_over(self.aim(), ask).await?
             }
         };
-        Ok(Events::new(inbound, order))
+        Ok(answered)
+    }
+
+    /// Who is to answer: the leader where nothing less is fresh enough, else the nearest who can.
+    fn aim(&self) -> Aim {
+        let linearizable = match &self.consistency {
+            None => matches!(self.of, Of::Entity(_)),
+            Some(consistency) => *consistency == Consistency::Linearizable,
+        };
+        let partition = match &self.of {
+            Of::Entity(entity_id) => place(TENANT, entity_id),
+            Of::Partition(partition) => *partition,
+            Of::All => return Aim::Nearest,
+        };
+        if linearizable { Aim::Newest(partition) } else { Aim::Replica(partition) }
+    }
+
+    /// The rest of this read after what was seen, as any node gives it: of the same past. `None` when nothing is left.
+    fn rest(&self, seen: &Seen) -> Option<Self> {
+        let mut rest = self.clone();
+        if let Some(limit) = self.limit {
+            rest.limit = Some(limit.checked_sub(seen.returned).filter(|left| *left > 0)?);
+        }
+        if let Some(token) = &seen.token {
+            rest.as_of = self.as_of.clone().or_else(|| Some(Moment::Token(token.clone())));
+            rest.consistency = Some(Consistency::AtLeast(token.clone()));
+        }
+        if matches!(self.of, Of::All) {
+            if !seen.cursor.is_empty() {
+                rest.cursor.clone_from(&seen.cursor);
+            }
+        } else if let Some(last) = seen.last {
+            rest.from = Some(match self.direction {
+                Direction::Forward => last.checked_add(1)?,
+                Direction::Backward => last.checked_sub(1).filter(|next| *next > 0)?,
+            });
+        }
+        Some(rest)
+    }
+
+    /// The number that this read counts by.
+    fn number(&self, event: &Event) -> u64 {
+        match self.of {
+            Of::Entity(_) => event.version.get(),
+            Of::Partition(_) | Of::All => event.position.get(),
+        }
     }
 
     /// Refuses what the kind of read has no use for: it would be ignored silently.
@@ -236,5 +296,48 @@ impl Read {
 
     fn wire_filter(&self) -> Option<v1::Filter> {
         (self.filter != Filter::default()).then(|| self.filter.clone().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(last: Option<u64>, returned: u64) -> Seen {
+        let token = Some(Token::at(PartitionId::new(3).unwrap(), chronos_domain::Position::new(90)));
+        Seen { token, cursor: "c".to_owned(), last, returned }
+    }
+
+    #[test]
+    fn the_rest_of_a_read_is_of_the_same_past_and_begins_where_it_stood() {
+        let rest = Read::entity("a").limit(10).rest(&seen(Some(4), 4)).unwrap();
+        assert_eq!((rest.from, rest.limit), (Some(5), Some(6)));
+        let token = seen(None, 0).token.unwrap();
+        assert_eq!(rest.as_of, Some(Moment::Token(token.clone())));
+        assert_eq!(rest.consistency, Some(Consistency::AtLeast(token)));
+        assert!(matches!(rest.aim(), Aim::Replica(_)), "any replica that has it may go on");
+        let backward = Read::partition(PartitionId::new(3).unwrap()).backward();
+        assert_eq!(backward.rest(&seen(Some(4), 4)).unwrap().from, Some(3));
+        assert_eq!(Read::all().rest(&seen(Some(4), 4)).unwrap().cursor, "c");
+    }
+
+    #[test]
+    fn a_moment_that_the_caller_gave_stays_the_moment() {
+        let moment = Moment::Version(chronos_domain::Version::new(9));
+        let read = Read::entity("a").as_of(moment.clone());
+        assert_eq!(read.rest(&seen(Some(4), 4)).unwrap().as_of, Some(moment));
+    }
+
+    #[test]
+    fn nothing_is_left_after_the_limit_or_before_the_first() {
+        assert!(Read::entity("a").limit(4).rest(&seen(Some(4), 4)).is_none());
+        assert!(Read::entity("a").backward().rest(&seen(Some(1), 4)).is_none());
+    }
+
+    #[test]
+    fn a_read_that_saw_nothing_is_asked_again_as_it_was() {
+        let nothing = Seen::default();
+        let rest = Read::entity("a").from(2).rest(&nothing).unwrap();
+        assert_eq!((rest.from, rest.as_of, rest.consistency), (Some(2), None, None));
     }
 }

@@ -1,11 +1,12 @@
 //! Asking for an entity's state.
 
 use bytes::Bytes;
-use chronos_domain::{EntityId, Invalid, Timestamp, Token, Version};
+use chronos_domain::{EntityId, Invalid, Timestamp, Token, Version, place};
 use chronos_proto::{Consistency, Moment, Reducer, v1};
 
-use crate::client::Inner;
+use crate::client::{Inner, TENANT};
 use crate::outcome::ReadError;
+use crate::routing::Aim;
 
 /// Which state.
 ///
@@ -61,7 +62,11 @@ impl State {
     }
 
     pub(crate) async fn ask(self, client: &Inner) -> Result<EntityState, ReadError> {
-        EntityId::parse(&self.entity_id)?;
+        let partition = place(TENANT, EntityId::parse(&self.entity_id)?.as_str());
+        let aim = match &self.consistency {
+            None | Some(Consistency::Linearizable) => Aim::Newest(partition),
+            Some(Consistency::AtLeast(_) | Consistency::Local) => Aim::Replica(partition),
+        };
         let request = v1::GetStateRequest {
             entity_id: self.entity_id,
             as_of: self.as_of.map(v1::AsOf::from),
@@ -73,7 +78,7 @@ impl State {
             let request = request.clone();
             async move { rpc.get_state(request).await }
         };
-        let answer = client.call(ask).await?;
+        let answer = client.call(aim, ask).await?;
         EntityState::try_from(answer).map_err(|invalid| ReadError::protocol(&invalid))
     }
 }

@@ -12,14 +12,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::{Progress, not_sent};
-use crate::connections::{Connections, Server};
+use crate::connections::Rpc;
 use crate::outcome::protocol;
 use crate::pace::Deadline;
+use crate::routing::{Missed, background};
 
 /// Requests between an append and the connection. A short queue: flow control holds callers back behind it.
 const OUTBOUND_REQUESTS: usize = 16;
 
-type Answer = Result<v1::AppendResponse, Failure>;
+type Answer = Result<v1::AppendResponse, Missed>;
 
 pub(super) struct Wire {
     outbound: mpsc::Sender<v1::AppendStreamRequest>,
@@ -35,25 +36,17 @@ struct Unanswered {
 }
 
 impl Wire {
-    /// Opens a stream to the current server. No request is sent before the server has accepted the stream, so that
-    /// a failure here is never `Unknown`.
-    pub(super) async fn open(connections: Arc<Connections>) -> Result<Arc<Self>, Failure> {
-        let (server, mut rpc) = connections.current();
+    /// Opens a stream. No request is sent before the server has accepted the stream, so that a failure here is never
+    /// `Unknown`.
+    pub(super) async fn open(
+        mut rpc: Rpc,
+        ended: impl FnOnce() + Send + 'static,
+    ) -> Result<Arc<Self>, Missed> {
         let (outbound, requests) = mpsc::channel(OUTBOUND_REQUESTS);
-        let answers = match rpc.append_stream(ReceiverStream::new(requests)).await {
-            Ok(response) => response.into_inner(),
-            Err(status) => {
-                connections.failed(server);
-                return Err(refused(&status));
-            }
-        };
+        let answers = rpc.append_stream(ReceiverStream::new(requests)).await;
+        let answers = answers.map_err(|status| refused(&status))?.into_inner();
         let unanswered = Arc::new(Mutex::new(Unanswered::default()));
-        let reader = read(answers, unanswered.clone(), connections, server);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "an SDK runs outside of a node; tokio::spawn is seeded in simulations"
-        )]
-        drop(tokio::spawn(reader));
+        background(read(answers, unanswered.clone(), ended));
         Ok(Arc::new(Self { outbound, unanswered }))
     }
 
@@ -63,7 +56,7 @@ impl Wire {
 
     pub(super) async fn send(&self, block: Bytes, deadline: Deadline, progress: &mut Progress) -> Answer {
         let Some((waiting, answer)) = self.enter() else {
-            return Err(not_sent("the append stream ended before the request was sent"));
+            return Err(Missed::lost(not_sent("the append stream ended before the request was sent")));
         };
         let left = deadline.left().as_millis();
         let request = v1::AppendStreamRequest {
@@ -72,10 +65,12 @@ impl Wire {
             deadline_ms: Some(u64::try_from(left).unwrap_or(u64::MAX)),
         };
         if self.outbound.send(request).await.is_err() {
-            return Err(not_sent("the append stream ended before the request was sent"));
+            return Err(Missed::lost(not_sent("the append stream ended before the request was sent")));
         }
         *progress = Progress::Sent;
-        answer.await.unwrap_or_else(|_| Err(lost("the runtime that read the answers has stopped")))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Missed::lost(lost("the runtime that read the answers has stopped"))))
     }
 
     /// Enters a request; `None` when the stream has ended.
@@ -108,8 +103,7 @@ impl Drop for Waiting {
 async fn read(
     mut answers: Streaming<v1::AppendStreamResponse>,
     unanswered: Arc<Mutex<Unanswered>>,
-    connections: Arc<Connections>,
-    server: Server,
+    over: impl FnOnce() + Send,
 ) {
     let end = loop {
         match answers.message().await {
@@ -121,17 +115,18 @@ async fn read(
                 }
             }
             Ok(None) => break lost("the server ended the append stream without an answer to this request"),
-            Err(status) => break ended(&status),
+            Err(status) => break end(&status),
         }
     };
-    connections.failed(server);
+    // First, so that whoever is told below finds another way.
+    over();
     let waiting = {
         let mut unanswered = unanswered.lock();
         unanswered.ended = true;
         std::mem::take(&mut unanswered.waiting)
     };
     for (_, waiting) in waiting {
-        let _gone = waiting.send(Err(end.clone()));
+        let _gone = waiting.send(Err(Missed::lost(end.clone())));
     }
 }
 
@@ -139,23 +134,23 @@ fn outcome(outcome: Option<Outcome>) -> Answer {
     match outcome {
         Some(Outcome::Stored(stored)) => Ok(stored),
         Some(Outcome::Failure(failure)) => {
-            Err(Failure::try_from(failure).unwrap_or_else(|invalid| protocol(&invalid)))
+            Err(Missed::said(Failure::try_from(failure).unwrap_or_else(|invalid| protocol(&invalid))))
         }
-        None => Err(lost("the server's answer has no outcome that this release knows")),
+        None => Err(Missed::said(lost("the server's answer has no outcome that this release knows"))),
     }
 }
 
 /// What the refusal of a stream means for a request that was not sent over it.
-fn refused(status: &Status) -> Failure {
-    let failure = Failure::from_status(status);
+fn refused(status: &Status) -> Missed {
+    let Missed { failure, line_down } = Missed::of(status);
     let class = if failure.class == Class::Rejected { Class::Rejected } else { Class::NotApplied };
-    Failure { class, ..failure }
+    Missed { failure: Failure { class, ..failure }, line_down }
 }
 
 /// What the end of a stream means for a request that was sent over it. Only `NotApplied` can be believed, and
 /// `Failure::from_status` gives that for no status but the server's own: the other classes speak of one request, and
 /// nobody can tell of which.
-fn ended(status: &Status) -> Failure {
+fn end(status: &Status) -> Failure {
     let failure = Failure::from_status(status);
     let class = if failure.class == Class::NotApplied { Class::NotApplied } else { Class::Unknown };
     Failure { class, ..failure }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod appends;
+mod cluster;
 mod reads;
+mod routes;
 mod server;
 mod sessions;

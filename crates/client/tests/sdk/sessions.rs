@@ -26,11 +26,11 @@ fn draft(id: u128, entity: &str, kind: &str) -> Draft {
 }
 
 /// `count` events of some entities.
-fn drafts(count: u128, entities: u128) -> Vec<Draft> {
+pub(crate) fn drafts(count: u128, entities: u128) -> Vec<Draft> {
     (1..=count).map(|id| draft(id, &format!("entity-{}", id * 7 % entities), "t")).collect()
 }
 
-async fn push_all(
+pub(crate) async fn push_all(
     client: &Client,
     batching: SessionOptions,
     drafts: Vec<Draft>,
@@ -49,7 +49,7 @@ async fn push_all(
 }
 
 /// Every event has the version that counts how many of its entity were pushed up to it.
-fn assert_pushed_order(drafts: &[Draft], outcomes: &[Result<Stored, AppendError>]) {
+pub(crate) fn assert_pushed_order(drafts: &[Draft], outcomes: &[Result<Stored, AppendError>]) {
     let mut versions: BTreeMap<&str, u64> = BTreeMap::new();
     for (draft, outcome) in drafts.iter().zip(outcomes) {
         let version = versions.entry(draft.entity_id.as_str()).or_default();
@@ -58,7 +58,7 @@ fn assert_pushed_order(drafts: &[Draft], outcomes: &[Result<Stored, AppendError>
     }
 }
 
-fn small() -> SessionOptions {
+pub(crate) fn small() -> SessionOptions {
     SessionOptions { batch_events: 7, ..SessionOptions::default() }
 }
 

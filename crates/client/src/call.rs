@@ -1,0 +1,140 @@
+//! One question, asked until somebody answers or the time is over.
+
+use std::future::Future;
+use std::time::Duration;
+
+use chronos_domain::EventId;
+use chronos_proto::{Class, Failure};
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+use crate::client::Inner;
+use crate::connections::{AdminRpc, Rpc, admin_rpc, rpc};
+use crate::observe::Operation;
+use crate::outcome::ReadError;
+use crate::pace::{Backoff, Deadline, Patience, Stopwatch, pause};
+use crate::routing::{Aim, Course, Missed, NOT_LEADER, Next, Way};
+
+/// An answer, and who gave it.
+pub(crate) struct Answered<T> {
+    pub(crate) answer: T,
+    pub(crate) way: Way,
+}
+
+/// How long the head of an answer may take.
+#[derive(Clone, Copy)]
+enum Time {
+    /// No longer than the client's deadline.
+    Bounded,
+    Unbounded,
+}
+
+impl Inner {
+    /// Asks until somebody answers or the time is over. Only for what does no harm when it is asked twice.
+    pub(crate) async fn call<T, F, A>(&self, aim: Aim, ask: F) -> Result<T, ReadError>
+    where
+        F: Fn(Rpc) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.call_over(aim, |channel, direct| ask(rpc(channel, direct))).await.map(|answered| answered.answer)
+    }
+
+    /// The same of whole histories. What is done to them is done once, however often it is asked for.
+    pub(crate) async fn call_admin<T, F, A>(&self, ask: F) -> Result<T, ReadError>
+    where
+        F: Fn(AdminRpc) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.call_over(Aim::Named, |channel, _| ask(admin_rpc(channel))).await.map(|answered| answered.answer)
+    }
+
+    /// The same over whatever connection leads there; the second argument says whether the server must not forward.
+    pub(crate) async fn call_over<T, F, A>(&self, aim: Aim, ask: F) -> Result<Answered<T>, ReadError>
+    where
+        F: Fn(Channel, bool) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.ask_within(aim, Time::Bounded, ask).await
+    }
+
+    /// The same where the head of the answer may take as long as it takes. What could not be begun is begun again.
+    pub(crate) async fn call_long<T, F, A>(&self, aim: Aim, ask: F) -> Result<T, ReadError>
+    where
+        F: Fn(Channel, bool) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.ask_within(aim, Time::Unbounded, ask).await.map(|answered| answered.answer)
+    }
+
+    async fn ask_within<T, F, A>(&self, aim: Aim, time: Time, ask: F) -> Result<Answered<T>, ReadError>
+    where
+        F: Fn(Channel, bool) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        let outcome = self.ask_on(aim, time, ask).await;
+        let class = outcome.as_ref().err().map(|error| error.failure().class);
+        self.router.watcher.outcome(Operation::Read, class);
+        outcome
+    }
+
+    async fn ask_on<T, F, A>(&self, aim: Aim, time: Time, ask: F) -> Result<Answered<T>, ReadError>
+    where
+        F: Fn(Channel, bool) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        let deadline = Deadline::after(self.options.deadline);
+        let mut backoff = Backoff::new(&self.options, EventId::NIL);
+        let mut patience = Patience::new(&self.options);
+        let (mut course, mut failed) = (Course::new(aim), 0);
+        loop {
+            let (hop, line) = self.router.hop(&mut course, deadline).await;
+            self.router.watcher.attempt(Operation::Read, hop.way.node(), failed);
+            let began = Stopwatch::start();
+            // What concerns all of a history may take its time; only one partition's answer is due soon.
+            let due = match time {
+                Time::Unbounded => Deadline::after(Duration::MAX),
+                Time::Bounded if aim.partition().is_some() => patience.next(deadline),
+                Time::Bounded => deadline,
+            };
+            let missed = match due.bound(ask(line.channel(), hop.direct)).await {
+                Some(Ok(response)) => {
+                    self.router.answered(hop, measures(aim).then(|| began.elapsed()));
+                    return Ok(Answered { answer: response.into_inner(), way: hop.way });
+                }
+                Some(Err(status)) => Missed::of(&status),
+                None => Missed::lost(out_of_time()),
+            };
+            failed += 1;
+            let next = self.router.failed(&mut course, hop, &missed);
+            let wait = match next {
+                Next::AtOnce => Duration::ZERO,
+                Next::Later => backoff.next(missed.failure.retry_after_ms),
+            };
+            if !self.is_worth_asking_again(aim, &missed) || wait >= deadline.left() {
+                return Err(ReadError::new(missed.failure));
+            }
+            if next == Next::Later {
+                pause(wait).await;
+            }
+        }
+    }
+
+    fn is_worth_asking_again(&self, aim: Aim, missed: &Missed) -> bool {
+        let elsewhere = aim.partition().is_some_and(|partition| self.router.replicas(partition) > 1);
+        match missed.failure.reason.as_str() {
+            "UNAVAILABLE" | NOT_LEADER => true,
+            "NOT_CAUGHT_UP" | "CORRUPT" => elsewhere,
+            _ => missed.line_down,
+        }
+    }
+}
+
+/// Whether the time of an answer says how far away the server is: it answers by itself.
+const fn measures(aim: Aim) -> bool {
+    matches!(aim, Aim::Replica(_))
+}
+
+fn out_of_time() -> Failure {
+    let text = "no server answered in time; see that one runs there, or give it more time";
+    Failure::new(Class::Failed, "DEADLINE_EXCEEDED", text)
+}
