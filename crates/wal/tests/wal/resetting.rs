@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use chronos_env::Disk;
 use chronos_env::sim::{SimDisk, World};
 use chronos_wal::{Fault, Log, LogId, Mark, Verdict, Wal};
 use proptest::prelude::*;
