@@ -207,13 +207,22 @@ impl Asker<'_> {
                  peers (--peer-listen)"
                     .to_owned(),
             ),
-            _ => Setback::Passing(lost(&status).to_string()),
+            _ => self.broke(&status),
         })?;
         match answer.into_inner().answer {
             Some(Answer::Joined(joined)) => self.believe(joined),
             Some(Answer::Denied(denied)) => Err(Setback::Final(Denied::from_wire(denied))),
             None => Err(nonsense()),
         }
+    }
+
+    /// A node that wants certificates does not say so to who has none: it hangs up.
+    fn broke(&self, status: &tonic::Status) -> Setback {
+        let hint = match self.config.security {
+            Security::Mutual(_) => "",
+            _ => "; if the nodes of that cluster use certificates, this one needs one, too",
+        };
+        Setback::Passing(format!("{}{hint}", lost(status)))
     }
 
     fn believe(&self, joined: v1::Joined) -> Result<Joined, Setback> {

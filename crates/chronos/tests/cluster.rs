@@ -6,6 +6,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use chronos_env::Env;
+use chronos_store::{Seat, Threshold};
+
 /// A server on free ports of this machine, not yet started.
 fn server(data: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chronos"));
@@ -31,6 +34,7 @@ struct Node {
     child: Child,
     clients: String,
     peers: String,
+    data: PathBuf,
 }
 
 impl Node {
@@ -45,7 +49,7 @@ impl Node {
                 .to_owned()
         };
         let (clients, peers) = (next("listening on "), next("peers on "));
-        Node { child, clients, peers }
+        Node { child, clients, peers, data: data.to_path_buf() }
     }
 
     /// What it counts under this name and these labels.
@@ -56,6 +60,14 @@ impl Node {
         http.read_to_string(&mut text).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(sample));
         line.unwrap_or_else(|| panic!("{sample} is not counted")).trim().parse().unwrap()
+    }
+
+    /// SIGTERM; its seat, once it has ended in order.
+    fn stop(mut self) -> Seat {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        Threshold::enter(&Env::real(), &self.data).unwrap().seat().unwrap().clone()
     }
 }
 
@@ -70,6 +82,57 @@ fn home() -> (tempfile::TempDir, [PathBuf; 3]) {
     let home = tempfile::tempdir().unwrap();
     let data = ["first", "second", "third"].map(|name| home.path().canonicalize().unwrap().join(name));
     (home, data)
+}
+
+#[test]
+fn three_servers_become_a_cluster_and_each_is_the_same_node_when_it_starts_again() {
+    let (_home, [first, second, third]) = home();
+    let founder = Node::start(&first, &["--bootstrap", "--token", "hush"]);
+    let join = ["--join", &founder.peers, "--token", "hush"];
+    let others = [Node::start(&second, &join), Node::start(&third, &join)];
+    let cluster = founder.counted("chronos_peer_joins_total");
+    assert_eq!(cluster, 2);
+    let seats: Vec<Seat> = others.into_iter().map(Node::stop).collect();
+    assert_eq!([seats[0].node, seats[1].node], [2, 3]);
+    // No flag is needed again; the port is the one that the others know.
+    let again = Node::start(&second, &[]);
+    assert_eq!(again.peers, seats[0].at.peer_listen);
+    // And those of the first time do no harm.
+    let third_again = Node::start(&third, &join);
+    for (node, before) in [again, third_again].into_iter().zip(&seats) {
+        let seat = node.stop();
+        assert_eq!((seat.node, seat.machine, seat.cluster), (before.node, before.machine, before.cluster));
+        assert_eq!(seat.incarnation, before.incarnation + 1);
+    }
+    let (code, why) = refused(&second, &["--bootstrap"]);
+    assert!(
+        code == Some(1) && why.contains("belongs to node n2") && why.contains("remove --bootstrap"),
+        "{why}"
+    );
+    let seat = founder.stop();
+    assert_eq!((seat.node, seat.cluster), (1, seats[0].cluster));
+    let (code, why) = refused(&first, &["--join", "127.0.0.1:1"]);
+    assert!(code == Some(1) && why.contains("n1, which founded its cluster"), "{why}");
+}
+
+#[test]
+fn who_is_not_admitted_is_told_why_and_it_is_counted() {
+    let (_home, [first, second, _]) = home();
+    let founder = Node::start(&first, &["--bootstrap", "--token", "hush"]);
+    let join = ["--join", founder.peers.as_str(), "--peer-listen", "127.0.0.1:0"];
+    let (code, why) = refused(&second, &[&join[..], &["--token", "guess"]].concat());
+    assert!(code == Some(1) && why.contains("does not admit this node") && why.contains("(token)"), "{why}");
+    assert_eq!(founder.counted("chronos_peer_joins_denied_total{why=\"token\"}"), 1);
+    let other = ["--token", "hush", "--cluster-id", "01890a5d-ac96-774b-bcce-b302099a8057"];
+    let (code, why) = refused(&second, &[&join[..], &other].concat());
+    assert!(code == Some(1) && why.contains("(other cluster)"), "{why}");
+    assert_eq!(founder.counted("chronos_peer_joins_denied_total{why=\"other cluster\"}"), 1);
+    // The directory belongs to nobody yet, and is not taken for one of its own.
+    let (code, why) = refused(&second, &[]);
+    assert!(code == Some(1) && why.contains("start with --join again"), "{why}");
+    let join = ["--join", founder.clients.as_str(), "--peer-listen", "127.0.0.1:0"];
+    let (code, why) = refused(&second, &join);
+    assert!(code == Some(1) && why.contains("--peer-listen"), "{why}");
 }
 
 #[test]

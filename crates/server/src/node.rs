@@ -142,6 +142,11 @@ impl Node {
         self.edge.faulted().await
     }
 
+    /// Gives what this node leads to others, as far as they are there; takes a bounded time.
+    pub async fn hand_over(&self) {
+        self.cluster.hand_over(HAND_OVER_MAX).await;
+    }
+
     /// Finishes what is in flight, syncs, and closes. Everything acknowledged is durable with or without it.
     pub async fn stop(self) {
         self.edge.stop();
@@ -174,6 +179,9 @@ async fn sole(env: &Env, mut wal: Arc<Wal>) -> Wal {
         env.clock.sleep(RELEASE_POLL).await;
     }
 }
+
+/// How long a node that is to stop looks for others to lead in its place.
+const HAND_OVER_MAX: Duration = Duration::from_secs(5);
 
 const RELEASE_POLL: Duration = Duration::from_millis(1);
 

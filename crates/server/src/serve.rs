@@ -28,8 +28,8 @@ use crate::{grpc, http as rest};
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Serves gRPC and HTTP on `listener` until `shutdown` resolves; then takes nothing new, lets what is open end (for
-/// at most `limits.drain_timeout_ms`), and returns. The node keeps running: stop it afterwards.
+/// Serves gRPC and HTTP on `listener` until `shutdown` resolves; then takes nothing new, hands over what it leads, lets what
+/// is open end (for at most `limits.drain_timeout_ms`), and returns. The node keeps running: stop it afterwards.
 ///
 /// # Errors
 /// When the listener cannot say where it listens.
@@ -53,7 +53,8 @@ pub async fn serve(node: &Node, listener: TcpListener, shutdown: impl Future<Out
         () = server.accept(listener) => {}
     }
     tracing::info!(%address, "no longer accepting requests");
-    server.drain().await;
+    // Callers in mid-flight meet a new leader instead of an election.
+    tokio::join!(server.drain(), node.hand_over());
     Ok(())
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
     let fault = edge.wal().and_then(|wal| wal.fault()).map(|fault| fault.to_string());
     let stopping = *edge.stopping().borrow();
     let served = PartitionId::all().len() - refused.len();
-    let is_led = |id: &PartitionId| node.groups().leader(*id).is_some();
+    let is_led = |id: &PartitionId| node.cluster().leader(*id).is_some();
     let leaderless: Vec<_> =
         PartitionId::all().filter(|id| node.marks(*id).is_ok() && !is_led(id)).map(|id| id.get()).collect();
     let ready = fault.is_none() && !stopping && served > 0 && leaderless.is_empty();
