@@ -14,6 +14,9 @@ const CLIENTS: [&str; 4] = [
 ];
 /// What operators may call besides, on a port of their own.
 const OPERATORS: &str = "chronos/admin/v1/admin.proto";
+/// What nodes say to each other. No port describes it.
+const PEERS: [&str; 3] =
+    ["chronos/peer/v1/peer.proto", "chronos/peer/v1/cluster.proto", "chronos/peer/v1/forward.proto"];
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     // Server reflection describes what may be called on the port that is asked, and nothing else.
@@ -21,11 +24,9 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     fs::write(out.join("chronos.v1.bin"), protox::compile(CLIENTS, ["proto"])?.encode_to_vec())?;
     let files = protox::compile(CLIENTS.into_iter().chain([OPERATORS]), ["proto"])?;
     fs::write(out.join("chronos.admin.v1.bin"), files.encode_to_vec())?;
-    let peer = protox::compile(["chronos/peer/v1/cluster.proto", "chronos/peer/v1/peer.proto"], ["proto"])?;
+    let all = protox::compile(CLIENTS.into_iter().chain([OPERATORS]).chain(PEERS), ["proto"])?;
     // Payloads and blocks are shared slices of the message they came in, never copies; maps have one order.
-    for files in [files, peer] {
-        tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds(files)?;
-    }
+    tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds(all)?;
     println!("cargo:rerun-if-changed=proto");
     Ok(())
 }

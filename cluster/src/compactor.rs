@@ -343,7 +343,7 @@ impl Subject {
 }
 
 /// A command without a block takes no memory worth counting.
-fn no_room() -> OwnedSemaphorePermit {
+pub(crate) fn no_room() -> OwnedSemaphorePermit {
     let empty = Arc::new(Semaphore::new(0));
     empty.try_acquire_many_owned(0).expect("nothing was asked for")
 }

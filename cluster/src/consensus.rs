@@ -93,7 +93,9 @@ pub(crate) struct Consensus {
     pub(crate) env: Env,
     pub(crate) partition: Partition,
     pub(crate) flight: Flight,
-    common: Common,
+    pub(crate) common: Common,
+    /// The last entry that is applied; changes after what it did can be read.
+    pub(crate) reached: Arc<watch::Sender<LogIndex>>,
     log: Log,
     phase: watch::Sender<Phase>,
     /// Held while the group is started or ended, and by whoever needs it not to be.
@@ -124,6 +126,7 @@ impl Consensus {
     pub(crate) fn new(common: Common, log: Log, partition: Partition) -> Consensus {
         Consensus {
             env: common.env.clone(),
+            reached: Arc::new(watch::Sender::new(partition.applied_index())),
             partition,
             flight: Flight::new(),
             common,
@@ -307,13 +310,16 @@ impl Consensus {
             fault => End::Died(format!("the log stopped: {fault}")),
         })?;
         let log = LogStore::new(env, self.log.clone(), trouble.clone(), !alone);
-        let backlog = Arc::clone(backlog);
+        let (backlog, reached) = (Arc::clone(backlog), Arc::clone(&self.reached));
         let machine = Machine {
             env: env.clone(),
             partition: self.partition.clone(),
             log: log.clone(),
             trouble: trouble.clone(),
-            applied: Arc::new(move |partition| backlog.update(partition)),
+            applied: Arc::new(move |partition| {
+                backlog.update(partition);
+                reached.send_replace(partition.applied_index());
+            }),
             members: self.known(),
             _alive: alive,
         };
@@ -332,8 +338,14 @@ impl Consensus {
         self.common.ballots.are_withheld(self.id())
     }
 
+    /// Who votes, going by what is applied here; nobody where nothing is known.
+    pub(crate) fn voters(&self) -> BTreeSet<NodeId> {
+        let members = self.known().or_named(self.partition.members());
+        members.map(|members| members.voter_ids().collect()).unwrap_or_default()
+    }
+
     /// Whether this node is the only voter, going by everything that its log says.
-    fn decides_alone(&self) -> bool {
+    pub(crate) fn decides_alone(&self) -> bool {
         if self.is_withheld() {
             return false;
         }

@@ -20,6 +20,8 @@ pub(crate) mod kinds {
 
     /// Between the members of one group.
     pub(crate) const CONSENSUS: RangeInclusive<u8> = 1..=15;
+    /// From one replica of a group to the one that leads it, about how fresh a read is.
+    pub(crate) const READS: RangeInclusive<u8> = 16..=31;
     /// About the cluster itself.
     pub(crate) const CLUSTER: RangeInclusive<u8> = 64..=79;
     /// How does every replica of yours do?

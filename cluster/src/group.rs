@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::compactor::{Reached, Subject};
 use crate::consensus::{Common, Consensus};
+use crate::freshness::Freshness;
 use crate::node::NodeId;
 use crate::proposal::Proposal;
 use crate::proposer::Proposer;
@@ -33,6 +34,7 @@ pub(crate) struct Group {
     /// Until the group is stopped.
     runners: Mutex<Option<Runners>>,
     pub(crate) consensus: Arc<Consensus>,
+    pub(crate) freshness: Arc<Freshness>,
     pub(crate) subject: Arc<Subject>,
 }
 
@@ -57,7 +59,8 @@ impl Group {
             consensus: tasks.spawn("group", supervise(Arc::clone(&consensus), stopping, fault.clone())),
         };
         let reached = watch::Sender::new(Reached { cut: partition.taken_in(), ..Reached::default() });
-        let (weak, quarantine) = (queue.downgrade(), Arc::new(Quarantine::new(id, common.alarm.clone())));
+        let (weak, asking) = (queue.downgrade(), queue.downgrade());
+        let quarantine = Arc::new(Quarantine::new(id, common.alarm.clone()));
         let (purging, busy) = (Arc::clone(&consensus), tokio::sync::Mutex::default());
         let subject = Arc::new(Subject {
             id,
@@ -69,9 +72,9 @@ impl Group {
             consensus: purging,
             busy,
         });
-        let env = common.env.clone();
+        let (env, freshness) = (common.env.clone(), Arc::new(Freshness::new(Arc::clone(&consensus), asking)));
         let runners = Mutex::new(Some(runners));
-        Group { env, queue: RwLock::new(Some(queue)), stop, runners, consensus, subject }
+        Group { env, queue: RwLock::new(Some(queue)), stop, runners, consensus, freshness, subject }
     }
 
     /// Where proposals go; `None` while the node is shutting down.

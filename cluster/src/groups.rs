@@ -5,7 +5,7 @@ mod care;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_domain::PartitionId;
+use chronos_domain::{PartitionId, Timestamp};
 use chronos_env::{Env, Task};
 use chronos_store::entry::Outcome;
 use chronos_store::{Leftovers, Partition, Shelf};
@@ -19,9 +19,10 @@ use crate::compacting::Compacting;
 use crate::compaction::{CompactionConfig, CompactionStats};
 use crate::compactor::Subjects;
 use crate::consensus::Common;
+use crate::freshness::{ReadError, Readers};
 use crate::group::{self, Fault, Group};
 use crate::node::NodeId;
-use crate::peer::{Link, Peers};
+use crate::peer::{Handler, Link, Peers};
 use crate::proposal::{Caller, Proposal, ProposeError};
 use crate::raft::{Alone, Known, Post, Transfers};
 use crate::repair::{Ballots, Repairs, ballot};
@@ -287,8 +288,7 @@ impl Groups {
         let group = self.group(id).map_err(CompactError::Refused)?;
         let subject = &group.subject;
         if subject.partition.debt().uncut_entries > 0 {
-            let proposed = self.propose(id, Request::Cut { settle: true }, deadline).await;
-            proposed.map_err(|error| CompactError::NotCut { id, error })?;
+            group.freshness.cut(deadline).await.map_err(|error| CompactError::NotCut { id, error })?;
         }
         self.inner.compacting.finished(subject, deadline).await
     }
@@ -315,6 +315,41 @@ impl Groups {
         if let Some(group) = self.held(id).and_then(Result::ok) {
             group.subject.quarantine.set(reason);
         }
+    }
+
+    /// Returns once everything that was acknowledged before the call, by whichever node, is applied here. Asks the
+    /// leader where this node is not it; costs nothing where there is no other node. Waits, also for a leader to be
+    /// elected, at most until `deadline` (since the start of `env`'s clock).
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn linearize(&self, id: PartitionId, deadline: Duration) -> Result<(), ReadError> {
+        self.group(id).map_err(ReadError::Refused)?.freshness.linearize(deadline).await
+    }
+
+    /// Returns once no event can be recorded at `t` or before any more, by whichever node, and all that was is applied here:
+    /// the past up to `t` is then the same for ever, on every replica. `t` must have passed. Costs nothing where something
+    /// later is recorded; otherwise one small entry, which all who ask at the same time share. Waits at most until
+    /// `deadline` (since the start of `env`'s clock).
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn pass(&self, id: PartitionId, t: Timestamp, deadline: Duration) -> Result<(), ReadError> {
+        self.group(id).map_err(ReadError::Refused)?.freshness.pass(t, deadline).await
+    }
+
+    /// Returns once everything that is applied by then, on whichever node, belongs to a generation that has ended here,
+    /// so that it is going to be compacted.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn cut(&self, id: PartitionId, deadline: Duration) -> Result<(), ReadError> {
+        self.group(id).map_err(ReadError::Refused)?.freshness.cut(deadline).await
+    }
+
+    /// Answers what other nodes ask about how fresh reads are.
+    pub(crate) fn readers(&self) -> Arc<dyn Handler> {
+        Arc::new(Readers(self.clone()))
     }
 
     /// Returns once every command that carries a time before the call is applied here or certainly dropped, so

@@ -1,7 +1,7 @@
 //! What may be asked of a group.
 
 use chronos_domain::{EntityId, ForkId, TenantId, Timestamp, Version};
-use chronos_store::entry::{AppendCommand, CutCommand, TruncateCommand};
+use chronos_store::entry::{AppendCommand, CutCommand, TickCommand, TruncateCommand};
 use chronos_store::{Block, Command};
 
 /// A command before it has a time: that is set when it is written to the log, so that time follows log order.
@@ -32,6 +32,8 @@ pub enum Request {
         /// Whether the part is going to be kept, and therefore packed as small as possible.
         settle: bool,
     },
+    /// Let time pass, so that what was recorded until now no longer changes.
+    Tick,
 }
 
 impl Request {
@@ -39,7 +41,7 @@ impl Request {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Request::Append { block, .. } => block.memory(),
-            Request::Truncate { .. } | Request::Cut { .. } => 0,
+            Request::Truncate { .. } | Request::Cut { .. } | Request::Tick => 0,
         }
     }
 
@@ -58,6 +60,7 @@ impl Request {
                 Command::Truncate(TruncateCommand { tenant, fork, recorded_at, entity, before })
             }
             Request::Cut { settle } => Command::Cut(CutCommand { recorded_at, settle }),
+            Request::Tick => Command::Tick(TickCommand { recorded_at }),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chronos_domain::PartitionId;
 use tokio::sync::watch;
 
-use crate::proposal::ProposeError;
+use crate::freshness::ReadError;
 
 /// Why a partition was not compacted. Nothing is lost by it: what is not in parts is in the log.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum CompactError {
         /// Which partition.
         id: PartitionId,
         /// Why.
-        error: ProposeError,
+        error: ReadError,
     },
     /// A failure of the disk has ended the compaction of the partition.
     #[error("partition {id} is no longer compacted until this node is started again: {reason}")]

@@ -50,7 +50,9 @@ impl Filled {
         let recorded_at = Timestamp::new(self.index.get().cast_signed());
         let tenant = self.tenant.clone();
         let command = Command::from(AppendCommand { tenant, fork: ForkId::MAIN, recorded_at, block });
-        let outcomes = run.time(events, || self.partition.apply(chronos_wal::Mark { index: self.index.get(), term: 1 }, &[&command]))?;
+        let outcomes = run.time(events, || {
+            self.partition.apply(chronos_wal::Mark { index: self.index.get(), term: 1 }, &[&command])
+        })?;
         match outcomes.as_slice() {
             [Outcome::Append(Verdict::Stored(_))] => Ok(()),
             other => Err(format!("apply of a new request said {other:?}").into()),

@@ -129,7 +129,8 @@ impl Kept {
         let entry = Entry { index: index.get(), term: 1, payload };
         self.log.append(vec![entry], Box::new(move |result| drop(done.send(result))));
         synced.recv()??;
-        let mut outcomes = self.partition.apply(chronos_wal::Mark { index: index.get(), term: 1 }, &[command])?;
+        let mut outcomes =
+            self.partition.apply(chronos_wal::Mark { index: index.get(), term: 1 }, &[command])?;
         outcomes.pop().ok_or_else(|| "a command has no outcome".into())
     }
 

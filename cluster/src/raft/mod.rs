@@ -19,6 +19,7 @@
 //! | randomness and time | [`runtime`] |
 //! | bytes | [`codec`], with all layouts |
 //! | messages, deadlines, what a dead peer looks like | [`network`] |
+//! | whether this node leads, for readers | [`read_index`] |
 //! | a follower behind the log: what it is offered, and how it takes it over | [`offers`], [`intake`], [`anew`] |
 //! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
 #![doc = include_str!("FORMAT.md")]
@@ -32,6 +33,7 @@ mod log_store;
 mod machine;
 mod network;
 mod offers;
+mod read_index;
 mod runtime;
 mod settings;
 mod status;
@@ -53,6 +55,7 @@ pub(crate) use network::Wire;
 pub(crate) use network::{Alone, Member, Post, asks_for_a_vote};
 pub(crate) use offers::Transfers;
 pub(crate) use openraft::async_runtime::WatchReceiver;
+pub(crate) use read_index::{Unconfirmed, confirm};
 pub(crate) use runtime::Chance;
 pub(crate) use settings::settings;
 pub(crate) use status::{Membership as Members, status_of};

@@ -60,8 +60,9 @@ impl<N: Node> App<N> {
             None => Ok(self.node().marks(partition)?.applied),
             Some(AsOf::Timestamp(t)) => {
                 self.past(*t)?;
-                // A command may already carry a time before now and not be applied yet.
-                self.node().settle(partition, deadline).await?;
+                // A command may already carry a time before now and not be applied yet, and the clock of the next leader
+                // may be behind.
+                self.node().settle(partition, *t, deadline).await?;
                 self.node().bound_at(partition, *t).await
             }
             Some(AsOf::Token(token)) => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chronos_domain::{EventId, ForkId, PartitionId, Position, Token};
 use chronos_proof::Proof;
+use futures::future::join_all;
 
 use crate::App;
 use crate::archive::{Archive, Digest};
@@ -36,9 +37,12 @@ impl<N: Archive> App<N> {
     ) -> Result<Digests, Error> {
         authorize(principal, Action::Observe)?;
         refuse_version(as_of)?;
+        // Side by side, where each may have to ask another node; one after the other where each keeps a core busy.
+        let bounds = PartitionId::all()
+            .map(|partition| async move { (partition, self.bound(partition, as_of, deadline).await) });
         let (mut partitions, mut token) = (Vec::new(), Token::new());
-        for partition in PartitionId::all() {
-            let digest = match self.bound(partition, as_of, deadline).await {
+        for (partition, bound) in join_all(bounds).await {
+            let digest = match bound {
                 Ok(at) => self.node().digest(partition, at, deadline).await,
                 Err(error) => Err(error),
             };
@@ -66,8 +70,10 @@ impl<N: Archive> App<N> {
         refuse_version(as_of)?;
         let space = (principal.tenant(), ForkId::MAIN);
         let mut refusal = None;
-        for partition in PartitionId::all() {
-            let found = match self.bound(partition, as_of, deadline).await {
+        let bounds = PartitionId::all()
+            .map(|partition| async move { (partition, self.bound(partition, as_of, deadline).await) });
+        for (partition, bound) in join_all(bounds).await {
+            let found = match bound {
                 Ok(Position::ZERO) => Ok(None),
                 Ok(at) => self.node().prove(partition, space, event, at, deadline).await,
                 Err(error) => Err(error),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use chronos_block::{Direction, Recorded};
 use chronos_domain::{PartitionId, Position, Timestamp, Token};
+use futures::future::try_join_all;
 
 use crate::App;
 use crate::authority::{Action, Principal, authorize};
@@ -101,12 +102,18 @@ impl<N: Node> App<N> {
     pub async fn read_all(&self, principal: &Principal, request: AllRequest) -> Result<AllReader<N>, Error> {
         authorize(principal, Action::Read)?;
         let view = request.view;
-        let mut bounds = Token::new();
+        // Side by side: each may have to ask another node.
+        let fresh = PartitionId::all().map(|partition| {
+            let view = &view;
+            async move {
+                self.catch_up(partition, &view.consistency, view.deadline).await?;
+                Ok::<_, Error>((partition, self.bound(partition, view.as_of.as_ref(), view.deadline).await?))
+            }
+        });
+        let bounds: Token = try_join_all(fresh).await?.into_iter().collect();
         let mut sources = Vec::new();
         for partition in PartitionId::all() {
-            self.catch_up(partition, &view.consistency, view.deadline).await?;
-            let bound = self.bound(partition, view.as_of.as_ref(), view.deadline).await?;
-            bounds.advance(partition, bound);
+            let bound = bounds.get(partition);
             let seen =
                 request.from.as_ref().map(|from| from.get(partition)).filter(|seen| *seen > Position::ZERO);
             let from = first(seen, bound, view.direction);

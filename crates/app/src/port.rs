@@ -38,11 +38,12 @@ pub trait Node: Clone + Send + Sync + 'static {
         deadline: Duration,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Returns once every command that carries a time before the call is applied or certainly dropped, so that
-    /// the past up to now no longer changes.
+    /// Returns once no event can be recorded at `t` or before any more, by any node of the cluster, and all that was is
+    /// applied here: what the past up to `t` is then stands for ever. `t` has passed on this node's clock.
     fn settle(
         &self,
         partition: PartitionId,
+        t: Timestamp,
         deadline: Duration,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chronos_domain::{PartitionId, Token};
+use futures::future::try_join_all;
 
 use crate::App;
 use crate::as_of::AsOf;
@@ -23,10 +24,10 @@ impl<N: Node> App<N> {
         deadline: Duration,
     ) -> Result<Token, Error> {
         authorize(principal, Action::Read)?;
-        let mut token = Token::new();
-        for partition in PartitionId::all() {
-            token.advance(partition, self.bound(partition, as_of, deadline).await?);
-        }
-        Ok(token)
+        // Side by side: each may have to ask another node.
+        let bounds = PartitionId::all().map(|partition| async move {
+            Ok::<_, Error>((partition, self.bound(partition, as_of, deadline).await?))
+        });
+        Ok(try_join_all(bounds).await?.into_iter().collect())
     }
 }

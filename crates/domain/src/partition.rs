@@ -100,9 +100,15 @@ impl PartitionState {
         self.head
     }
 
-    /// When the last event was recorded; [`Timestamp::MIN`] without one.
+    /// No event is recorded before this from now on: when the last one was, or until when time has been let pass since;
+    /// [`Timestamp::MIN`] where neither has happened.
     pub const fn recorded_at(&self) -> Timestamp {
         self.recorded_at
+    }
+
+    /// Lets time pass without an event: none that comes later is recorded before `now`. Time does not go back.
+    pub fn pass(&mut self, now: Timestamp) {
+        self.recorded_at = self.recorded_at.max(now);
     }
 
     /// Decides one command and numbers its events.

@@ -42,7 +42,8 @@ pub struct Manifest {
     pub members: Bytes,
     /// The last position in parts.
     pub compacted: Position,
-    /// When the last event in parts was recorded; [`Timestamp::MIN`] without one.
+    /// No event that follows those in parts is recorded before this: when the last of them was, or later;
+    /// [`Timestamp::MIN`] at first.
     pub recorded_at: Timestamp,
     /// Entities with at least one event in parts, over all tenants and forks.
     pub entities: u64,

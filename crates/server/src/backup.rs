@@ -1,7 +1,7 @@
 //! The cut that a backup is copied from.
 //!
 //! ```text
-//!  now ─► settle: nothing recorded by now is still on its way ─► cut and compact ─► shelves ─► listing
+//!  now ─► pass: nothing can be recorded before now any more ─► cut and compact ─► shelves ─► listing
 //! ```
 
 use std::time::Duration;
@@ -12,6 +12,7 @@ use chronos_domain::{PartitionId, Timestamp};
 use chronos_env::Env;
 use chronos_store::Identity;
 use chronos_store::backup::Source;
+use futures::future::try_join_all;
 
 use crate::node::RELEASE;
 
@@ -25,10 +26,10 @@ const COMPACT_MAX: Duration = Duration::from_secs(3600);
 pub(crate) async fn cut(env: &Env, groups: &Groups, identity: &Identity) -> Result<Source, Error> {
     let created_at = Timestamp::new(env.clock.wall_micros());
     let all: Vec<PartitionId> = PartitionId::all().collect();
-    for id in &all {
-        groups.settle(*id).await.map_err(|error| incomplete(&error.to_string()))?;
-    }
     let deadline = env.clock.monotonic() + COMPACT_MAX;
+    let past = Timestamp::new(created_at.get() - 1);
+    let settled = try_join_all(all.iter().map(|id| groups.pass(*id, past, deadline))).await;
+    settled.map_err(|error| incomplete(&error.to_string()))?;
     groups.compact(&all, deadline).await.map_err(|error| incomplete(&error.to_string()))?;
     let shelf = |id| groups.partition(id).map(|partition| partition.shelf());
     let shelves = all.into_iter().map(shelf).collect::<Result<Vec<_>, _>>();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chronos_app::{Class, Error, Node, Reason};
 use chronos_block::{Block, Filter, Page, Range, Recorded};
-use chronos_cluster::{Cluster, Groups, NodeId, Outcome, ProposeError, Request};
+use chronos_cluster::{Cluster, Groups, NodeId, Outcome, ProposeError, ReadError, Request};
 use chronos_domain::{
     EventId, ForkId, Marks, PartitionId, Position, Space, TenantId, Timestamp, Verdict, Version,
 };
@@ -133,21 +133,12 @@ impl Node for Engine {
         self.partition(id).map(|partition| partition.marks())
     }
 
-    /// A quorum of one acknowledges only what it has applied, so being served is enough.
-    async fn linearize(&self, id: PartitionId, _deadline: Duration) -> Result<(), Error> {
-        self.partition(id).map(drop)
+    async fn linearize(&self, id: PartitionId, deadline: Duration) -> Result<(), Error> {
+        self.groups.linearize(id, deadline).await.map_err(|error| not_fresh(id, &error))
     }
 
-    async fn settle(&self, id: PartitionId, deadline: Duration) -> Result<(), Error> {
-        let settled = self.env.clock.timeout(self.left(deadline), self.groups.settle(id)).await;
-        match settled {
-            Ok(answer) => answer.map_err(|error| proposal_failed(id, &error)),
-            Err(_) => {
-                let text =
-                    "appends of just now were not settled before the deadline; ask again or allow more time";
-                Err(Error::new(Class::Failed, Reason::DeadlineExceeded, text).with("partition", id))
-            }
-        }
+    async fn settle(&self, id: PartitionId, t: Timestamp, deadline: Duration) -> Result<(), Error> {
+        self.groups.pass(id, t, deadline).await.map_err(|error| not_fresh(id, &error))
     }
 
     async fn wait_applied(
@@ -253,6 +244,22 @@ fn proposal_failed(id: PartitionId, error: &ProposeError) -> Error {
         }
         ProposeError::DeadlinePassed => say(Class::NotApplied, Reason::DeadlineExceeded),
         ProposeError::Unknown(_) => say(Class::Unknown, Reason::Unavailable),
+    }
+}
+
+/// Why a replica is not as fresh as a read has to have it.
+fn not_fresh(id: PartitionId, error: &ReadError) -> Error {
+    let say = |reason| Error::new(Class::Failed, reason, error.to_string()).with("partition", id);
+    match error {
+        ReadError::Refused(why) => refused(Class::Failed, id, why),
+        ReadError::Ended(_) => say(Reason::Unavailable).retry_after_ms(UNAVAILABLE_RETRY_MS),
+        ReadError::NoLeader => say(Reason::NotLeader).retry_after_ms(ELECTION_RETRY_MS),
+        ReadError::Unconfirmed { leader, .. } => {
+            say(Reason::Unavailable).with("leader_node", leader.get()).retry_after_ms(ELECTION_RETRY_MS)
+        }
+        ReadError::Behind | ReadError::Unwritten(_) => say(Reason::DeadlineExceeded),
+        ReadError::Future(_) => Error { class: Class::Rejected, ..say(Reason::Invalid) },
+        ReadError::NoSpace => say(Reason::ResourceExhausted).retry_after_ms(NO_SPACE_RETRY_MS),
     }
 }
 

@@ -100,7 +100,7 @@ impl<C: Borrow<Command>> Iterator for Runs<'_, C> {
             match command.borrow() {
                 Command::Append(append) if truncated && asks_for_tags(append) => break,
                 Command::Truncate(_) => truncated = true,
-                Command::Append(_) | Command::Cut(_) => {}
+                Command::Append(_) | Command::Cut(_) | Command::Tick(_) => {}
             }
             self.at += 1;
         }

@@ -16,7 +16,7 @@ pub struct Cut {
     pub term: u64,
     /// The last position before it.
     pub head: Position,
-    /// When that event was recorded; [`Timestamp::MIN`] without one.
+    /// No event after it is recorded before this.
     pub recorded_at: Timestamp,
     /// Entities with at least one event up to there, over all tenants and forks.
     pub entities: u64,

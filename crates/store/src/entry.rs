@@ -46,6 +46,8 @@ pub enum Command {
     Truncate(TruncateCommand),
     /// End the active generation here, so that it can be compacted.
     Cut(CutCommand),
+    /// Let time pass: no later event is recorded before this.
+    Tick(TickCommand),
 }
 
 /// An append as it stands in the log: whose, when, and the packed request.
@@ -85,6 +87,13 @@ pub struct CutCommand {
     pub settle: bool,
 }
 
+/// The passing of time as it stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickCommand {
+    /// The leader's clock when it proposed the command.
+    pub recorded_at: Timestamp,
+}
+
 /// How a command ended, in the order of the kinds of [`Command`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -94,6 +103,8 @@ pub enum Outcome {
     Truncate(Result<Truncated, Rejection>),
     /// Of a cut: the last position before it.
     Cut(Position),
+    /// Of a tick: no later event is recorded before this.
+    Tick(Timestamp),
 }
 
 impl Command {
@@ -103,6 +114,7 @@ impl Command {
             Command::Append(append) => append.recorded_at = recorded_at,
             Command::Truncate(truncate) => truncate.recorded_at = recorded_at,
             Command::Cut(cut) => cut.recorded_at = recorded_at,
+            Command::Tick(tick) => tick.recorded_at = recorded_at,
         }
     }
 
@@ -110,7 +122,7 @@ impl Command {
     pub fn len(&self) -> usize {
         match self {
             Command::Append(append) => append.block.bytes().len(),
-            Command::Truncate(_) | Command::Cut(_) => 0,
+            Command::Truncate(_) | Command::Cut(_) | Command::Tick(_) => 0,
         }
     }
 
@@ -123,7 +135,7 @@ impl Command {
     pub const fn append(&self) -> Option<&AppendCommand> {
         match self {
             Command::Append(append) => Some(append),
-            Command::Truncate(_) | Command::Cut(_) => None,
+            Command::Truncate(_) | Command::Cut(_) | Command::Tick(_) => None,
         }
     }
 }
@@ -133,7 +145,7 @@ impl Outcome {
     pub fn verdict(self) -> Option<Verdict> {
         match self {
             Outcome::Append(verdict) => Some(verdict),
-            Outcome::Truncate(_) | Outcome::Cut(_) => None,
+            Outcome::Truncate(_) | Outcome::Cut(_) | Outcome::Tick(_) => None,
         }
     }
 }
@@ -315,7 +327,7 @@ impl Packed {
     pub(crate) fn block(&self, ordinal: u16) -> Option<Bytes> {
         match &self.rows.get(usize::from(ordinal))?.said {
             Said::Append { block } => Some(self.payload.slice(block.clone())),
-            Said::Truncate { .. } | Said::Cut { .. } => None,
+            Said::Truncate { .. } | Said::Cut { .. } | Said::Tick => None,
         }
     }
 
@@ -341,6 +353,7 @@ impl Packed {
                     Command::Truncate(TruncateCommand { tenant, fork, recorded_at, entity, before })
                 }
                 Said::Cut { settle } => Command::Cut(CutCommand { recorded_at, settle }),
+                Said::Tick => Command::Tick(TickCommand { recorded_at }),
             })
         };
         let commands = self.rows.into_iter().enumerate().map(command).collect::<Result<_, _>>()?;

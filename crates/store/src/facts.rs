@@ -82,7 +82,7 @@ struct Open<'c> {
 impl<'c> Open<'c> {
     fn of(layers: &Layers, command: &'c Command) -> Option<Open<'c>> {
         match command {
-            Command::Cut(_) => None,
+            Command::Cut(_) | Command::Tick(_) => None,
             Command::Truncate(truncate) => {
                 let (space, entity) = (truncate.space(), truncate.entity.as_str());
                 let entities = layers.version(space, entity).map_or_else(|| vec![entity], |_| Vec::new());

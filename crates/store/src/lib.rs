@@ -74,7 +74,7 @@ pub use cut::{Cut, CutLimits};
 pub use debt::Debt;
 pub use diagnosis::{Diagnosis, diagnose, make_mending, mend_part};
 pub use digest::Digest;
-pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TruncateCommand};
+pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TickCommand, TruncateCommand};
 pub use exchange::{Settled, reset, settle};
 pub use fault::Fault;
 pub use identity::{DataDir, Identity, OpenError, Options, Origin, Seat, Threshold, Whereabouts};

@@ -261,7 +261,8 @@ impl Partition {
         self.shared.state.read().applied()
     }
 
-    /// When the last event was recorded; [`Timestamp::MIN`] without one.
+    /// No event is recorded before this from now on, on any replica: what the past of an earlier moment is stands for
+    /// good. [`Timestamp::MIN`] when nothing was ever recorded.
     pub fn recorded_at(&self) -> Timestamp {
         self.shared.state.read().numbers().recorded_at()
     }

@@ -219,6 +219,10 @@ impl State {
                 entry.cut = Some(entry.cut == Some(true) || cut.settle);
                 Outcome::Cut(self.numbers.head())
             }
+            Command::Tick(tick) => {
+                self.numbers.pass(tick.recorded_at);
+                Outcome::Tick(self.numbers.recorded_at())
+            }
         }
     }
 

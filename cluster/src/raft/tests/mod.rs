@@ -2,4 +2,5 @@
 
 mod conformance;
 mod nodes;
+mod reads;
 mod scenarios;

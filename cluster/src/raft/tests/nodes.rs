@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chronos_block::{Compression, Draft, Packer};
-use chronos_domain::{EntityId, EventId, EventType, ForkId, PartitionId, Space, TenantId};
+use chronos_domain::{EntityId, EventId, EventType, ForkId, PartitionId, Space, TenantId, Timestamp};
 use chronos_env::sim::{Trace, World};
 use chronos_env::{Entropy, Env};
 use chronos_store::Partition;
@@ -20,6 +20,8 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::backlog::Backlog;
 use crate::compaction::CompactionConfig;
 use crate::consensus::{Common, Phase};
+use crate::exchange::kinds;
+use crate::freshness::{Freshness, ReadError};
 use crate::group::{self, Fault, Group};
 use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
@@ -44,6 +46,11 @@ struct Wires {
     latency: Entropy,
     trace: Trace,
     posts: Mutex<BTreeMap<NodeId, Post>>,
+    /// Who answers what is asked about reads.
+    readers: Mutex<BTreeMap<NodeId, Arc<dyn Handler>>>,
+    held: Mutex<BTreeSet<NodeId>>,
+    /// How many messages of each kind were sent.
+    sent: Mutex<BTreeMap<u8, u64>>,
     cut: Mutex<BTreeSet<(NodeId, NodeId)>>,
 }
 
@@ -56,6 +63,9 @@ impl Net {
             latency,
             trace: world.trace(),
             posts: Mutex::default(),
+            readers: Mutex::default(),
+            held: Mutex::default(),
+            sent: Mutex::default(),
             cut: Mutex::default(),
         }))
     }
@@ -73,14 +83,29 @@ impl Net {
         self.0.cut.lock().insert((from, to));
     }
 
+    /// What a node sends and what is sent to it waits until the cuts are healed, and then arrives: as when its process is
+    /// stopped and continued.
+    pub(super) fn hold(&self, node: NodeId) {
+        self.0.held.lock().insert(node);
+    }
+
     pub(super) fn heal(&self) {
         self.0.cut.lock().clear();
+        self.0.held.lock().clear();
+    }
+
+    /// How many messages of a kind were sent since the last call.
+    pub(super) fn take_sent(&self, kind: u8) -> u64 {
+        self.0.sent.lock().remove(&kind).unwrap_or_default()
     }
 
     /// Half a millisecond to five; for ever where the way is cut.
     async fn way(&self, from: NodeId, to: NodeId) {
         let took = Duration::from_micros(500 + self.0.latency.below(4500));
         self.0.env.clock.sleep(took).await;
+        while [from, to].iter().any(|node| self.0.held.lock().contains(node)) {
+            self.0.env.clock.sleep(took).await;
+        }
         if self.0.cut.lock().contains(&(from, to)) {
             std::future::pending::<()>().await;
         }
@@ -104,9 +129,14 @@ impl Link for Seen {
         Box::pin(async move {
             let sum = chronos_domain::xxh64::xxh64(&message.body, 0);
             net.0.trace.record("send", &[from.get(), to.get(), u64::from(message.kind), sum]);
+            *net.0.sent.lock().entry(message.kind).or_default() += 1;
             let answer = async {
                 net.way(from, to).await;
-                let post = net.0.posts.lock().get(&to).cloned();
+                let post: Option<Arc<dyn Handler>> = if kinds::READS.contains(&message.kind) {
+                    net.0.readers.lock().get(&to).cloned()
+                } else {
+                    net.0.posts.lock().get(&to).map(|post| Arc::new(post.clone()) as Arc<dyn Handler>)
+                };
                 let answered = match post {
                     Some(post) => post.handle(from, message).await,
                     None => Err(Refusal::new(Refusal::ABSENT, "nobody is there")),
@@ -123,6 +153,16 @@ impl Link for Seen {
 
     fn others(&self) -> Vec<NodeId> {
         Vec::new()
+    }
+}
+
+/// One group's part of [`Groups::readers`].
+struct Asked(Arc<Freshness>);
+
+impl Handler for Asked {
+    fn handle(&self, _: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+        let freshness = Arc::clone(&self.0);
+        Box::pin(async move { freshness.answer(message).await })
     }
 }
 
@@ -150,11 +190,13 @@ impl Whole {
         };
         let groups = Groups::start_among(&env, &wal, &Config { node: id, ..Config::new(store) }, among).await;
         net.0.posts.lock().insert(id, groups.post().clone());
+        net.0.readers.lock().insert(id, groups.readers());
         Whole { id, groups, wal, net: net.clone() }
     }
 
     pub(super) async fn stop(self) {
         self.net.0.posts.lock().remove(&self.id);
+        self.net.0.readers.lock().remove(&self.id);
         self.groups.stop().await;
         drop(self.groups);
         self.wal.close().await;
@@ -203,6 +245,7 @@ impl Node {
         let fault = Fault::default();
         let group = Group::start(&common, log, partition, &fault);
         net.0.posts.lock().insert(id, post);
+        net.0.readers.lock().insert(id, Arc::new(Asked(Arc::clone(&group.freshness))));
         let node = Node { id, env, fault, group, wal, net: net.clone() };
         node.group.consensus.phase().await;
         node
@@ -211,6 +254,7 @@ impl Node {
     /// Ends the node. Nothing of it reaches the others any more.
     pub(super) async fn stop(self) {
         self.net.0.posts.lock().remove(&self.id);
+        self.net.0.readers.lock().remove(&self.id);
         self.group.close();
         self.group.stop().await;
         drop(self.group);
@@ -219,6 +263,20 @@ impl Node {
 
     pub(super) fn partition(&self) -> &Partition {
         &self.group.subject.partition
+    }
+
+    /// Waits until everything that was acknowledged is applied here, at most so long.
+    pub(super) async fn linearize(&self, within: Duration) -> Result<(), ReadError> {
+        self.group.freshness.linearize(self.env.clock.monotonic() + within).await
+    }
+
+    /// Waits until the past up to `t` stands, at most so long.
+    pub(super) async fn pass(&self, t: Timestamp, within: Duration) -> Result<(), ReadError> {
+        self.group.freshness.pass(t, self.env.clock.monotonic() + within).await
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::new(self.env.clock.wall_micros())
     }
 
     pub(super) async fn raft(&self) -> Raft {

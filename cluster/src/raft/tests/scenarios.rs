@@ -14,19 +14,19 @@ use crate::raft::WatchReceiver;
 use crate::request::Request;
 
 /// Longer than any election.
-const SOON: Duration = Duration::from_secs(15);
+pub(super) const SOON: Duration = Duration::from_secs(15);
 
-struct Cluster {
-    world: World,
-    net: Net,
-    nodes: Vec<Node>,
-    acknowledged: BTreeSet<u64>,
+pub(super) struct Cluster {
+    pub(super) world: World,
+    pub(super) net: Net,
+    pub(super) nodes: Vec<Node>,
+    pub(super) acknowledged: BTreeSet<u64>,
     sent: u64,
 }
 
 impl Cluster {
     /// Three nodes, grown from one.
-    async fn of_three(world: &World) -> Cluster {
+    pub(super) async fn of_three(world: &World) -> Cluster {
         let net = Net::new(world);
         let mut cluster =
             Cluster { world: world.clone(), net, nodes: Vec::new(), acknowledged: BTreeSet::new(), sent: 0 };
@@ -44,21 +44,21 @@ impl Cluster {
         cluster
     }
 
-    fn ids(&self) -> Vec<NodeId> {
+    pub(super) fn ids(&self) -> Vec<NodeId> {
         self.nodes.iter().map(|node| node.id).collect()
     }
 
-    fn isolate(&self, node: NodeId) {
+    pub(super) fn isolate(&self, node: NodeId) {
         let others: Vec<_> = self.ids().into_iter().filter(|other| *other != node).collect();
         self.net.isolate(node, &others);
     }
 
-    async fn sleep(&self, d: Duration) {
+    pub(super) async fn sleep(&self, d: Duration) {
         self.world.env().clock.sleep(d).await;
     }
 
     /// The node that leads, going by what they say, among those a caller reaches.
-    async fn leader(&self, among: &[NodeId]) -> usize {
+    pub(super) async fn leader(&self, among: &[NodeId]) -> usize {
         let clock = self.world.env().clock;
         let deadline = clock.monotonic() + SOON;
         loop {
@@ -79,7 +79,7 @@ impl Cluster {
     }
 
     /// Appends so many events at the leader among the nodes that can be reached; tries each until it is acknowledged.
-    async fn append_at(&mut self, count: u64, among: &[NodeId]) {
+    pub(super) async fn append_at(&mut self, count: u64, among: &[NodeId]) {
         for _ in 0..count {
             let n = self.sent;
             self.sent += 1;
@@ -99,13 +99,13 @@ impl Cluster {
         }
     }
 
-    async fn append(&mut self, count: u64) {
+    pub(super) async fn append(&mut self, count: u64) {
         let all = self.ids();
         self.append_at(count, &all).await;
     }
 
     /// Waits until all replicas have applied the same, and compares them.
-    async fn converge(&self) {
+    pub(super) async fn converge(&self) {
         let clock = self.world.env().clock;
         let deadline = clock.monotonic() + 2 * SOON;
         let heads = || self.nodes.iter().map(|node| node.partition().head().get()).collect::<BTreeSet<_>>();
@@ -127,7 +127,7 @@ impl Cluster {
         }
     }
 
-    async fn restart(&mut self, at: usize) {
+    pub(super) async fn restart(&mut self, at: usize) {
         let node = self.nodes.remove(at);
         let id = node.id.get();
         node.stop().await;
@@ -135,7 +135,7 @@ impl Cluster {
         self.nodes.insert(at, node);
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         for node in self.nodes {
             node.stop().await;
         }

@@ -183,7 +183,7 @@ impl Node for Plain {
         Ok(())
     }
 
-    async fn settle(&self, _: PartitionId, _: Duration) -> Result<(), Error> {
+    async fn settle(&self, _: PartitionId, _: Timestamp, _: Duration) -> Result<(), Error> {
         Ok(())
     }
 

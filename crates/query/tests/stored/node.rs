@@ -6,8 +6,8 @@ use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chronos_block::{Compression, Draft, Packer, Range, Recorded};
 use chronos_domain::{
-    EntityId, EventId, EventType, ForkId, PartitionId, Position, Space, Tag, TenantId, Timestamp,
-    Version, place,
+    EntityId, EventId, EventType, ForkId, PartitionId, Position, Space, Tag, TenantId, Timestamp, Version,
+    place,
 };
 use chronos_env::Env;
 use chronos_query::{Engine, Error, Limits, Question, Stats};

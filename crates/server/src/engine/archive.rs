@@ -10,7 +10,7 @@ use chronos_domain::{EntityId, EventId, ForkId, PartitionId, Position, TenantId,
 use chronos_proof::Proof;
 use chronos_store::{Fault, Partition, Scrubbed};
 
-use super::{Engine, borrow, proposal_failed, refused};
+use super::{Engine, borrow, not_fresh, refused};
 
 /// Events that are in no part yet are counted by type up to this many of a partition; of more, only the others are.
 const UNCOMPACTED_COUNTED_MAX: u64 = 4096;
@@ -51,7 +51,9 @@ impl Archive for Engine {
         match self.outcome(id, request, deadline).await? {
             Outcome::Truncate(Ok(done)) => Ok(Truncation { before: done.before, version: done.version }),
             Outcome::Truncate(Err(rejection)) => Err(rejection.into()),
-            Outcome::Append(_) | Outcome::Cut(_) => unreachable!("a truncation is answered as one"),
+            Outcome::Append(_) | Outcome::Cut(_) | Outcome::Tick(_) => {
+                unreachable!("a truncation is answered as one")
+            }
         }
     }
 
@@ -60,10 +62,8 @@ impl Archive for Engine {
         if partition.debt().uncut_entries == 0 {
             return Ok(partition.head());
         }
-        match self.outcome(id, Request::Cut { settle: true }, deadline).await? {
-            Outcome::Cut(position) => Ok(position),
-            Outcome::Append(_) | Outcome::Truncate(_) => unreachable!("a cut is answered as one"),
-        }
+        self.groups.cut(id, deadline).await.map_err(|error| not_fresh(id, &error))?;
+        Ok(partition.head())
     }
 
     async fn compact(&self, id: PartitionId, deadline: Duration) -> Result<Position, Error> {
@@ -146,12 +146,12 @@ fn of_parts(partition: PartitionId, fault: chronos_parts::Fault) -> Fault {
 
 /// When the first and the last event were recorded.
 fn recorded(partition: &Partition) -> Result<Option<(Timestamp, Timestamp)>, Fault> {
-    let last = partition.recorded_at();
+    let at = |position| Ok(partition.at(position)?.map(|event: Recorded| event.recorded_at));
     let first = match partition.shelf().manifest.parts.first() {
         Some(part) => Some(part.recorded.0),
-        None => partition.at(Position::new(1))?.map(|event| event.recorded_at),
+        None => at(Position::new(1))?,
     };
-    Ok(first.map(|first| (first, last)))
+    Ok(first.zip(at(partition.head())?))
 }
 
 /// Events counted by type.
@@ -185,7 +185,7 @@ fn not_compacted(id: PartitionId, error: &CompactError) -> Error {
     let say = |class, reason| Error::new(class, reason, error.to_string()).with("partition", id);
     match error {
         CompactError::Refused(why) => refused(Class::Failed, id, why),
-        CompactError::NotCut { error, .. } => proposal_failed(id, error),
+        CompactError::NotCut { error, .. } => not_fresh(id, error),
         CompactError::Halted { .. } => say(Class::Failed, Reason::Unavailable),
         CompactError::NoSpace { .. } => say(Class::Failed, Reason::ResourceExhausted),
         CompactError::Late { .. } => say(Class::Failed, Reason::DeadlineExceeded),

@@ -10,6 +10,7 @@ use super::{Command, FORMAT_APPENDS, Malformed, Rest, damaged};
 const APPEND: u8 = 0;
 const TRUNCATE: u8 = 1;
 const CUT: u8 = 2;
+const TICK: u8 = 3;
 
 /// Kind and moment.
 const COMMON_BYTES: usize = 9;
@@ -42,6 +43,7 @@ pub(super) enum Said {
     Cut {
         settle: bool,
     },
+    Tick,
 }
 
 /// Bytes of the row of a command.
@@ -53,6 +55,7 @@ pub(super) fn len(command: &Command) -> usize {
                 TRUNCATE_BYTES + truncate.tenant.as_str().len() + truncate.entity.as_str().len()
             }
             Command::Cut(_) => CUT_BYTES,
+            Command::Tick(_) => 0,
         }
 }
 
@@ -81,6 +84,7 @@ pub(super) fn put(out: &mut BytesMut, command: &Command) {
             put_common(out, CUT, cut.recorded_at);
             out.put_u8(cut.settle.into());
         }
+        Command::Tick(tick) => put_common(out, TICK, tick.recorded_at),
     }
 }
 
@@ -101,8 +105,7 @@ pub(super) fn read_all(
     blocks_at: usize,
 ) -> Result<(Vec<Row>, usize), Malformed> {
     let mut rest = Rest(table);
-    let least = COMMON_BYTES + CUT_BYTES;
-    let mut rows: Vec<Row> = Vec::with_capacity(usize::from(commands).min(table.len() / least));
+    let mut rows: Vec<Row> = Vec::with_capacity(usize::from(commands).min(table.len() / COMMON_BYTES));
     let mut end = blocks_at;
     for _ in 0..commands {
         let [kind] = if format == FORMAT_APPENDS { [APPEND] } else { rest.take()? };
@@ -112,6 +115,7 @@ pub(super) fn read_all(
             APPEND => read_append(&mut rest, recorded_at, last, &mut end)?,
             TRUNCATE => read_truncate(&mut rest, recorded_at, last)?,
             CUT => read_cut(&mut rest, recorded_at)?,
+            TICK => of_nobody(recorded_at, Said::Tick),
             other => return Err(damaged(format!("a command has kind {other}, which is never written"))),
         };
         rows.push(row);
@@ -156,8 +160,12 @@ fn read_cut(rest: &mut Rest<'_>, recorded_at: Timestamp) -> Result<Row, Malforme
         [1] => true,
         [other] => return Err(damaged(format!("a cut settles {other}, which is never written"))),
     };
-    let (tenant, fork) = (TenantId::default_tenant(), ForkId::MAIN);
-    Ok(Row { recorded_at, tenant, fork, said: Said::Cut { settle } })
+    Ok(of_nobody(recorded_at, Said::Cut { settle }))
+}
+
+/// A command that is no tenant's.
+fn of_nobody(recorded_at: Timestamp, said: Said) -> Row {
+    Row { recorded_at, tenant: TenantId::default_tenant(), fork: ForkId::MAIN, said }
 }
 
 /// Commands of one entry are mostly of one tenant: share the name.

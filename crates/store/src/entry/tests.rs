@@ -39,8 +39,13 @@ fn same(a: &Command, b: &Command) -> bool {
         }
         (Command::Truncate(a), Command::Truncate(b)) => a == b,
         (Command::Cut(a), Command::Cut(b)) => a == b,
+        (Command::Tick(a), Command::Tick(b)) => a == b,
         _ => false,
     }
+}
+
+fn tick(at: i64) -> Command {
+    Command::Tick(TickCommand { recorded_at: Timestamp::new(at) })
 }
 
 fn commands() -> [Command; 4] {
@@ -126,6 +131,14 @@ fn the_layout_of_format_2_is_the_one_that_was_written_down() {
 }
 
 #[test]
+fn the_passing_of_time_is_a_kind_and_a_moment() {
+    let payload = encode(&[tick(9)], Position::new(7));
+    assert_eq!(hex(&payload[..SUMMED_BYTES]), "43454e310200010007000000000000000900000000000000");
+    assert_eq!(hex(&payload[HEADER_BYTES..]), "030900000000000000");
+    assert!(same(&decode(&payload).unwrap().commands[0], &tick(9)));
+}
+
+#[test]
 fn an_entry_cut_anywhere_is_refused() {
     let payload = sample();
     for len in 1..payload.len() {
@@ -163,7 +176,7 @@ proptest! {
 
     #[test]
     fn what_goes_in_comes_out(
-        tenants in prop::collection::vec(("[a-z0-9_-]{1,64}", any::<i64>(), 0..6_u128, any::<bool>()), 1..20),
+        tenants in prop::collection::vec(("[a-z0-9_-]{1,64}", any::<i64>(), 0..7_u128, any::<bool>()), 1..20),
         head in any::<u64>(),
     ) {
         let commands: Vec<Command> = tenants.iter().enumerate().map(|(i, (tenant, at, events, packed))| {
@@ -171,6 +184,7 @@ proptest! {
             let compression = if *packed { Compression::Lz4 } else { Compression::None };
             match events {
                 4 => return truncate(tenant, *at),
+                6 => return tick(*at),
                 5 => return Command::Cut(CutCommand { recorded_at: Timestamp::new(*at), settle: *packed }),
                 _ => {}
             }

@@ -6,7 +6,7 @@ use chronos_domain::{
     Condition, EntityId, EventId, EventType, Expectation, ForkId, Position, QueryItem, TenantId, Timestamp,
     Version,
 };
-use chronos_store::{AppendCommand, Command, CutCommand, TruncateCommand};
+use chronos_store::{AppendCommand, Command, CutCommand, TickCommand, TruncateCommand};
 use proptest::prelude::*;
 
 use super::oracle::Oracle;
@@ -45,6 +45,8 @@ enum Instead {
     Cut {
         settle: bool,
     },
+    /// Let time pass.
+    Tick,
 }
 
 #[derive(Clone, Debug)]
@@ -101,6 +103,7 @@ pub(crate) fn wish() -> impl Strategy<Value = Wish> {
         3 => (0..ENTITIES, any::<prop::sample::Index>())
             .prop_map(|(entity, before)| Instead::Truncate { entity, before }),
         2 => any::<bool>().prop_map(|settle| Instead::Cut { settle }),
+        1 => Just(Instead::Tick),
     ];
     let instead = prop::option::weighted(0.08, instead);
     let whole = (tenant, fork, -3..10_i64, events, expect, prop::option::weighted(0.2, query), again);
@@ -153,6 +156,7 @@ impl Wish {
         let tenant = TenantId::parse(TENANTS[self.tenant]).unwrap();
         let fork = ForkId::new(self.fork);
         match instead {
+            Instead::Tick => Command::Tick(TickCommand { recorded_at }),
             Instead::Cut { settle } => Command::Cut(CutCommand { recorded_at, settle: *settle }),
             Instead::Truncate { entity: n, before } => {
                 let version = oracle.version(&tenant, fork, *n).get();

@@ -50,6 +50,11 @@ impl Oracle {
             Command::Append(append) => Outcome::Append(self.append(append)),
             Command::Truncate(truncate) => self.truncate(truncate),
             Command::Cut(_) => Outcome::Cut(self.head()),
+            Command::Tick(tick) => {
+                self.clock = self.clock.max(tick.recorded_at.get());
+                self.numbers.pass(tick.recorded_at);
+                Outcome::Tick(self.numbers.recorded_at())
+            }
         }
     }
 
