@@ -139,6 +139,7 @@ impl Cluster {
             }
         };
         exchange.open(kinds::CONSENSUS, groups.handler());
+        exchange.open(kinds::REPAIR, groups.repair_handler());
         exchange.open(kinds::READS, groups.readers());
         parcels.open(&groups);
         let ledger = Arc::new(Ledger::new(env, groups.clone(), me));
