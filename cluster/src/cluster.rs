@@ -5,6 +5,7 @@ mod desk;
 mod driving;
 mod knowing;
 mod leaving;
+mod operators;
 
 use std::sync::Arc;
 use std::time::Duration;

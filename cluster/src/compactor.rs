@@ -31,6 +31,7 @@ use crate::compaction::{CompactionConfig, Counters};
 use crate::consensus::Consensus;
 use crate::proposal::{Caller, Proposal};
 use crate::quarantine::Quarantine;
+use crate::rate::Rate;
 use crate::request::Request;
 
 pub(crate) const PURGE_BEFORE: &str = "cluster.purge.before";
@@ -70,6 +71,8 @@ pub(crate) struct Reached {
 pub(crate) struct Compactor {
     pub(crate) env: Env,
     pub(crate) config: CompactionConfig,
+    /// Instead of the configured one: it can be changed.
+    pub(crate) rate: Rate,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) subjects: Vec<Arc<Subject>>,
@@ -224,7 +227,7 @@ impl Compactor {
         if *self.urgent.borrow() > 0 || self.backlog.presses() || self.backlog.log_is_long() {
             return;
         }
-        let due = Duration::from_secs_f64(bytes as f64 / self.config.bytes_per_second.max(1) as f64);
+        let due = Duration::from_secs_f64(bytes as f64 / self.rate.get() as f64);
         let left = (began + due).saturating_sub(self.env.clock.monotonic());
         tokio::select! {
             biased; // whoever wants an end gets it first

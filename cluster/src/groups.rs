@@ -244,6 +244,11 @@ impl Groups {
         self.inner.compacting.finished(subject, deadline).await
     }
 
+    /// How many bytes of events compaction goes through in a second while nothing presses, from its next slice on.
+    pub fn set_compaction_rate(&self, bytes_per_second: u64) {
+        self.inner.compacting.set_rate(bytes_per_second);
+    }
+
     /// What compaction has done since the start, and what it has before it.
     pub fn compaction_stats(&self) -> CompactionStats {
         self.inner.compacting.stats()

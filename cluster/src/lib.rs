@@ -44,6 +44,7 @@ mod proposal;
 mod proposer;
 mod quarantine;
 mod raft;
+mod rate;
 mod request;
 mod rounds;
 mod scrubber;

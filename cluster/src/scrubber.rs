@@ -33,6 +33,7 @@ use parking_lot::Mutex;
 use crate::compactor::Subject;
 use crate::groups::Groups;
 use crate::quarantine::Quarantine;
+use crate::rate::Rate;
 use pace::Pace;
 
 /// Whether and how fast a node looks for damage.
@@ -55,9 +56,9 @@ impl Default for ScrubConfig {
 
 impl ScrubConfig {
     /// As slow as the period allows, with a tenth of it to spare, within the bounds.
-    fn bytes_per_second(&self, part_bytes: u64) -> u64 {
+    fn bytes_per_second(&self, part_bytes: u64, max: &Rate) -> u64 {
         let seconds = (self.period.as_secs() / 10 * 9).max(1);
-        (part_bytes / seconds).max(BYTES_PER_SECOND_MIN).min(self.bytes_per_second_max)
+        (part_bytes / seconds).max(BYTES_PER_SECOND_MIN).min(max.get())
     }
 }
 
@@ -122,6 +123,7 @@ pub struct ScrubProgress {
 pub(crate) struct Scrubber {
     env: Env,
     shared: Arc<Shared>,
+    rate: Rate,
     task: Mutex<Option<Task<()>>>,
 }
 
@@ -135,11 +137,16 @@ struct Shared {
 impl Scrubber {
     /// Begins to look, if that is configured.
     pub(crate) fn start(env: &Env, config: &ScrubConfig, subjects: Vec<Arc<Subject>>) -> Scrubber {
-        let shared = Arc::<Shared>::default();
-        let rounds =
-            Rounds { env: env.clone(), config: config.clone(), shared: Arc::clone(&shared), subjects };
+        let (shared, rate) = (Arc::<Shared>::default(), Rate::new(config.bytes_per_second_max));
+        let rounds = Rounds {
+            env: env.clone(),
+            config: config.clone(),
+            rate: rate.clone(),
+            shared: Arc::clone(&shared),
+            subjects,
+        };
         let task = config.background.then(|| env.tasks.dedicated("scrub".to_owned(), rounds.run()));
-        Scrubber { env: env.clone(), shared, task: Mutex::new(task) }
+        Scrubber { env: env.clone(), shared, rate, task: Mutex::new(task) }
     }
 
     /// Ends what is under way.
@@ -229,6 +236,7 @@ impl Shared {
 struct Rounds {
     env: Env,
     config: ScrubConfig,
+    rate: Rate,
     shared: Arc<Shared>,
     subjects: Vec<Arc<Subject>>,
 }
@@ -250,7 +258,7 @@ impl Rounds {
         let clock = &self.env.clock;
         let (began, started) = (Timestamp::new(clock.wall_micros()), clock.monotonic());
         let part_bytes = self.subjects.iter().map(|subject| subject.partition.part_bytes()).sum();
-        let bytes_per_second = self.config.bytes_per_second(part_bytes);
+        let bytes_per_second = self.config.bytes_per_second(part_bytes, &self.rate);
         self.shared.stats.lock().current =
             Some(ScrubProgress { began, partitions: 0, bytes: 0, part_bytes, bytes_per_second });
         let mut pace = Pace::new(clock.clone(), bytes_per_second);
@@ -289,8 +297,17 @@ impl Rounds {
                 quarantine.set(&damage);
             }
             seen.add(step);
+            pace.set(self.bytes_per_second());
             pace.settle().await; // a stop ends it here
         }
+    }
+
+    /// How fast the pass under way may go by now.
+    fn bytes_per_second(&self) -> u64 {
+        let part_bytes = self.shared.stats.lock().current.map_or(0, |progress| progress.part_bytes);
+        let bytes_per_second = self.config.bytes_per_second(part_bytes, &self.rate);
+        self.progress(|progress| progress.bytes_per_second = bytes_per_second);
+        bytes_per_second
     }
 
     fn progress(&self, change: impl FnOnce(&mut ScrubProgress)) {
@@ -304,6 +321,11 @@ impl Groups {
     /// How far the search for damage has come, and what it has found.
     pub fn scrub_stats(&self) -> ScrubStats {
         self.scrubber().stats()
+    }
+
+    /// How many bytes the search for damage in the background reads in a second at most, from the next file on.
+    pub fn set_scrub_rate(&self, bytes_per_second: u64) {
+        self.scrubber().rate.set(bytes_per_second);
     }
 
     /// Reads every byte that a partition has on disk now, and compares it with what was written: at full speed, unless

@@ -6,6 +6,7 @@
 //!                          ├─ fleet    a cluster of one's own: processes to kill, halt, cut off, start again
 //!                          ├─ demo     the show: a feed, a ledger of promises, a proof
 //!                          ├─ torture  the same without mercy: faults every few seconds, and a count of what was lost
+//!                          ├─ operator what operators type and read: pages of a cluster
 //!                          └─ connect  the SDK, with this binary's exit codes
 //! ```
 //!
@@ -29,6 +30,7 @@ mod fleet;
 mod git;
 mod ingest;
 mod moment;
+mod operator;
 mod output;
 mod own_server;
 mod stop_request;
