@@ -151,13 +151,16 @@ struct Node {
 
 impl Cluster {
     pub(crate) async fn run(self, context: &Context) -> Outcome {
-        if let Verb::Demo(demo) = self.verb {
-            return demo.run(context).await;
-        }
-        let format = self.operator.format(context);
-        let admin = self.operator.connect(context).await?;
+        let Self { operator, verb } = self;
+        let verb = match verb {
+            // Its nodes are its own, so nobody is asked.
+            Verb::Demo(demo) => return Box::pin(demo.run(context)).await,
+            verb => verb,
+        };
+        let format = operator.format(context);
+        let admin = operator.connect(context).await?;
         let done = Done { admin: &admin, format };
-        match self.verb {
+        match verb {
             Verb::Status { watched, check } => view::status(&admin, &watched, check, format).await,
             Verb::Nodes { watched } => view::nodes(&admin, &watched, format).await,
             Verb::Plan { watched } => view::plan(&admin, &watched, format).await,
@@ -172,7 +175,7 @@ impl Cluster {
             Verb::Config(config) => config.run(&admin, format).await,
             Verb::LogLevel(level) => level.run(&admin, format).await,
             Verb::Events => events::run(&admin, format).await,
-            Verb::Demo(_) => unreachable!("a demo asks no operators' port: it returned above"),
+            Verb::Demo(_) => unreachable!("a demo returned above"),
         }
     }
 }
