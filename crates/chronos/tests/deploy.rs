@@ -154,6 +154,8 @@ fn the_configuration_of_a_pod_is_one_that_a_server_takes() {
             "server",
             "--name",
             "chronos-0",
+            "--peer-listen",
+            "0.0.0.0:0",
             "--advertise",
             "chronos-0.chronos-nodes",
             "--bootstrap",

@@ -28,6 +28,9 @@ Take a node out, and another one in:
   chronos cluster remove n2                 # it never comes back under this number
   chronos cluster replace n3                # a node that is dead: give it up now
 
+See one at work, on this machine:
+  chronos cluster demo
+
 Hold still during maintenance:
   chronos cluster pause
   chronos cluster resume
@@ -126,7 +129,6 @@ Example:
         #[arg(value_parser = clap::value_parser!(u8).range(1..=5))]
         replicas: u8,
     },
-    Demo(demo::Demo),
     Token(join_token::Token),
     Config(config::Config),
     LogLevel(config::LogLevel),
@@ -136,6 +138,7 @@ Examples:
   chronos cluster events
   chronos cluster events --json | jq 'select(.kind == \"leader\")'")]
     Events,
+    Demo(demo::Demo),
 }
 
 /// Which node a verb is about.
@@ -148,13 +151,16 @@ struct Node {
 
 impl Cluster {
     pub(crate) async fn run(self, context: &Context) -> Outcome {
-        if let Verb::Demo(demo) = self.verb {
-            return Box::pin(demo.run(context)).await;
-        }
-        let format = self.operator.format(context);
-        let admin = self.operator.connect(context).await?;
+        let Self { operator, verb } = self;
+        let verb = match verb {
+            // Its nodes are its own, so nobody is asked.
+            Verb::Demo(demo) => return Box::pin(demo.run(context)).await,
+            verb => verb,
+        };
+        let format = operator.format(context);
+        let admin = operator.connect(context).await?;
         let done = Done { admin: &admin, format };
-        match self.verb {
+        match verb {
             Verb::Status { watched, check } => view::status(&admin, &watched, check, format).await,
             Verb::Nodes { watched } => view::nodes(&admin, &watched, format).await,
             Verb::Plan { watched } => view::plan(&admin, &watched, format).await,
@@ -169,7 +175,7 @@ impl Cluster {
             Verb::Config(config) => config.run(&admin, format).await,
             Verb::LogLevel(level) => level.run(&admin, format).await,
             Verb::Events => events::run(&admin, format).await,
-            Verb::Demo(_) => unreachable!("it has a cluster of its own"),
+            Verb::Demo(_) => unreachable!("a demo returned above"),
         }
     }
 }
