@@ -245,25 +245,25 @@ mod tests {
         let expected = "\
 partition 7   led by n2 in term 3   voters n1 n2 n3
 
-                          n1        n2        n3
-role                follower    leader  follower
-health               serving   serving   serving
-term                       3         3         3
-takes for leader          n2        n2        n2
-events behind              0         0         2
-appended               1,007     1,007     1,007
-flushed                1,007     1,007     1,007
-committed              1,007     1,007     1,005
-applied                1,007     1,007     1,005
-indexed                1,007     1,007     1,005
-compacted                900       900       900
-purged                   800       800       800
-log entries         101..250  101..250  101..250
-log committed            250       250       250
-lane                       0         0         0
-parts                      4         4         4
-bytes of parts      11.8 MiB  11.8 MiB  11.8 MiB
-last scrub           2 h ago   2 h ago   2 h ago
+                        n1        n2        n3
+role              follower    leader  follower
+health             serving   serving   serving
+term                     3         3         3
+takes for leader        n2        n2        n2
+events behind            0         0         2
+appended             1,007     1,007     1,007
+flushed              1,007     1,007     1,007
+committed            1,007     1,007     1,005
+applied              1,007     1,007     1,005
+indexed              1,007     1,007     1,005
+compacted              900       900       900
+purged                 800       800       800
+log entries       101..250  101..250  101..250
+log committed          250       250       250
+lane                     0         0         0
+parts                    4         4         4
+bytes of parts    11.8 MiB  11.8 MiB  11.8 MiB
+last scrub         2 h ago   2 h ago   2 h ago
 ";
         assert_eq!(shown, expected);
     }

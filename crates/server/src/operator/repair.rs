@@ -3,38 +3,47 @@
 use std::time::Duration;
 
 use chronos_app::{Class, Error, Reason};
-use chronos_cluster::Repaired;
+use chronos_cluster::{RepairError, Repaired};
 use chronos_domain::PartitionId;
+use chronos_proof::Hash;
 
 use super::Here;
 
 impl Here {
     /// What was wrong and what was done, step by step; nothing when the replica was whole.
     pub(super) async fn repaired(&self, id: PartitionId, deadline: Duration) -> Result<Vec<String>, Error> {
-        match self.edge.app.node().groups().repair(id, deadline).await {
-            Ok(done) => Ok(done.as_ref().map(steps).unwrap_or_default()),
-            Err(error) => Err(damaged(id, &error.to_string())),
-        }
+        let done = self
+            .edge
+            .app
+            .node()
+            .groups()
+            .repair(id, deadline)
+            .await
+            .map_err(|error| not_whole(id, &error))?;
+        Ok(done.map_or_else(Vec::new, |done| told(&done)))
     }
 }
 
-fn steps(done: &Repaired) -> Vec<String> {
+fn told(done: &Repaired) -> Vec<String> {
     let mut steps = vec![format!("found: {}", done.why)];
-    if done.parts > 0 {
-        steps.push(format!("fetched {} damaged parts again, {} bytes", done.parts, done.bytes));
-    }
     if done.is_anew {
-        steps.push(
-            "discarded the log and had everything from the leader, with votes withheld meanwhile".to_owned(),
-        );
+        steps.push("gave up its log and had it from the leader again".to_owned());
+    }
+    if done.parts > 0 {
+        steps.push(format!("fetched {} parts of {} bytes", done.parts, done.bytes));
     }
     if let Some(witness) = done.witness {
-        steps.push(format!("the digest at position {} is that of {witness}", done.position));
+        let digest = Hash(done.digest);
+        steps.push(format!("its digest at position {} is that of {witness}: {digest}", done.position));
     }
+    steps.push(format!("serves again after {:.1} s", done.took.as_secs_f64()));
     steps
 }
 
-fn damaged(id: PartitionId, why: &str) -> Error {
-    Error::new(Class::Failed, Reason::Corrupt, format!("partition {id} is damaged: {why}"))
-        .with("partition", id)
+fn not_whole(id: PartitionId, error: &RepairError) -> Error {
+    let reason = match error {
+        RepairError::Refused { .. } => Reason::Corrupt,
+        RepairError::Late { .. } => Reason::DeadlineExceeded,
+    };
+    Error::new(Class::Failed, reason, error.to_string()).with("partition", id)
 }
