@@ -10,9 +10,6 @@ const HEARTBEAT_MS: u64 = 250;
 const ELECTION_MS: std::ops::Range<u64> = 1500..3000;
 /// Whoever answered within this time needs no heartbeat.
 const HEARTBEAT_SPARED_MS: u64 = 200;
-/// A leader that has not heard of a quorum for the longest election falls silent for this long, so that others may elect
-/// one that hears them; then it tries for as long again, and so on.
-const QUORUM_LOST_MS: u64 = 2 * ELECTION_MS.end;
 /// Entries in one message; what bounds it is their bytes.
 const MESSAGE_ENTRIES_MAX: u64 = 64;
 /// Entries in one write to the log.
@@ -28,7 +25,6 @@ const CHANNELS: (u64, u64, u64) = (1024, 1024, 64);
 /// * A leader that restarts is elected again, in a new term: entries it had not yet synced may lie on other nodes under
 ///   the same term and index.
 /// * Pre-vote: who cannot win does not raise the term.
-/// * Check-quorum: a leader that hears nobody, but is heard, does not keep the others from electing one that works.
 /// * Without `ticks` nobody's silence means anything: a group of one asks for no votes by itself and sends nothing.
 /// * A log that went back is refused: a node that lost its disk comes back as another one.
 pub(crate) fn settings(cluster: u128, ticks: bool) -> Arc<Config> {
@@ -51,7 +47,6 @@ pub(crate) fn settings(cluster: u128, ticks: bool) -> Arc<Config> {
         broadcast_submitted_on_append: Some(ticks),
         enable_tick: ticks,
         enable_pre_vote: Some(true),
-        quorum_loss_probe_interval: ticks.then_some(QUORUM_LOST_MS),
         enable_leader_restore: Some(false),
         allow_log_reversion: Some(false),
         ..Config::default()
