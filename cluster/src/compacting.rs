@@ -8,7 +8,8 @@ use tokio::sync::{Mutex, watch};
 
 use crate::backlog::Backlog;
 use crate::compaction::{CompactionConfig, CompactionStats, Counters};
-use crate::compactor::{Compactor, Reached, Subject};
+use crate::compactor::{Compactor, Reached, Subject, Subjects};
+use crate::rate::Rate;
 use crate::wish::{CompactError, Wish, Wishes};
 
 /// The running compactor of one node. It ends when this is dropped.
@@ -16,6 +17,7 @@ pub(crate) struct Compacting {
     env: Env,
     backlog: Arc<Backlog>,
     counters: Arc<Counters>,
+    rate: Rate,
     wishes: Wishes,
     stop: watch::Sender<bool>,
     task: Mutex<Option<Task<()>>>,
@@ -26,12 +28,14 @@ impl Compacting {
         env: &Env,
         config: &CompactionConfig,
         backlog: Arc<Backlog>,
-        subjects: Vec<Arc<Subject>>,
+        subjects: Subjects,
     ) -> Compacting {
+        let rate = Rate::new(config.bytes_per_second);
         let (wishes, stop, counters) = (Wishes::default(), watch::Sender::new(false), Arc::default());
         let compactor = Compactor {
             env: env.clone(),
             config: config.clone(),
+            rate: rate.clone(),
             backlog: Arc::clone(&backlog),
             counters: Arc::clone(&counters),
             subjects,
@@ -40,11 +44,16 @@ impl Compacting {
             not_before: None,
         };
         let task = Mutex::new(Some(env.tasks.spawn("compactor", compactor.run())));
-        Compacting { env: env.clone(), backlog, counters, wishes, stop, task }
+        Compacting { env: env.clone(), backlog, counters, rate, wishes, stop, task }
     }
 
     pub(crate) fn backlog(&self) -> &Backlog {
         &self.backlog
+    }
+
+    /// How fast events go into parts from the next slice on, while nothing presses.
+    pub(crate) fn set_rate(&self, bytes_per_second: u64) {
+        self.rate.set(bytes_per_second);
     }
 
     /// While the answer lives there are no pauses, and what waits is taken in even without background work.

@@ -30,9 +30,10 @@ use chronos_env::{Env, Task};
 use chronos_store::{Finding, Nature, Partition, Scrubbed};
 use parking_lot::Mutex;
 
-use crate::compactor::Subject;
+use crate::compactor::Subjects;
 use crate::groups::Groups;
 use crate::quarantine::Quarantine;
+use crate::rate::Rate;
 use pace::Pace;
 
 /// Whether and how fast a node looks for damage.
@@ -55,9 +56,9 @@ impl Default for ScrubConfig {
 
 impl ScrubConfig {
     /// As slow as the period allows, with a tenth of it to spare, within the bounds.
-    fn bytes_per_second(&self, part_bytes: u64) -> u64 {
+    fn bytes_per_second(&self, part_bytes: u64, max: &Rate) -> u64 {
         let seconds = (self.period.as_secs() / 10 * 9).max(1);
-        (part_bytes / seconds).max(BYTES_PER_SECOND_MIN).min(self.bytes_per_second_max)
+        (part_bytes / seconds).max(BYTES_PER_SECOND_MIN).min(max.get())
     }
 }
 
@@ -122,6 +123,7 @@ pub struct ScrubProgress {
 pub(crate) struct Scrubber {
     env: Env,
     shared: Arc<Shared>,
+    rate: Rate,
     task: Mutex<Option<Task<()>>>,
 }
 
@@ -134,12 +136,17 @@ struct Shared {
 
 impl Scrubber {
     /// Begins to look, if that is configured.
-    pub(crate) fn start(env: &Env, config: &ScrubConfig, subjects: Vec<Arc<Subject>>) -> Scrubber {
-        let shared = Arc::<Shared>::default();
-        let rounds =
-            Rounds { env: env.clone(), config: config.clone(), shared: Arc::clone(&shared), subjects };
+    pub(crate) fn start(env: &Env, config: &ScrubConfig, subjects: Subjects) -> Scrubber {
+        let (shared, rate) = (Arc::<Shared>::default(), Rate::new(config.bytes_per_second_max));
+        let rounds = Rounds {
+            env: env.clone(),
+            config: config.clone(),
+            rate: rate.clone(),
+            shared: Arc::clone(&shared),
+            subjects,
+        };
         let task = config.background.then(|| env.tasks.dedicated("scrub".to_owned(), rounds.run()));
-        Scrubber { env: env.clone(), shared, task: Mutex::new(task) }
+        Scrubber { env: env.clone(), shared, rate, task: Mutex::new(task) }
     }
 
     /// Ends what is under way.
@@ -229,8 +236,9 @@ impl Shared {
 struct Rounds {
     env: Env,
     config: ScrubConfig,
+    rate: Rate,
     shared: Arc<Shared>,
-    subjects: Vec<Arc<Subject>>,
+    subjects: Subjects,
 }
 
 impl Rounds {
@@ -249,13 +257,13 @@ impl Rounds {
     async fn pass(&self) {
         let clock = &self.env.clock;
         let (began, started) = (Timestamp::new(clock.wall_micros()), clock.monotonic());
-        let part_bytes = self.subjects.iter().map(|subject| subject.partition.part_bytes()).sum();
-        let bytes_per_second = self.config.bytes_per_second(part_bytes);
+        let part_bytes = self.subjects.all().iter().map(|subject| subject.partition.part_bytes()).sum();
+        let bytes_per_second = self.config.bytes_per_second(part_bytes, &self.rate);
         self.shared.stats.lock().current =
             Some(ScrubProgress { began, partitions: 0, bytes: 0, part_bytes, bytes_per_second });
         let mut pace = Pace::new(clock.clone(), bytes_per_second);
         let (mut seen, mut refused) = (Scrubbed::default(), Vec::new());
-        for subject in &self.subjects {
+        for subject in self.subjects.all() {
             match subject.quarantine.get() {
                 None => seen.add(self.partition(&subject.partition, &subject.quarantine, &mut pace).await),
                 Some(_) => refused.push(subject.id),
@@ -289,8 +297,17 @@ impl Rounds {
                 quarantine.set(&damage);
             }
             seen.add(step);
+            pace.set(self.bytes_per_second());
             pace.settle().await; // a stop ends it here
         }
+    }
+
+    /// How fast the pass under way may go by now.
+    fn bytes_per_second(&self) -> u64 {
+        let part_bytes = self.shared.stats.lock().current.map_or(0, |progress| progress.part_bytes);
+        let bytes_per_second = self.config.bytes_per_second(part_bytes, &self.rate);
+        self.progress(|progress| progress.bytes_per_second = bytes_per_second);
+        bytes_per_second
     }
 
     fn progress(&self, change: impl FnOnce(&mut ScrubProgress)) {
@@ -306,6 +323,11 @@ impl Groups {
         self.scrubber().stats()
     }
 
+    /// How many bytes the search for damage in the background reads in a second at most, from the next file on.
+    pub fn set_scrub_rate(&self, bytes_per_second: u64) {
+        self.scrubber().rate.set(bytes_per_second);
+    }
+
     /// Reads every byte that a partition has on disk now, and compares it with what was written: at full speed, unless
     /// it is told how many bytes in a second. What is found is in the result; besides, damage is logged, shows in
     /// [`Groups::scrub_stats`], and has the partition refused from now on. Nothing on disk is changed.
@@ -315,7 +337,7 @@ impl Groups {
     /// # Errors
     /// Why this node does not serve the partition.
     pub async fn verify(&self, id: PartitionId, bytes_per_second: Option<u64>) -> Result<Scrubbed, Arc<str>> {
-        let partition = self.partition(id)?.clone();
+        let partition = self.partition(id)?;
         let seen = self.scrubber().look(&partition, bytes_per_second).await;
         if let Some(damage) = self.scrubber().shared.report(&seen.findings) {
             self.quarantine(id, &damage);

@@ -24,6 +24,11 @@ impl Pace {
         Pace { clock, bytes_per_second: bytes_per_second.max(1), due }
     }
 
+    /// The rate from now on.
+    pub(super) fn set(&mut self, bytes_per_second: u64) {
+        self.bytes_per_second = bytes_per_second.max(1);
+    }
+
     /// So many bytes were gone through: holds up the thread until they are paid for, unless somebody is `stopping`. In a
     /// simulation they are paid for by [`Pace::settle`].
     pub(super) fn hold(&mut self, bytes: u64, stopping: &AtomicBool) {
@@ -51,6 +56,23 @@ mod tests {
     use super::*;
     use chronos_env::Env;
     use chronos_env::sim::World;
+
+    #[test]
+    fn a_rate_that_is_changed_on_the_way_holds_for_what_comes() {
+        let world = World::new(1);
+        world.run(async {
+            let clock = world.env().clock;
+            let mut pace = Pace::new(clock.clone(), 1000);
+            let began = clock.monotonic();
+            pace.hold(2000, &AtomicBool::new(false));
+            pace.settle().await;
+            pace.set(100);
+            pace.hold(200, &AtomicBool::new(false));
+            pace.settle().await;
+            let took = clock.monotonic() - began;
+            assert!((3900..4100).contains(&took.as_millis()), "2 s and 2 s, not {took:?}");
+        });
+    }
 
     #[test]
     fn a_simulated_pass_takes_the_time_its_bytes_cost() {

@@ -7,8 +7,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    append, backup, bench, compact, completions, demo, digest, export, get, import, import_git, partitions,
-    prove, read, restore, route, sample, server, sql, state, stats, truncate, verify, watermarks,
+    append, backup, bench, cluster, compact, completions, demo, digest, export, get, import, import_git,
+    partition, partitions, prove, read, repair, restore, route, sample, server, sql, state, stats, truncate,
+    verify, watermarks,
 };
 use crate::failure::{Failure, Outcome};
 use crate::moment;
@@ -76,6 +77,9 @@ enum Command {
     Partitions(partitions::Partitions),
     Route(route::Route),
     Watermarks(watermarks::Watermarks),
+    Cluster(cluster::Cluster),
+    Partition(partition::Partition),
+    Repair(repair::Repair),
     Stats(stats::Stats),
     Sample(sample::Sample),
     Compact(compact::Compact),
@@ -140,6 +144,9 @@ impl Command {
             Self::Partitions(command) => Box::pin(command.run(context)).await,
             Self::Route(command) => Box::pin(command.run(context)).await,
             Self::Watermarks(command) => Box::pin(command.run(context)).await,
+            Self::Cluster(command) => Box::pin(command.run(context)).await,
+            Self::Partition(command) => Box::pin(command.run(context)).await,
+            Self::Repair(command) => Box::pin(command.run(context)).await,
             Self::Stats(command) => Box::pin(command.run(context)).await,
             Self::Sample(command) => Box::pin(command.run(context)).await,
             Self::Compact(command) => Box::pin(command.run(context)).await,

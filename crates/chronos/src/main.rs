@@ -4,6 +4,7 @@
 //! main ─ cli ─ commands/* ─┬─ ingest   many events in: lines, batches, lanes
 //!                          ├─ git      a repository's history as events
 //!                          ├─ demo     the show: a feed, a ledger of promises, a proof
+//!                          ├─ operator what operators type and read: pages of a cluster
 //!                          └─ connect  the SDK, with this binary's exit codes
 //! ```
 //!
@@ -26,6 +27,7 @@ mod failure;
 mod git;
 mod ingest;
 mod moment;
+mod operator;
 mod output;
 mod own_server;
 mod stop_request;

@@ -37,6 +37,7 @@
 //! | look at the cluster | [`Client::placement`] |
 //! | watch what the client itself does | [`Options::observer`] |
 //! | copy all of it | [`Client::backup`] |
+//! | see and steer the cluster | [`ClusterAdmin`] |
 //!
 //! Invariants:
 //!
@@ -58,6 +59,7 @@ mod attempt;
 mod backup;
 mod call;
 mod client;
+mod cluster_admin;
 mod connections;
 mod ids;
 mod many;
@@ -76,6 +78,7 @@ pub use admin::{Admin, Digests, Sample, Truncation, Verification};
 pub use append::{Append, Payload};
 pub use backup::{Backup, Fetched};
 pub use client::{Appended, Client, Watermarks};
+pub use cluster_admin::{Answers, ClusterAdmin, Replicas};
 pub use ids::Ids;
 pub use many::{ManyReport, Part};
 pub use observe::{Counters, Counts, Observer, Operation};
@@ -100,3 +103,11 @@ pub use chronos_proto::{
     Class, Consistency, Event, Failure, Info, LogStats, Moment, NodeId, PartitionMarks, PartitionStats,
     PlacedNode, PlacedPartition, Placement, Reducer, Stats,
 };
+/// What operators see of a cluster, and what comes of what they do to it.
+pub mod cluster {
+    pub use chronos_proto::cluster::{
+        Addresses, Change, ChangeKind, Compacted, Comparison, Health, Node, NodeConfig, NodeId, NodeState,
+        Partition, Plan, PlannedStep, Repaired, Replica, ReplicaDigest, Role, ScrubBegun, Setting,
+        SettingChanged, Status, Verdict, VerifiedReplica,
+    };
+}

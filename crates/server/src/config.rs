@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use chronos_domain::limits::PARTITIONS;
 use serde::de::Visitor;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::Limits;
 use crate::telemetry::Log;
@@ -22,7 +22,7 @@ pub use scrub::Scrub;
 
 /// How one server runs. A key that is not known is refused with its name, so that a typing error cannot pass for a
 /// decision.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The data directory; everything the node keeps is below it.
@@ -181,6 +181,12 @@ impl<'de> Deserialize<'de> for Partitions {
             }
         }
         deserializer.deserialize_any(Fixed)
+    }
+}
+
+impl Serialize for Partitions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        PARTITIONS.serialize(serializer)
     }
 }
 

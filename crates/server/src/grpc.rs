@@ -3,8 +3,9 @@
 mod admin;
 mod append;
 mod backup;
+mod cluster_admin;
 mod deadline;
-mod failure;
+pub(crate) mod failure;
 mod info;
 mod query;
 mod read;
@@ -16,11 +17,12 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use chronos_app::{Class, Error, Reason};
-use chronos_proto::v1;
+use chronos_proto::cluster::v1::cluster_admin_server::ClusterAdminServer;
 use chronos_proto::v1::admin_server::AdminServer;
 use chronos_proto::v1::backup_server::BackupServer;
 use chronos_proto::v1::event_store_server::{EventStore, EventStoreServer};
 use chronos_proto::v1::query_server::QueryServer;
+use chronos_proto::{cluster, v1};
 use http::{HeaderMap, header};
 use tonic::service::Routes;
 use tonic::{Request, Status, Streaming};
@@ -29,6 +31,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::edge::Edge;
 use crate::http::Problem;
+use crate::operator::Operators;
 use crate::placement;
 
 /// Whether a request speaks gRPC, so that its answer must.
@@ -101,6 +104,25 @@ pub(crate) fn routes(edge: &Arc<Edge>, health: HealthServer<impl Health>) -> axu
         .add_service(backup)
         .add_service(query)
         .add_service(admin)
+        .add_service(health)
+        .add_service(reflection)
+        .into_axum_router()
+}
+
+/// Everything served to operators.
+pub(crate) fn operators_routes(
+    edge: &Arc<Edge>,
+    operators: Operators,
+    health: HealthServer<impl Health>,
+) -> axum::Router {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(cluster::v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the descriptors were compiled with this program");
+    Routes::new(ClusterAdminServer::new(cluster_admin::Service { operators }))
+        .add_service(BackupServer::new(backup::Service::new(edge.clone())))
+        .add_service(AdminServer::new(admin::Service { edge: edge.clone() }))
         .add_service(health)
         .add_service(reflection)
         .into_axum_router()

@@ -28,6 +28,7 @@ mod http;
 mod limits;
 mod metrics;
 mod node;
+mod operator;
 mod pages;
 mod placement;
 mod query;
@@ -43,4 +44,4 @@ pub use config::{
 pub use engine::Engine;
 pub use limits::Limits;
 pub use node::{Node, RELEASE, StartError};
-pub use serve::serve;
+pub use serve::{serve, serve_admin};

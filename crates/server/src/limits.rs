@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use chronos_app::Error;
 use chronos_block::BLOCK_BYTES_MAX;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Invalid;
 
 /// The bounds of one server. Times are in milliseconds, sizes in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// One gRPC message. Must hold the largest legal append.

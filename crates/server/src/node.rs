@@ -15,6 +15,7 @@ use chronos_wal::{Recovery, Wal};
 use crate::config::{Config, Invalid};
 use crate::edge::Edge;
 use crate::engine::Engine;
+use crate::operator::{Here, Operators, Room, Settings};
 use crate::seating::{self, Seated};
 
 /// Where parts are, below the data directory: one directory for each partition in it.
@@ -28,6 +29,7 @@ pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
 pub struct Node {
     edge: Arc<Edge>,
     cluster: Cluster,
+    operators: Operators,
     /// Holds the lock on the directory until everything else is closed.
     data: DataDir,
 }
@@ -91,7 +93,8 @@ impl Node {
         let engine = Engine::new(env.clone(), cluster.clone());
         let (identity, limits) = (data.identity.clone(), config.limits.clone());
         let edge = Arc::new(Edge::new(env.clone(), engine, wal, identity, limits));
-        let node = Self { edge, cluster, data };
+        let operators = open_to_operators(&edge, &cluster, config);
+        let node = Self { edge, cluster, operators, data };
         let took_ms = env.clock.monotonic().saturating_sub(began).as_millis();
         let (served, events) = node.served();
         let (frames, bytes) = (recovery.frames, recovery.bytes);
@@ -157,9 +160,22 @@ impl Node {
         tracing::info!(data = %self.data.path.display(), "node stopped");
     }
 
+    /// What operators may ask of this node.
+    pub(crate) const fn operators(&self) -> &Operators {
+        &self.operators
+    }
+
     pub(crate) fn edge(&self) -> &Arc<Edge> {
         &self.edge
     }
+}
+
+/// What operators may ask here, and what they may have asked from other nodes.
+fn open_to_operators(edge: &Arc<Edge>, cluster: &Cluster, config: &Config) -> Operators {
+    let me = chronos_proto::cluster::NodeId::new(cluster.me().get());
+    let here = Arc::new(Here::new(me, edge.clone(), Settings::new(config.clone())));
+    cluster.answer_operators(Arc::new(Room(here.clone())));
+    Operators::new(edge.clone(), cluster.clone(), here)
 }
 
 /// The log in a directory.

@@ -27,6 +27,8 @@ use crate::{grpc, http as rest};
 
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Connections of operators at once.
+const OPERATORS_MAX: usize = 64;
 
 /// Serves gRPC and HTTP on `listener` until `shutdown` resolves; then takes nothing new, hands over what it leads, lets what
 /// is open end (for at most `limits.drain_timeout_ms`), and returns. The node keeps running: stop it afterwards.
@@ -34,30 +36,31 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// # Errors
 /// When the listener cannot say where it listens.
 pub async fn serve(node: &Node, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let address = listener.local_addr()?;
     let edge = node.edge().clone();
     let (health, watch_faults) = grpc::health(&edge);
-    let server = Server {
-        connection: connection_settings(&edge.limits),
-        router: rest::router(&edge, grpc::routes(&edge, health)),
-        room: Arc::new(Semaphore::new(edge.limits.connections_max)),
-        graceful: GracefulShutdown::new(),
-        open: watch::Sender::new(()),
-        edge,
-    };
-    tracing::info!(%address, "serving gRPC and HTTP");
-    tokio::select! {
-        biased; // stopping wins over another connection; the fault watcher only ever ends by itself
-        () = shutdown => {}
-        () = watch_faults => {}
-        () = server.accept(listener) => {}
-    }
-    tracing::info!(%address, "no longer accepting requests");
+    let router = rest::router(&edge, grpc::routes(&edge, health));
+    let connections_max = edge.limits.connections_max;
+    let server = Server::new(edge, router, connections_max);
     // Callers in mid-flight meet a new leader instead of an election.
-    tokio::join!(server.drain(), node.hand_over());
-    Ok(())
+    server.run("gRPC and HTTP", listener, shutdown, watch_faults, node.hand_over()).await
 }
 
+/// Serves operators on a `listener` of their own until `shutdown` resolves, and ends as [`serve`] does: what they see of
+/// the cluster and do to it, and what clients may ask about whole histories. Whoever reaches this port may do all of it.
+///
+/// # Errors
+/// When the listener cannot say where it listens.
+pub async fn serve_admin(
+    node: &Node,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let edge = node.edge().clone();
+    let (health, watch_faults) = grpc::health(&edge);
+    let router = grpc::operators_routes(&edge, node.operators().clone(), health);
+    let server = Server::new(edge, router, OPERATORS_MAX);
+    server.run("operators", listener, shutdown, watch_faults, std::future::ready(())).await
+}
 struct Server {
     edge: Arc<Edge>,
     connection: auto::Builder<TokioExecutor>,
@@ -69,6 +72,39 @@ struct Server {
 }
 
 impl Server {
+    fn new(edge: Arc<Edge>, router: Router, connections_max: usize) -> Self {
+        Self {
+            connection: connection_settings(&edge.limits),
+            router,
+            room: Arc::new(Semaphore::new(connections_max)),
+            graceful: GracefulShutdown::new(),
+            open: watch::Sender::new(()),
+            edge,
+        }
+    }
+
+    /// Accepts until it is told to stop, then lets what is open end while the node is `parting`.
+    async fn run(
+        self,
+        whom: &'static str,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+        watch_faults: impl Future<Output = ()>,
+        parting: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "serving {whom}");
+        tokio::select! {
+            biased; // stopping wins over another connection; the fault watcher only ever ends by itself
+            () = shutdown => {}
+            () = watch_faults => {}
+            () = self.accept(listener) => {}
+        }
+        tracing::info!(%address, "no longer accepting requests");
+        tokio::join!(self.drain(), parting);
+        Ok(())
+    }
+
     /// Accepts until it is dropped.
     async fn accept(&self, listener: TcpListener) {
         loop {

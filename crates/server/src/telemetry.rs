@@ -1,12 +1,13 @@
 //! Logs: one line per change of state, never one per event; those are counted (see [`crate::metrics`]).
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// What is logged, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// The form of a line.
@@ -22,7 +23,7 @@ impl Default for Log {
 }
 
 /// The form of a log line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// For people.
@@ -46,7 +47,16 @@ pub enum Error {
     /// Something else in this process logs already.
     #[error("logging was set up twice in this process")]
     Twice,
+    /// Nobody has set up logging, or somebody else has.
+    #[error("what this process logs is not for the server to decide; set it where the process is started")]
+    NotOurs,
 }
+
+/// Sets the filter of the process's one logger.
+type Refilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+/// There is one logger in a process, whoever runs in it.
+static REFILTER: OnceLock<Refilter> = OnceLock::new();
 
 /// Says of a library that speaks at every step when to be heard.
 const QUIET: &str = "openraft=warn";
@@ -56,14 +66,53 @@ const QUIET: &str = "openraft=warn";
 /// # Errors
 /// When the filter cannot be read or a subscriber is in place already.
 pub fn init(log: &Log) -> Result<(), Error> {
-    // What consensus does all day is of interest to few; whoever names it in the filter sees it.
-    let filter = EnvFilter::builder()
-        .parse(format!("{QUIET},{}", log.filter))
-        .map_err(|reason| Error::Filter { filter: log.filter.clone(), reason: reason.to_string() })?;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
+    let lines = fmt().with_env_filter(read(&log.filter)?).with_writer(std::io::stderr).with_target(true);
     let set = match log.format {
-        Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        Format::Json => lines.json().flatten_event(true).with_ansi(false).try_init(),
+        Format::Text => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
+            let handle = lines.reload_handle();
+            lines.try_init().map(|()| refilter(move |filter| handle.reload(filter).is_ok()))
+        }
+        Format::Json => {
+            let lines = lines.json().flatten_event(true).with_ansi(false).with_filter_reloading();
+            let handle = lines.reload_handle();
+            lines.try_init().map(|()| refilter(move |filter| handle.reload(filter).is_ok()))
+        }
     };
-    set.map_err(|_| Error::Twice)
+    let refilter = set.map_err(|_| Error::Twice)?;
+    REFILTER.set(refilter).map_err(|_| Error::Twice)
+}
+
+/// Logs what passes this filter from now on, and nothing else.
+///
+/// # Errors
+/// When the filter cannot be read, or this process's logs are not set up by [`init`]; nothing has changed.
+pub fn set_filter(filter: &str) -> Result<(), Error> {
+    let filter = read(filter)?;
+    let is_set = REFILTER.get().is_some_and(|refilter| refilter(filter));
+    if is_set { Ok(()) } else { Err(Error::NotOurs) }
+}
+
+fn refilter(set: impl Fn(EnvFilter) -> bool + Send + Sync + 'static) -> Refilter {
+    Box::new(set)
+}
+
+/// Reads a filter. What consensus does all day is of interest to few; whoever names it in the filter sees it.
+fn read(filter: &str) -> Result<EnvFilter, Error> {
+    EnvFilter::builder()
+        .parse(format!("{QUIET},{filter}"))
+        .map_err(|reason| Error::Filter { filter: filter.to_owned(), reason: reason.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_refused_with_an_example() {
+        let why = set_filter("chronos=loud").unwrap_err().to_string();
+        assert!(why.contains("chronos=loud") && why.contains("chronos_wal=debug"), "{why}");
+        // Tests do not set up logging.
+        assert!(matches!(set_filter("info"), Err(Error::NotOurs)));
+    }
 }

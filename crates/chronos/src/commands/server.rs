@@ -9,7 +9,7 @@ use std::time::Duration;
 use chronos_domain::EventId;
 use chronos_env::{self as env, Env};
 use chronos_server::telemetry::{self, Format as LogFormat};
-use chronos_server::{Config, Node, serve};
+use chronos_server::{Config, Node, serve, serve_admin};
 use clap::{Args, ValueEnum};
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -175,6 +175,7 @@ impl Server {
         telemetry::init(&config.log).map_err(Failure::usage)?;
         config.fit_open_files(env::files::raise_limit()).map_err(Failure::failed)?;
         let socket = reserve(&mut config.listen)?;
+        let operators = reserve_for_operators(&mut config)?;
         let node = Node::start(Env::real(), &config).await.map_err(Failure::failed)?;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
@@ -183,8 +184,15 @@ impl Server {
                 return Err(cannot_listen(config.listen, &error));
             }
         };
-        announce(&node, config.listen);
-        run(node, listener, attached).await
+        let operators = match operators.map(|socket| socket.listen(BACKLOG)).transpose() {
+            Ok(operators) => operators,
+            Err(error) => {
+                node.stop().await;
+                return Err(cannot_listen(config.listen, &error));
+            }
+        };
+        announce(&node, config.listen, operators.as_ref());
+        run(node, listener, operators, attached).await
     }
 
     /// Flags over environment (both by clap) over file over defaults.
@@ -258,15 +266,35 @@ fn reserve(listen: &mut SocketAddr) -> Outcome<TcpSocket> {
     Ok(socket)
 }
 
+/// Takes the port for operators, if there shall be one. That nobody asked for by name is done without where it is taken:
+/// a second server on one machine need not be told.
+fn reserve_for_operators(config: &mut Config) -> Outcome<Option<TcpSocket>> {
+    let Some(mut listen) = config.cluster.admin_listen(config.listen) else { return Ok(None) };
+    match reserve(&mut listen) {
+        Ok(socket) => {
+            config.cluster.admin_listen = Some(listen);
+            Ok(Some(socket))
+        }
+        Err(failure) if config.cluster.admin_listen.is_some() => Err(failure),
+        Err(failure) => {
+            eprintln!("chronos: no port for operators: {failure}; name a free one with --admin-listen");
+            Ok(None)
+        }
+    }
+}
+
 fn cannot_listen(on: SocketAddr, error: &std::io::Error) -> Failure {
     Failure::failed(format!("cannot listen on {on}: {error}"))
 }
 
 /// The lines that whoever started the process waits for.
-fn announce(node: &Node, listen: SocketAddr) {
+fn announce(node: &Node, listen: SocketAddr, operators: Option<&TcpListener>) {
     let mut lines = format!("listening on {listen}\n");
     if let Some(peers) = node.peer_address() {
         lines.push_str(&format!("peers on {peers}\n"));
+    }
+    if let Some(Ok(admin)) = operators.map(TcpListener::local_addr) {
+        lines.push_str(&format!("admin on {admin}\n"));
     }
     let mut stdout = std::io::stdout().lock();
     let said = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
@@ -274,7 +302,7 @@ fn announce(node: &Node, listen: SocketAddr) {
     drop(said);
 }
 
-async fn run(node: Node, listener: TcpListener, attached: bool) -> Outcome {
+async fn run(node: Node, listener: TcpListener, operators: Option<TcpListener>, attached: bool) -> Outcome {
     let signalled = stop_request::signalled()?;
     let stopped = async {
         tokio::select! {
@@ -292,7 +320,7 @@ async fn run(node: Node, listener: TcpListener, attached: bool) -> Outcome {
     };
     let served = tokio::select! {
         biased; // an orderly end wins over the deadline of a faulted one
-        served = serve(&node, listener, shutdown) => served,
+        served = serve_both(&node, listener, operators, shutdown) => served,
         () = async { node.faulted().await; tokio::time::sleep(LAST_WORDS).await } => Ok(()),
     };
     // Either way: if there is a fault by now, that is the story.
@@ -303,4 +331,27 @@ async fn run(node: Node, listener: TcpListener, attached: bool) -> Outcome {
     }
     node.stop().await;
     served.map_err(|e| Failure::failed(format!("cannot serve: {e}")))
+}
+
+/// Serves clients, and operators where there is a port for them, until `shutdown`.
+async fn serve_both(
+    node: &Node,
+    clients: TcpListener,
+    operators: Option<TcpListener>,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let Some(operators) = operators else { return serve(node, clients, shutdown).await };
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
+        // The sender lives until both have ended.
+        let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+    };
+    let stopping = async {
+        shutdown.await;
+        stop.send_replace(true);
+        Ok(())
+    };
+    let (clients, operators) =
+        (serve(node, clients, until(stopped.clone())), serve_admin(node, operators, until(stopped)));
+    tokio::try_join!(stopping, clients, operators).map(|_| ())
 }

@@ -1,12 +1,12 @@
 //! When and how fast a node turns its log into parts.
 
 use chronos_cluster::CompactionConfig;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Invalid, within};
 
 /// How a node compacts. Nothing of it changes what is in a part, so nodes of one cluster may differ.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Compaction {
     /// Whether events go into parts as they come. Without it only when somebody asks for it, and memory and log grow

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use chronos_cluster::ScrubConfig;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Invalid, within};
 
 /// How a node reads everything it has on disk again, to find damage before a reader does.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scrub {
     /// Whether it does so on its own. Without it only when somebody asks (`chronos verify --online`).

@@ -5,7 +5,7 @@ use chronos_proto::{Failure, error};
 use tonic::Status;
 
 /// The same error in the words of the wire.
-pub(super) fn failure(error: Error) -> Failure {
+pub(crate) fn failure(error: Error) -> Failure {
     let class = match error.class {
         Class::Rejected => error::Class::Rejected,
         Class::NotApplied => error::Class::NotApplied,

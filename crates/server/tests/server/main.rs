@@ -9,6 +9,7 @@ mod deadlines;
 mod disk;
 mod limits;
 mod operations;
+mod operators;
 mod reads;
 mod served;
 mod session;

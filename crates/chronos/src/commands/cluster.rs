@@ -1,0 +1,169 @@
+//! `chronos cluster …`
+
+mod config;
+mod events;
+mod join_token;
+mod steer;
+mod view;
+
+use chronos_client::cluster::NodeId;
+use clap::{Args, Subcommand};
+
+use crate::cli::Context;
+use crate::failure::Outcome;
+use crate::operator::{Operator, Watched, parse_node};
+
+pub(super) use steer::Done;
+
+const EXAMPLES: &str = "\
+Any node can be asked about all of them, on its operators' port (`admin on HOST:PORT` when its server starts).
+
+Look:
+  chronos cluster status --watch
+  chronos cluster plan                      # what the placement driver would do next, and why
+
+Take a node out, and another one in:
+  chronos cluster drain n2 --wait           # its replicas and leaders move to others
+  chronos cluster remove n2                 # it never comes back under this number
+  chronos cluster replace n3                # a node that is dead: give it up now
+
+Hold still during maintenance:
+  chronos cluster pause
+  chronos cluster resume
+
+Exit codes as of every command: 4 when the cluster says no, with the rule.";
+
+/// See and steer the cluster: its nodes, its placement, its settings
+#[derive(Args)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Cluster {
+    #[command(flatten)]
+    operator: Operator,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Nodes, leaders, and whatever is not as it should be
+    #[command(after_help = "\
+Examples:
+  chronos cluster status
+  chronos cluster status --watch
+  chronos cluster status --check && ./deploy.sh
+  chronos cluster status --json | jq .concerns")]
+    Status {
+        #[command(flatten)]
+        watched: Watched,
+        /// Exit with 1 unless all is well
+        #[arg(long, conflicts_with = "watch")]
+        check: bool,
+    },
+    /// Every node with its addresses, release and age
+    #[command(after_help = "Example:\n  chronos cluster nodes --json | jq -r .client_address")]
+    Nodes {
+        #[command(flatten)]
+        watched: Watched,
+    },
+    /// What the placement driver would do next, in order, and why
+    #[command(after_help = "Example:\n  chronos cluster plan --watch")]
+    Plan {
+        #[command(flatten)]
+        watched: Watched,
+    },
+    /// Have everything move away from a node
+    #[command(after_help = "Example:\n  chronos cluster drain n2 --wait")]
+    Drain {
+        #[command(flatten)]
+        node: Node,
+        /// Return when the node holds nothing any more
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Take a drain back
+    #[command(after_help = "Example:\n  chronos cluster undrain n2")]
+    Undrain {
+        #[command(flatten)]
+        node: Node,
+    },
+    /// End the membership of a drained node, for ever
+    #[command(after_help = "\
+Examples:
+  chronos cluster drain n2 --wait && chronos cluster remove n2
+  chronos cluster remove n2 --force         # although it is up and holds replicas: they move first")]
+    Remove {
+        #[command(flatten)]
+        node: Node,
+        /// Although it is up, or holds replicas
+        #[arg(long)]
+        force: bool,
+    },
+    /// Give up a dead node: what it held is made anew on others at once
+    #[command(after_help = "\
+Without this the placement driver does so by itself when a node has been down for long.
+
+Example:
+  chronos cluster replace n3 && chronos cluster plan --watch")]
+    Replace {
+        #[command(flatten)]
+        node: Node,
+    },
+    /// Have the placement driver do nothing until it is resumed
+    #[command(after_help = "Example:\n  chronos cluster pause")]
+    Pause,
+    /// Have it go on
+    #[command(after_help = "Example:\n  chronos cluster resume")]
+    Resume,
+    /// Set how many replicas each partition has
+    #[command(after_help = "\
+One outlives no node, three one of them, five two.
+
+Example:
+  chronos cluster replication 3")]
+    Replication {
+        /// 1, 3 or 5
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=5))]
+        replicas: u8,
+    },
+    Token(join_token::Token),
+    Config(config::Config),
+    LogLevel(config::LogLevel),
+    /// Print what changes, as it changes: nodes, leaders, members, health, settings
+    #[command(after_help = "\
+Examples:
+  chronos cluster events
+  chronos cluster events --json | jq 'select(.kind == \"leader\")'")]
+    Events,
+}
+
+/// Which node a verb is about.
+#[derive(Args, Clone, Copy)]
+struct Node {
+    /// Which node, such as n2 or 2
+    #[arg(value_name = "NODE", value_parser = parse_node)]
+    node: NodeId,
+}
+
+impl Cluster {
+    pub(crate) async fn run(self, context: &Context) -> Outcome {
+        let format = self.operator.format(context);
+        let admin = self.operator.connect(context).await?;
+        let done = Done { admin: &admin, format };
+        match self.verb {
+            Verb::Status { watched, check } => view::status(&admin, &watched, check, format).await,
+            Verb::Nodes { watched } => view::nodes(&admin, &watched, format).await,
+            Verb::Plan { watched } => view::plan(&admin, &watched, format).await,
+            Verb::Drain { node, wait } => done.drain(node.node, wait).await,
+            Verb::Undrain { node } => done.undrain(node.node).await,
+            Verb::Remove { node, force } => done.remove(node.node, force).await,
+            Verb::Replace { node } => done.replace(node.node).await,
+            Verb::Pause => done.pause().await,
+            Verb::Resume => done.resume().await,
+            Verb::Replication { replicas } => done.replication(replicas).await,
+            Verb::Token(token) => done.token(token.read()?).await,
+            Verb::Config(config) => config.run(&admin, format).await,
+            Verb::LogLevel(level) => level.run(&admin, format).await,
+            Verb::Events => events::run(&admin, format).await,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! `chronos cluster config` and `chronos cluster log-level`
+
+use std::collections::BTreeMap;
+
+use chronos_client::ClusterAdmin;
+use chronos_client::cluster::{NodeConfig, NodeId, Setting, SettingChanged};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::failure::{Exit, Failure, Outcome};
+use crate::operator::page::{Page, Tone, is_painted};
+use crate::operator::{failed, json as as_json, parse_node};
+use crate::output::{Format, Out};
+use crate::table::{Align, Table};
+
+const EXAMPLES: &str = "\
+A setting that is marked `live` can be changed while nodes run; all others are read when a node starts, from its flags,
+its environment and its file. A live change is forgotten at the next start of a node, but for `cluster.replication`, which
+the cluster itself keeps.
+
+Examples:
+  chronos cluster config get
+  chronos cluster config get compaction
+  chronos cluster config set compaction.bytes_per_second 33554432
+  chronos cluster config set scrub.bytes_per_second_max 8388608 --node n2";
+
+/// Read settings, and change those that can be changed while nodes run
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Print settings, and where nodes differ in them
+    Get {
+        /// Only settings whose key has this in it
+        #[arg(value_name = "KEY")]
+        key: Option<String>,
+        /// Only of these nodes, such as n2 or 2
+        #[arg(long, short, value_name = "NODE", value_delimiter = ',', value_parser = parse_node)]
+        node: Vec<NodeId>,
+    },
+    /// Change a live setting
+    Set {
+        /// Such as compaction.bytes_per_second
+        key: String,
+        /// A number, true or false, or a text
+        value: String,
+        /// Only on these nodes, such as n2 or 2
+        #[arg(long, short, value_name = "NODE", value_delimiter = ',', value_parser = parse_node)]
+        node: Vec<NodeId>,
+    },
+}
+
+/// Set what nodes log from now on, until they are started again
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  chronos cluster log-level debug --node n2
+  chronos cluster log-level info,chronos_cluster=debug
+  chronos cluster log-level info")]
+pub(crate) struct LogLevel {
+    /// What is logged: error, warn, info, debug or trace, also by part of the program
+    filter: String,
+    /// Only on these nodes, such as n2 or 2
+    #[arg(long, short, value_name = "NODE", value_delimiter = ',', value_parser = parse_node)]
+    node: Vec<NodeId>,
+}
+
+impl LogLevel {
+    pub(super) async fn run(self, admin: &ClusterAdmin, format: Format) -> Outcome {
+        let changed = admin.set_log_level(&self.filter, &self.node).await.map_err(failed)?;
+        told(&changed, format)
+    }
+}
+
+impl Config {
+    pub(super) async fn run(self, admin: &ClusterAdmin, format: Format) -> Outcome {
+        match self.verb {
+            None => get(admin, None, &[], format).await,
+            Some(Verb::Get { key, node }) => get(admin, key.as_deref(), &node, format).await,
+            Some(Verb::Set { key, value, node }) => {
+                let changed = admin.set_config(&key, &value, &node).await.map_err(failed)?;
+                told(&changed, format)
+            }
+        }
+    }
+}
+
+async fn get(admin: &ClusterAdmin, key: Option<&str>, nodes: &[NodeId], format: Format) -> Outcome {
+    let configs = admin.config(nodes).await.map_err(failed)?;
+    let is_wanted = |setting: &Setting| key.is_none_or(|key| setting.key.contains(key));
+    let mut out = Out::new(format);
+    match format {
+        Format::Json => {
+            for config in &configs {
+                objects(&mut out, config, is_wanted)?;
+            }
+        }
+        Format::Table => {
+            for line in page(&configs, is_wanted).lines(is_painted()) {
+                out.line(line)?;
+            }
+        }
+    }
+    out.finish()?;
+    let is_complete = configs.iter().all(|config| config.settings.is_ok());
+    if is_complete { Ok(()) } else { Err(Failure::already_told(Exit::Failed)) }
+}
+
+fn objects(out: &mut Out, config: &NodeConfig, is_wanted: impl Fn(&Setting) -> bool) -> Outcome {
+    let node = config.node.get();
+    let settings = match &config.settings {
+        Ok(settings) => settings,
+        Err(failure) => return out.object(&as_json::refused(json!({"node": node}), failure)),
+    };
+    for setting in settings.iter().filter(|setting| is_wanted(setting)) {
+        out.object(&json!({
+            "node": node,
+            "key": setting.key,
+            "value": as_json::value(&setting.value),
+            "live": setting.is_live,
+            "started_with": setting.started_with.as_deref().map(as_json::value),
+        }))?;
+    }
+    Ok(())
+}
+
+/// A line for each setting, or several where nodes differ in it.
+fn page(configs: &[NodeConfig], is_wanted: impl Fn(&Setting) -> bool) -> Page {
+    let mut by_key: BTreeMap<&str, Vec<(NodeId, &Setting)>> = BTreeMap::new();
+    for config in configs {
+        for setting in config.settings.iter().flatten().filter(|setting| is_wanted(setting)) {
+            by_key.entry(&setting.key).or_default().push((config.node, setting));
+        }
+    }
+    let answered = configs.iter().filter(|config| config.settings.is_ok()).count();
+    let columns = ["KEY", "VALUE", "CHANGE", "NODES"].map(|name| (name, Align::Left));
+    let (mut table, mut tones) = (Table::new(&columns), Vec::new());
+    for (key, all) in by_key {
+        let mut values: BTreeMap<(&str, Option<&str>), Vec<NodeId>> = BTreeMap::new();
+        for (node, setting) in &all {
+            let value = (setting.value.as_str(), setting.started_with.as_deref());
+            values.entry(value).or_default().push(*node);
+        }
+        let change = if all[0].1.is_live { "live" } else { "restart" };
+        for ((value, started_with), nodes) in values {
+            let now = started_with.map_or_else(String::new, |was| format!(" (started with {was})"));
+            let who = if nodes.len() == answered { "all".to_owned() } else { list(&nodes) };
+            tones.push(if nodes.len() == answered { Tone::Plain } else { Tone::Warn });
+            table.row([key.to_owned(), format!("{value}{now}"), change.to_owned(), who]);
+        }
+    }
+    let mut page = Page::default();
+    page.table(&table, tones);
+    for config in configs {
+        if let Err(failure) = &config.settings {
+            page.line(Tone::Bad, format!("{} did not say: {failure}", config.node));
+        }
+    }
+    page
+}
+
+fn list(nodes: &[NodeId]) -> String {
+    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// What nodes made of a change.
+fn told(changed: &[SettingChanged], format: Format) -> Outcome {
+    let mut out = Out::new(format);
+    for one in changed {
+        match (format, &one.outcome) {
+            (Format::Json, _) => out.object(&as_json::changed(one))?,
+            (Format::Table, Ok((before, after, kept))) => {
+                let until = if *kept { "" } else { ", until it is started again" };
+                out.line(format!("{}: {before} is {after} now{until}", one.node))?;
+            }
+            (Format::Table, Err(failure)) => out.line(format!("{}: not changed: {failure}", one.node))?,
+        }
+    }
+    out.finish()?;
+    if changed.iter().all(|one| one.outcome.is_ok()) {
+        return Ok(());
+    }
+    Err(Failure::already_told(Exit::Failed))
+}
+
+#[cfg(test)]
+mod tests {
+    use chronos_client::{Class, Failure as Refusal};
+
+    use super::*;
+
+    #[test]
+    fn settings_in_which_nodes_differ_are_told_apart() {
+        let setting = |key: &str, value: &str, is_live| Setting {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            is_live,
+            started_with: None,
+        };
+        let of = |node, lanes: &str| NodeConfig {
+            node: NodeId::new(node),
+            settings: Ok(vec![setting("lanes", lanes, false), setting("log.filter", "\"info\"", true)]),
+        };
+        let mut configs = vec![of(1, "1"), of(2, "2"), of(3, "1")];
+        let changed =
+            Setting { started_with: Some("\"warn\"".to_owned()), ..setting("log.filter", "\"info\"", true) };
+        if let Ok(settings) = &mut configs[2].settings {
+            settings[1] = changed;
+        }
+        let refusal = Refusal::new(Class::Failed, "UNAVAILABLE", "it is down");
+        configs.push(NodeConfig { node: NodeId::new(4), settings: Err(refusal) });
+        let expected = "\
+KEY         VALUE                         CHANGE   NODES
+lanes       1                             restart  n1 n3
+lanes       2                             restart  n2
+log.filter  \"info\"                        live     n1 n2
+log.filter  \"info\" (started with \"warn\")  live     n3
+n4 did not say: UNAVAILABLE: it is down
+";
+        assert_eq!(page(&configs, |_| true).plain(), expected);
+        assert_eq!(page(&configs[..1], |setting| setting.is_live).plain().lines().count(), 2);
+    }
+}

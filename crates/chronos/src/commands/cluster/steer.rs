@@ -1,0 +1,112 @@
+//! What is done to the cluster, and what is said of it when it is.
+
+use chronos_client::cluster::{NodeId, Status};
+use chronos_client::{ClusterAdmin, PartitionId};
+use serde_json::json;
+
+use crate::failure::Outcome;
+use crate::operator::{failed, name, wait_until};
+use crate::output::{Format, Out};
+
+/// One who has things done.
+pub(crate) struct Done<'a> {
+    pub(crate) admin: &'a ClusterAdmin,
+    pub(crate) format: Format,
+}
+
+impl Done<'_> {
+    pub(super) async fn drain(&self, node: NodeId, wait: bool) -> Outcome {
+        let epoch = self.admin.drain(node).await.map_err(failed)?;
+        if !wait {
+            let text =
+                format!("{node} is being drained; see how far it is with: chronos cluster status --watch");
+            return self.say(epoch, &text);
+        }
+        let after = wait_until(self.admin, |status| left_on(status, node)).await?;
+        self.say(
+            after.epoch,
+            &format!("{node} holds nothing any more; it can go with: chronos cluster remove {node}"),
+        )
+    }
+
+    pub(super) async fn undrain(&self, node: NodeId) -> Outcome {
+        let epoch = self.admin.undrain(node).await.map_err(failed)?;
+        self.say(epoch, &format!("{node} takes its share again"))
+    }
+
+    pub(super) async fn remove(&self, node: NodeId, force: bool) -> Outcome {
+        let epoch = self.admin.remove(node, force).await.map_err(failed)?;
+        self.say(
+            epoch,
+            &format!(
+                "{node} is removed; its number is never given again, and its server can be stopped once \
+                                  `chronos cluster nodes` does not list it"
+            ),
+        )
+    }
+
+    pub(super) async fn replace(&self, node: NodeId) -> Outcome {
+        let epoch = self.admin.replace(node).await.map_err(failed)?;
+        let text = format!("{node} is given up; what takes its place shows: chronos cluster plan");
+        self.say(epoch, &text)
+    }
+
+    pub(super) async fn pause(&self) -> Outcome {
+        let epoch = self.admin.pause().await.map_err(failed)?;
+        self.say(epoch, "placement is paused; go on with: chronos cluster resume")
+    }
+
+    pub(super) async fn resume(&self) -> Outcome {
+        let epoch = self.admin.resume().await.map_err(failed)?;
+        self.say(epoch, "placement goes on; what it does next shows: chronos cluster plan")
+    }
+
+    pub(super) async fn replication(&self, replicas: u8) -> Outcome {
+        let epoch = self.admin.set_replication(replicas).await.map_err(failed)?;
+        let each = if replicas == 1 { "replica" } else { "replicas" };
+        self.say(
+            epoch,
+            &format!(
+                "each partition shall have {replicas} {each}; the way there shows: chronos cluster plan"
+            ),
+        )
+    }
+
+    pub(super) async fn token(&self, token: Option<String>) -> Outcome {
+        let text = match token {
+            Some(_) => "a new node must show the token from now on: chronos server --join ADDR --token TOKEN",
+            None => "a new node needs no token from now on",
+        };
+        let epoch = self.admin.set_token(token).await.map_err(failed)?;
+        self.say(epoch, text)
+    }
+
+    pub(crate) async fn transfer(&self, partition: PartitionId, to: NodeId, wait: bool) -> Outcome {
+        let epoch = self.admin.transfer(partition, to).await.map_err(failed)?;
+        let id = name(partition);
+        if !wait {
+            return self.say(epoch, &format!("partition {id} is being handed over to {to}"));
+        }
+        let led_by = |status: &Status| status.partition(partition).and_then(|partition| partition.leader);
+        let wanted =
+            |status: &Status| (led_by(status) != Some(to)).then(|| format!("{to} does not lead yet"));
+        let after = wait_until(self.admin, wanted).await?;
+        self.say(after.epoch, &format!("partition {id} is led by {to}"))
+    }
+
+    fn say(&self, epoch: u64, text: &str) -> Outcome {
+        let mut out = Out::new(self.format);
+        match self.format {
+            Format::Table => out.line(text)?,
+            Format::Json => out.object(&json!({"epoch": epoch, "text": text}))?,
+        }
+        out.finish()
+    }
+}
+
+/// What a node still holds, in words.
+fn left_on(status: &Status, node: NodeId) -> Option<String> {
+    let is_on = |nodes: &[NodeId]| nodes.contains(&node);
+    let held = status.partitions.iter().filter(|of| is_on(&of.voters) || is_on(&of.learners)).count();
+    (held > 0).then(|| format!("{held} replicas to go from {node}"))
+}

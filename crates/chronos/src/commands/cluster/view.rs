@@ -1,0 +1,46 @@
+//! What there is to see.
+
+use std::cell::Cell;
+
+use chronos_client::ClusterAdmin;
+
+use crate::failure::{Exit, Failure, Outcome};
+use crate::operator::live::{Drawn, show};
+use crate::operator::{Watched, cluster, failed, json};
+use crate::output::Format;
+
+pub(super) async fn status(admin: &ClusterAdmin, watched: &Watched, check: bool, format: Format) -> Outcome {
+    let is_well = Cell::new(true);
+    let look = async || {
+        let status = admin.status().await.map_err(failed)?;
+        is_well.set(cluster::concerns(&status).is_empty());
+        Ok::<_, Failure>(match format {
+            Format::Table => Drawn::Page(cluster::status(&status)),
+            Format::Json => Drawn::Objects(vec![json::status(&status)]),
+        })
+    };
+    show(watched, look).await?;
+    if check && !is_well.get() { Err(Failure::already_told(Exit::Failed)) } else { Ok(()) }
+}
+
+pub(super) async fn nodes(admin: &ClusterAdmin, watched: &Watched, format: Format) -> Outcome {
+    let look = async || {
+        let status = admin.status().await.map_err(failed)?;
+        Ok::<_, Failure>(match format {
+            Format::Table => Drawn::Page(cluster::nodes(&status)),
+            Format::Json => Drawn::Objects(status.nodes.iter().map(json::node).collect()),
+        })
+    };
+    show(watched, look).await
+}
+
+pub(super) async fn plan(admin: &ClusterAdmin, watched: &Watched, format: Format) -> Outcome {
+    let look = async || {
+        let plan = admin.plan().await.map_err(failed)?;
+        Ok::<_, Failure>(match format {
+            Format::Table => Drawn::Page(cluster::plan(&plan)),
+            Format::Json => Drawn::Objects(plan.steps.iter().map(json::step).collect()),
+        })
+    };
+    show(watched, look).await
+}

@@ -1,0 +1,192 @@
+//! What nodes do with what they have on disk, when they are asked.
+
+use chronos_client::cluster::{Compacted, Repaired, ScrubBegun, Verdict, VerifiedReplica};
+use chronos_client::{ClusterAdmin, PartitionId, Replicas};
+
+use crate::failure::{Exit, Failure, Outcome};
+use crate::operator::page::{Page, Tone, is_painted};
+use crate::operator::{failed, json, name, partition, units};
+use crate::output::{Format, Out};
+use crate::table::grouped;
+
+pub(super) async fn compact(
+    admin: &ClusterAdmin,
+    partitions: Vec<PartitionId>,
+    wait: bool,
+    format: Format,
+) -> Outcome {
+    let mut teller = Teller::new(format);
+    let mut left = partitions;
+    loop {
+        let answers = admin.compact(&left, wait).await.map_err(failed)?;
+        let (late, done): (Vec<_>, Vec<_>) = answers.into_iter().partition(|one| wait && is_late(one));
+        for one in &done {
+            teller.tell(one.outcome.position.is_ok(), json::compacted(one), || compacted(one, wait))?;
+        }
+        left = late.iter().map(|one| one.outcome.partition).collect();
+        if left.is_empty() {
+            return teller.finish();
+        }
+    }
+}
+
+/// Whether it takes longer than one call may.
+fn is_late(one: &Compacted) -> bool {
+    one.outcome.position.as_ref().is_err_and(|failure| failure.reason == "DEADLINE_EXCEEDED")
+}
+
+fn compacted(one: &Compacted, wait: bool) -> Page {
+    let (id, who) =
+        (name(one.outcome.partition), one.node.map_or_else(String::new, |node| format!(" on {node}")));
+    let done = if wait { "compacted" } else { "asked for" };
+    match &one.outcome.position {
+        Ok(position) => line(Tone::Plain, format!("{id:>6}  {done} up to {}{who}", grouped(position.get()))),
+        Err(failure) => line(Tone::Bad, format!("{id:>6}  FAILED{who}: {failure}")),
+    }
+}
+
+pub(super) async fn scrub(admin: &ClusterAdmin, which: &Replicas, format: Format) -> Outcome {
+    let mut teller = Teller::new(format);
+    for one in &admin.scrub(which).await.map_err(failed)? {
+        teller.tell(one.partitions.is_ok(), json::scrub(one), || scrubs(one))?;
+    }
+    teller.finish()
+}
+
+fn scrubs(one: &ScrubBegun) -> Page {
+    match &one.partitions {
+        Ok(partitions) => line(Tone::Plain, format!("{}  reads {partitions} partitions", one.node)),
+        Err(failure) => line(Tone::Bad, format!("{}  does not: {failure}", one.node)),
+    }
+}
+
+pub(super) async fn verify(admin: &ClusterAdmin, which: &Replicas, format: Format) -> Outcome {
+    let (mut teller, mut answers) = (Teller::new(format), admin.verify(which).await.map_err(failed)?);
+    while let Some(one) = answers.next().await.map_err(failed)? {
+        let is_whole = one.outcome.outcome.as_ref().is_ok_and(|seen| seen.findings.is_empty());
+        teller.tell(is_whole, json::verified(&one), || verified(&one))?;
+    }
+    teller.finish()
+}
+
+fn verified(one: &VerifiedReplica) -> Page {
+    let (id, node) = (name(one.outcome.partition), one.node);
+    let seen = match &one.outcome.outcome {
+        Ok(seen) => seen,
+        Err(failure) => return line(Tone::Bad, format!("{id:>6}  {node}  not served: {failure}")),
+    };
+    let read = format!(
+        "{} events in {} parts, {} entries of the log, {} read",
+        grouped(seen.events),
+        seen.parts,
+        grouped(seen.log_entries),
+        units::bytes(seen.bytes)
+    );
+    let (tone, verdict) =
+        if seen.findings.is_empty() { (Tone::Plain, "whole") } else { (Tone::Bad, "DAMAGED") };
+    let mut page = line(tone, format!("{id:>6}  {node}  {verdict:<7}  {read}"));
+    for finding in &seen.findings {
+        page.line(Tone::Bad, format!("        {finding}"));
+    }
+    page
+}
+
+pub(super) async fn digest(admin: &ClusterAdmin, partitions: &[PartitionId], format: Format) -> Outcome {
+    let mut answers = admin.compare(partitions).await.map_err(failed)?;
+    let mut teller = Teller::new(format);
+    while let Some(one) = answers.next().await.map_err(failed)? {
+        let is_equal = one.verdict == Verdict::Equal;
+        teller.tell(is_equal, json::comparison(&one), || partition::comparison(&one))?;
+    }
+    teller.finish()
+}
+
+pub(in crate::commands) async fn repair(admin: &ClusterAdmin, which: &Replicas, format: Format) -> Outcome {
+    let mut answers = admin.repair(which).await.map_err(failed)?;
+    let mut teller = Teller::new(format);
+    while let Some(one) = answers.next().await.map_err(failed)? {
+        teller.tell(one.did.is_ok(), json::repaired(&one), || repaired(&one))?;
+    }
+    teller.finish()
+}
+
+fn repaired(one: &Repaired) -> Page {
+    let (id, node) = (name(one.partition), one.node);
+    match &one.did {
+        Ok(did) if did.is_empty() => line(Tone::Plain, format!("{id:>6}  {node}  was whole")),
+        Ok(did) => {
+            let mut page = line(Tone::Good, format!("{id:>6}  {node}  made whole"));
+            for step in did {
+                page.line(Tone::Plain, format!("        {step}"));
+            }
+            page
+        }
+        Err(failure) => line(Tone::Bad, format!("{id:>6}  {node}  NOT WHOLE: {failure}")),
+    }
+}
+
+fn line(tone: Tone, text: String) -> Page {
+    let mut page = Page::default();
+    page.line(tone, text);
+    page
+}
+
+/// Prints answers as they come, and remembers whether all were as wanted.
+struct Teller {
+    out: Out,
+    is_good: bool,
+}
+
+impl Teller {
+    fn new(format: Format) -> Self {
+        Self { out: Out::new(format), is_good: true }
+    }
+
+    fn tell(&mut self, is_good: bool, object: serde_json::Value, page: impl FnOnce() -> Page) -> Outcome {
+        self.is_good &= is_good;
+        match self.out.format {
+            Format::Json => self.out.object(&object)?,
+            Format::Table => {
+                for line in page().lines(is_painted()) {
+                    self.out.line(line)?;
+                }
+            }
+        }
+        self.out.flush()
+    }
+
+    /// Exit code 1 when something was not: it was told in its place.
+    fn finish(self) -> Outcome {
+        self.out.finish()?;
+        if self.is_good { Ok(()) } else { Err(Failure::already_told(Exit::Failed)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chronos_client::cluster::NodeId;
+    use chronos_client::{Class, Failure as Refusal, Verified, VerifiedPartition};
+
+    use super::*;
+
+    #[test]
+    fn what_was_found_and_what_was_done_stands_below_its_replica() {
+        let partition = PartitionId::new(7).unwrap();
+        let findings = vec!["parts/7/12.parquet at byte 8: not as it was written".to_owned()];
+        let seen = Verified { parts: 2, events: 1000, log_entries: 20, bytes: 2048, findings };
+        let outcome = VerifiedPartition { partition, outcome: Ok(seen) };
+        let shown = verified(&VerifiedReplica { node: NodeId::new(2), outcome }).plain();
+        let expected = "     7  n2  DAMAGED  1,000 events in 2 parts, 20 entries of the log, 2.0 KiB read
+        parts/7/12.parquet at byte 8: not as it was written
+";
+        assert_eq!(shown, expected);
+        let did = |did| repaired(&Repaired { node: NodeId::new(2), partition, did }).plain();
+        assert_eq!(did(Ok(vec![])), "     7  n2  was whole\n");
+        assert_eq!(
+            did(Ok(vec!["fetched 1 part".to_owned()])),
+            "     7  n2  made whole\n        fetched 1 part\n"
+        );
+        let refusal = Refusal::new(Class::Failed, "UNAVAILABLE", "no other replica answers");
+        assert_eq!(did(Err(refusal)), "     7  n2  NOT WHOLE: UNAVAILABLE: no other replica answers\n");
+    }
+}

@@ -1,0 +1,363 @@
+//! The cluster at one glance, and its nodes.
+
+use chronos_client::PartitionId;
+use chronos_client::cluster::{Health, Node, NodeId, NodeState, Partition, Plan, Status};
+
+use super::page::{Page, Tone};
+use super::{name, units};
+use crate::table::{Align, Table};
+
+/// So many events behind is worth a line: fewer are on their way.
+const LAG_WORTH_A_LINE: u64 = 10_000;
+/// So many partitions are named; of more, only how many.
+const NAMED_MAX: usize = 8;
+
+/// Everything at one glance: who belongs to it, who leads how much, and what is not as it should be.
+pub(crate) fn status(status: &Status) -> Page {
+    let mut page = Page::default();
+    page.line(Tone::Plain, heading(status));
+    page.gap();
+    nodes_into(&mut page, status);
+    page.gap();
+    let concerns = concerns(status);
+    if concerns.is_empty() {
+        let partitions = status.partitions.len();
+        let text =
+            format!("healthy: {partitions} of {partitions} partitions have a leader and all their replicas");
+        page.line(Tone::Good, text);
+    }
+    for (tone, text) in concerns {
+        page.line(tone, text);
+    }
+    page
+}
+
+/// The nodes with everything that is known of them.
+pub(crate) fn nodes(status: &Status) -> Page {
+    let mut page = Page::default();
+    let left = |name| (name, Align::Left);
+    let mut table = Table::new(&[
+        left("NODE"),
+        left("NAME"),
+        left("STATE"),
+        left("SINCE"),
+        left("HEARD"),
+        ("STARTS", Align::Right),
+        left("RELEASE"),
+        left("CLIENTS"),
+        left("PEERS"),
+        left("OPERATORS"),
+    ]);
+    for node in &status.nodes {
+        let address = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+        table.row([
+            node.node.to_string(),
+            node.name.clone(),
+            state(node),
+            crate::moment::show(node.since),
+            heard(status, node),
+            node.incarnation.to_string(),
+            address(&node.release),
+            address(&node.addresses.client),
+            address(&node.addresses.peer),
+            address(&node.addresses.admin),
+        ]);
+    }
+    page.table(&table, status.nodes.iter().map(tone));
+    page
+}
+
+/// What the placement driver would do.
+pub(crate) fn plan(plan: &Plan) -> Page {
+    let mut page = Page::default();
+    if plan.is_paused {
+        page.line(
+            Tone::Warn,
+            "placement is paused, so nothing of this happens until: chronos cluster resume",
+        );
+        page.gap();
+    }
+    if plan.steps.is_empty() {
+        page.line(Tone::Good, "nothing to do: replicas and leaders are where they should be");
+        return page;
+    }
+    let mut table = Table::new(&[
+        ("STEP", Align::Right),
+        ("PARTITION", Align::Right),
+        ("WHAT", Align::Left),
+        ("WHY", Align::Left),
+    ]);
+    for (step, number) in plan.steps.iter().zip(1..) {
+        let partition = step.partition.map(name).unwrap_or_default();
+        table.row([number.to_string(), partition, step.what.clone(), step.why.clone()]);
+    }
+    page.table(&table, plan.steps.iter().map(|_| Tone::Plain));
+    page
+}
+
+fn heading(status: &Status) -> String {
+    let cluster = chronos_client::EventId::from_u128(status.cluster);
+    let copies = if status.replication == 1 { "replica" } else { "replicas" };
+    let placement = if status.is_paused { "paused" } else { "running" };
+    format!(
+        "cluster {cluster}   epoch {}   {} {copies} each   placement {placement}   seen by {}",
+        status.epoch, status.replication, status.me
+    )
+}
+
+fn nodes_into(page: &mut Page, status: &Status) {
+    let mut table = Table::new(&[
+        ("NODE", Align::Left),
+        ("NAME", Align::Left),
+        ("STATE", Align::Left),
+        ("HEARD", Align::Left),
+        ("REPLICAS", Align::Right),
+        ("LAG", Align::Right),
+        ("LEADS", Align::Right),
+        ("", Align::Left),
+    ]);
+    for node in &status.nodes {
+        table.row([
+            node.node.to_string(),
+            node.name.clone(),
+            state(node),
+            heard(status, node),
+            node.replicas.to_string(),
+            lag(status, node),
+            node.leads.to_string(),
+            "■".repeat(node.leads.into()),
+        ]);
+    }
+    page.table(&table, status.nodes.iter().map(tone));
+}
+
+fn state(node: &Node) -> String {
+    let state = match (node.state, node.is_up) {
+        (NodeState::Active, true) => "up",
+        (NodeState::Active, false) => "DOWN",
+        (NodeState::Draining, true) => "draining",
+        (NodeState::Draining, false) => "draining, DOWN",
+        (NodeState::Removed, true) => "leaving",
+        (NodeState::Removed, false) => "leaving, DOWN",
+    };
+    state.to_owned()
+}
+
+fn tone(node: &Node) -> Tone {
+    match (node.is_up, node.state) {
+        (false, _) => Tone::Bad,
+        (true, NodeState::Active) => Tone::Plain,
+        (true, NodeState::Draining | NodeState::Removed) => Tone::Warn,
+    }
+}
+
+fn heard(status: &Status, node: &Node) -> String {
+    match node.heard {
+        _ if node.node == status.me => "here".to_owned(),
+        Some(ago) => format!("{} ago", units::ago(ago)),
+        None => "never".to_owned(),
+    }
+}
+
+/// How many events the node's replicas are behind, all together.
+fn lag(status: &Status, node: &Node) -> String {
+    if !node.is_up {
+        return "?".to_owned();
+    }
+    let of = |partition: &Partition| partition.replica(node.node).map(|replica| partition.lag(replica));
+    units::lag(status.partitions.iter().filter_map(of).sum())
+}
+
+/// Everything that is not as it should be, the gravest first.
+pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
+    let mut all: Vec<_> = leaderless(status).into_iter().collect();
+    all.extend(unwell(status));
+    all.extend(status.nodes.iter().filter(|node| !node.is_up).map(|node| down(status, node)));
+    all.extend(short(status));
+    all.extend(behind(status));
+    for node in status.nodes.iter().filter(|node| node.is_up && node.state == NodeState::Draining) {
+        let text = match (node.replicas, node.leads) {
+            (0, 0) => format!("{0} is drained: it can go with `chronos cluster remove {0}`", node.node),
+            (replicas, _) => format!("{} is being drained: {replicas} replicas to go", node.node),
+        };
+        all.push((Tone::Warn, text));
+    }
+    if status.is_paused {
+        all.push((Tone::Warn, "placement is paused: go on with `chronos cluster resume`".to_owned()));
+    }
+    all.sort_by_key(|(tone, _)| std::cmp::Reverse(*tone));
+    all
+}
+
+fn leaderless(status: &Status) -> Option<(Tone, String)> {
+    let without: Vec<_> = status.partitions.iter().filter(|of| of.leader.is_none()).map(|of| of.id).collect();
+    let text = match without.as_slice() {
+        [] => return None,
+        [one] => format!("partition {} has no leader: it takes nothing until it has one", name(*one)),
+        many => format!("{} partitions have no leader: {}", many.len(), named(many)),
+    };
+    Some((Tone::Bad, text))
+}
+
+/// Replicas that do not serve.
+fn unwell(status: &Status) -> Vec<(Tone, String)> {
+    let mut all = Vec::new();
+    for partition in &status.partitions {
+        for replica in &partition.replicas {
+            let (tone, what) = match &replica.health {
+                Health::Serving | Health::Starting => continue,
+                Health::Full => (Tone::Bad, "has no room on its disk: free some".to_owned()),
+                Health::Refused(why) => (Tone::Bad, format!("is refused: {why}")),
+                Health::Repairing(why) => (Tone::Warn, format!("is being made whole: {why}")),
+                Health::Ended(why) => (Tone::Bad, format!("has stopped: {why}")),
+            };
+            all.push((tone, format!("partition {} on {} {what}", name(partition.id), replica.node)));
+        }
+    }
+    all
+}
+
+fn down(status: &Status, node: &Node) -> (Tone, String) {
+    let since = match node.heard {
+        Some(ago) => format!("for {}", units::ago(ago)),
+        None => format!("at least since {} was started", status.me),
+    };
+    let text = format!(
+        "{0} is down {since}, with {1} replicas: start it again, or give it up with `chronos cluster replace {0}`",
+        node.node, node.replicas
+    );
+    (Tone::Bad, text)
+}
+
+/// Partitions with fewer voters than they should have.
+fn short(status: &Status) -> Option<(Tone, String)> {
+    let wanted = usize::from(status.replication);
+    let is_short = |of: &&Partition| of.voters.len() < wanted;
+    let short: Vec<_> = status.partitions.iter().filter(is_short).map(|of| of.id).collect();
+    if short.is_empty() {
+        return None;
+    }
+    let active = status.nodes.iter().filter(|node| node.state == NodeState::Active).count();
+    let next = if active < wanted {
+        format!("there are only {active} nodes to have them: add one with `chronos server --join`")
+    } else {
+        "see what is being done about it with `chronos cluster plan`".to_owned()
+    };
+    let (count, partitions) =
+        (short.len(), if short.len() == 1 { "partition has" } else { "partitions have" });
+    Some((Tone::Warn, format!("{count} {partitions} fewer than {wanted} replicas: {next}")))
+}
+
+/// Replicas that are far behind.
+fn behind(status: &Status) -> Vec<(Tone, String)> {
+    let is_up = |node: NodeId| status.node(node).is_some_and(|node| node.is_up);
+    let mut all = Vec::new();
+    for partition in &status.partitions {
+        for replica in partition.replicas.iter().filter(|replica| is_up(replica.node)) {
+            let lag = partition.lag(replica);
+            if lag >= LAG_WORTH_A_LINE {
+                let (id, node, lag) = (name(partition.id), replica.node, units::lag(lag));
+                all.push((Tone::Warn, format!("partition {id} on {node} is {lag} events behind")));
+            }
+        }
+    }
+    all
+}
+
+fn named(partitions: &[PartitionId]) -> String {
+    let names: Vec<String> = partitions.iter().take(NAMED_MAX).map(|id| name(*id)).collect();
+    let more = if partitions.len() > NAMED_MAX { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use chronos_client::cluster::PlannedStep;
+
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn a_healthy_cluster_is_told_in_one_line_below_its_nodes() {
+        let shown = status(&sample::healthy()).plain();
+        let expected = "\
+cluster 01890a5d-ac96-774b-bcce-b302099a8057   epoch 42   3 replicas each   placement running   seen by n1
+
+NODE  NAME  STATE  HEARD      REPLICAS  LAG  LEADS
+n1    db1   up     here             32    0     11  ■■■■■■■■■■■
+n2    db2   up     0.4 s ago        32   44     11  ■■■■■■■■■■■
+n3    db3   up     0.4 s ago        32   44     10  ■■■■■■■■■■
+
+healthy: 33 of 33 partitions have a leader and all their replicas
+";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_is_not_as_it_should_be_is_told_with_what_to_do_the_gravest_first() {
+        let shown = status(&sample::troubled()).plain();
+        let expected = "\
+cluster 01890a5d-ac96-774b-bcce-b302099a8057   epoch 42   3 replicas each   placement paused   seen by n1
+
+NODE  NAME  STATE     HEARD      REPLICAS    LAG  LEADS
+n1    db1   up        here             32      0     21  ■■■■■■■■■■■■■■■■■■■■■
+n2    db2   draining  0.4 s ago        32  2.5 M      9  ■■■■■■■■■
+n3    db3   DOWN      12 s ago         32      ?      0
+
+partition 7 has no leader: it takes nothing until it has one
+partition 3 on n2 is refused: part 12 is not as it was written
+n3 is down for 12 s, with 32 replicas: start it again, or give it up with `chronos cluster replace n3`
+1 partition has fewer than 3 replicas: there are only 2 nodes to have them: add one with `chronos server --join`
+partition 5 on n2 is 2.5 M events behind
+n2 is being drained: 32 replicas to go
+placement is paused: go on with `chronos cluster resume`
+";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_cluster_of_one_is_healthy() {
+        let shown = status(&sample::alone()).plain();
+        assert!(shown.contains("1 replica each"), "{shown}");
+        assert!(shown.contains("n1          up     here         32    0     32"), "{shown}");
+        assert!(
+            shown.ends_with("healthy: 33 of 33 partitions have a leader and all their replicas\n"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn nodes_are_told_with_where_they_are() {
+        let shown = nodes(&sample::healthy()).plain();
+        let expected = "\
+NODE  NAME  STATE  SINCE                        HEARD      STARTS  RELEASE  CLIENTS        PEERS          OPERATORS
+n1    db1   up     2024-05-01T12:00:00.000000Z  here            4  0.1.0    10.0.0.1:7400  10.0.0.1:7401  10.0.0.1:7402
+n2    db2   up     2024-05-01T12:00:00.000000Z  0.4 s ago       4  0.1.0    10.0.0.2:7400  10.0.0.2:7401  10.0.0.2:7402
+n3    db3   up     2024-05-01T12:00:00.000000Z  0.4 s ago       4  0.1.0    10.0.0.3:7400  10.0.0.3:7401  10.0.0.3:7402
+";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_plan_says_what_and_why_in_order() {
+        let step = |partition, what: &str, why: &str| PlannedStep {
+            what: what.to_owned(),
+            why: why.to_owned(),
+            partition,
+            node: None,
+        };
+        let steps = vec![
+            step(PartitionId::new(7), "add n4 as a learner", "n3 is down for 10 min"),
+            step(Some(PartitionId::SYSTEM), "hand over to n2", "n1 leads 12, n2 10"),
+        ];
+        let shown = plan(&Plan { is_paused: false, steps }).plain();
+        let expected = "\
+STEP  PARTITION  WHAT                 WHY
+   1          7  add n4 as a learner  n3 is down for 10 min
+   2     system  hand over to n2      n1 leads 12, n2 10
+";
+        assert_eq!(shown, expected);
+        let shown = plan(&Plan { is_paused: true, steps: Vec::new() }).plain();
+        assert!(shown.contains("chronos cluster resume") && shown.contains("nothing to do"), "{shown}");
+    }
+}

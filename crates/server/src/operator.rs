@@ -1,0 +1,160 @@
+//! What operators see of the cluster and do to it, as use cases of one node.
+//!
+//! Any node can be asked about all of them. What only another node can do (read its disk, compute a digest of its replica,
+//! change a setting of its process) travels to it as a message between nodes, and not over its operators' port: that link
+//! is there whenever the node is of any use, knows for certain who is at the other end, and is protected as the operator
+//! decided; the operators' port of a node is usually open to its own machine only.
+//!
+//! ```text
+//!  operator ─► grpc::cluster_admin ─► Operators ─┬─ permit: may that be? ─► Cluster::steer
+//!                                                ├─ seen: Cluster::view in the words of the wire
+//!                                                └─ ask ─┬─ here
+//!                                                        └─ a message ─► here, on another node
+//! ```
+
+mod answers;
+mod ask;
+mod change;
+mod digest;
+mod here;
+mod permit;
+mod repair;
+#[cfg(test)]
+mod sample;
+mod seen;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_app::authority::{Action, authorize};
+use chronos_app::{Class, Error, Node as _, Reason};
+use chronos_cluster::{Cluster, OrderError};
+use chronos_proto::cluster::{NodeId, Plan, PlannedStep, Status};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use crate::edge::Edge;
+use change::changes;
+
+pub(crate) use answers::Which;
+pub(crate) use here::{Here, Room};
+pub(crate) use permit::Wish;
+pub(crate) use settings::{LOG_FILTER, Settings};
+
+/// What operators may ask of this node. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Operators {
+    edge: Arc<Edge>,
+    cluster: Cluster,
+    here: Arc<Here>,
+}
+
+/// How often a watcher looks. What is known of other nodes is a second old anyway.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+impl Operators {
+    pub(crate) fn new(edge: Arc<Edge>, cluster: Cluster, here: Arc<Here>) -> Self {
+        Self { edge, cluster, here }
+    }
+
+    /// When an answer must be there that somebody waits for so long.
+    pub(crate) fn deadline(&self, asked: Option<Duration>) -> Duration {
+        self.edge.deadline(asked)
+    }
+
+    /// Everything at one glance.
+    ///
+    /// # Errors
+    /// When the caller may not observe.
+    pub(crate) fn status(&self) -> Result<Status, Error> {
+        authorize(self.edge.principal(), Action::Observe)?;
+        Ok(self.look())
+    }
+
+    fn look(&self) -> Status {
+        seen::status(self.cluster.view(), self.edge.app.node().now())
+    }
+
+    /// What the placement driver would do.
+    ///
+    /// # Errors
+    /// When the caller may not observe.
+    pub(crate) fn plan(&self) -> Result<Plan, Error> {
+        authorize(self.edge.principal(), Action::Observe)?;
+        let steps = self.cluster.plan().into_iter().map(|step| PlannedStep {
+            what: step.what,
+            why: step.why,
+            partition: step.partition,
+            node: None,
+        });
+        Ok(Plan { is_paused: self.cluster.view().is_paused, steps: steps.collect() })
+    }
+
+    /// What changes from now on; ends when the node stops.
+    ///
+    /// # Errors
+    /// When the caller may not observe.
+    pub(crate) fn watch(&self) -> Result<BoxStream<'static, chronos_proto::cluster::Change>, Error> {
+        authorize(self.edge.principal(), Action::Observe)?;
+        let watcher = (self.clone(), self.look());
+        let looks = futures::stream::unfold(watcher, |(operators, before)| async move {
+            if !operators.is_due().await {
+                return None;
+            }
+            let after = operators.look();
+            let seen = changes(&before, &after);
+            Some((futures::stream::iter(seen), (operators, after)))
+        });
+        Ok(looks.flatten().boxed())
+    }
+
+    /// Waits until it is time to look again; `false` when the node stops.
+    async fn is_due(&self) -> bool {
+        let mut stopping = self.edge.stopping();
+        tokio::select! {
+            biased; // a node that stops is not watched to its end
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => false,
+            () = self.edge.env.clock.sleep(LOOK_EVERY) => true,
+        }
+    }
+
+    /// Carries out an order if it makes sense as the cluster is now, and returns the epoch.
+    ///
+    /// # Errors
+    /// What speaks against it, and what to do next.
+    pub(crate) async fn steer(&self, wish: Wish, deadline: Duration) -> Result<u64, Error> {
+        authorize(self.edge.principal(), Action::Administer)?;
+        let order = match permit::permit(&self.look(), wish)? {
+            permit::Permit::Order(order) => order,
+            permit::Permit::Done => return Ok(self.cluster.epoch()),
+        };
+        let told = format!("{order:?}");
+        let done = self.cluster.steer(order, deadline).await;
+        match &done {
+            Ok(()) => tracing::info!(order = told, "an operator's order was carried out"),
+            Err(error) => tracing::warn!(order = told, %error, "an operator's order was not carried out"),
+        }
+        done.map_err(not_ordered)?;
+        Ok(self.cluster.epoch())
+    }
+}
+
+fn not_ordered(error: OrderError) -> Error {
+    let text = error.to_string();
+    match error {
+        OrderError::Refused(_) => Error::new(Class::Rejected, Reason::Invalid, text),
+        OrderError::Unavailable(_) => Error::new(Class::NotApplied, Reason::Unavailable, text),
+        // Not `UNAVAILABLE`, upon which callers ask again by themselves.
+        OrderError::Unknown(_) => Error::new(Class::Unknown, Reason::DeadlineExceeded, text),
+    }
+}
+
+/// The number of a node as the cluster crate has it.
+fn number(node: NodeId) -> chronos_cluster::NodeId {
+    chronos_cluster::NodeId::new(node.get())
+}
+
+fn wire(node: chronos_cluster::NodeId) -> NodeId {
+    NodeId::new(node.get())
+}

@@ -1,0 +1,85 @@
+//! Whether the replicas of a partition hold the same, bit for bit.
+//!
+//! All are asked at one position: the furthest that any replica was seen to have applied. A digest of a position never
+//! changes again, so it does not matter that the partition goes on meanwhile; and a replica that is behind answers once it
+//! has come so far, so that two equal answers are about everything that was there when the question was put. Who does not
+//! get there in time says so: the verdict is then *incomplete* and never *equal*.
+
+use std::time::Duration;
+
+use chronos_app::Error;
+use chronos_app::authority::{Action, authorize};
+use chronos_domain::{PartitionId, Position};
+use chronos_proto::Failure;
+use chronos_proto::admin::PartitionDigest;
+use chronos_proto::cluster::v1::node_request::{Ask, DigestHere};
+use chronos_proto::cluster::v1::node_response::Answer;
+use chronos_proto::cluster::{Comparison, NodeId, Partition, ReplicaDigest, Status};
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::{self, BoxStream};
+
+use super::Operators;
+use super::ask::{odd, unavailable, unreadable};
+
+/// Partitions that are compared side by side: each costs every replica of it a core for a while.
+const AT_ONCE: usize = 2;
+/// How long one replica may take to come to the position and compute.
+const WITHIN: Duration = Duration::from_secs(60);
+
+impl Operators {
+    /// Compares partitions (all, when none is named), in their order.
+    ///
+    /// # Errors
+    /// When the caller may not observe.
+    pub(crate) fn compare(&self, wanted: &[PartitionId]) -> Result<BoxStream<'static, Comparison>, Error> {
+        authorize(self.edge.principal(), Action::Observe)?;
+        let status = self.look();
+        let is_wanted = |of: &&Partition| wanted.is_empty() || wanted.contains(&of.id);
+        let asked: Vec<Partition> = status.partitions.iter().filter(is_wanted).cloned().collect();
+        let operators = self.clone();
+        let compared = stream::iter(asked).map(move |partition| {
+            let (operators, status) = (operators.clone(), status.clone());
+            async move { operators.compare_one(&status, &partition).await }
+        });
+        Ok(compared.buffered(AT_ONCE).boxed())
+    }
+
+    async fn compare_one(&self, status: &Status, of: &Partition) -> Comparison {
+        let position =
+            of.replicas.iter().map(|replica| replica.marks.applied).max().unwrap_or(Position::ZERO);
+        let mut members: Vec<NodeId> = of.members().collect();
+        members.sort_unstable();
+        let asked = members.into_iter().map(|node| self.digest_of(status, of.id, node, position));
+        Comparison::of(of.id, position, join_all(asked).await)
+    }
+
+    async fn digest_of(
+        &self,
+        status: &Status,
+        partition: PartitionId,
+        node: NodeId,
+        position: Position,
+    ) -> ReplicaDigest {
+        let within_ms = u64::try_from(WITHIN.as_millis()).unwrap_or(u64::MAX);
+        let ask = DigestHere { partition: partition.get().into(), position: position.get(), within_ms };
+        let digest = match self.ask(status, node, Ask::Digest(ask), WITHIN).await {
+            Ok(Answer::Digest(digest)) => PartitionDigest::try_from(digest)
+                .unwrap_or_else(|error| none(partition, unreadable(node, &error))),
+            Ok(_) => none(partition, odd(node)),
+            Err(failure) => none(partition, failure),
+        };
+        let is_other = digest.digest.as_ref().is_ok_and(|digest| digest.position != position);
+        let digest = if is_other { none(partition, elsewhere(node, position)) } else { digest };
+        ReplicaDigest { node, digest }
+    }
+}
+
+const fn none(partition: PartitionId, why: Failure) -> PartitionDigest {
+    PartitionDigest { partition, digest: Err(why) }
+}
+
+/// Digests of different positions are not to be compared.
+fn elsewhere(node: NodeId, position: Position) -> Failure {
+    unavailable(format!("{node} gave the digest of another position than {position}; ask again"))
+}
