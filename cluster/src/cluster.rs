@@ -7,6 +7,7 @@ mod knowing;
 mod leaving;
 mod operators;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,6 +105,8 @@ struct Inner {
     board: Board,
     /// On the clock of `env`: nobody was heard of before.
     began: Duration,
+    /// What this node as the driver has asked others to delete, by its last entry.
+    freed: Mutex<BTreeSet<(PartitionId, NodeId, u64)>>,
     tasks: Mutex<Vec<Task<()>>>,
 }
 
@@ -136,6 +139,7 @@ impl Cluster {
             }
         };
         exchange.open(kinds::CONSENSUS, groups.handler());
+        exchange.open(kinds::REPAIR, groups.repair_handler());
         exchange.open(kinds::READS, groups.readers());
         parcels.open(&groups);
         let ledger = Arc::new(Ledger::new(env, groups.clone(), me));
@@ -154,6 +158,7 @@ impl Cluster {
             poll,
             board,
             began: env.clock.monotonic(),
+            freed: Mutex::default(),
             tasks: Mutex::default(),
         };
         let cluster = Cluster { inner: Arc::new(inner) };

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::backlog::Backlog;
 use crate::compaction::{CompactionConfig, CompactionStats, Counters};
-use crate::compactor::{Compactor, Reached, Subject};
+use crate::compactor::{Compactor, Reached, Subject, Subjects};
 use crate::rate::Rate;
 use crate::wish::{CompactError, Wish, Wishes};
 
@@ -28,7 +28,7 @@ impl Compacting {
         env: &Env,
         config: &CompactionConfig,
         backlog: Arc<Backlog>,
-        subjects: Vec<Arc<Subject>>,
+        subjects: Subjects,
     ) -> Compacting {
         let rate = Rate::new(config.bytes_per_second);
         let (wishes, stop, counters) = (Wishes::default(), watch::Sender::new(false), Arc::default());

@@ -16,6 +16,7 @@
 //!   again later; after any other failure of the disk not before the next start; damage closes the partition.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use chronos_domain::PartitionId;
 use chronos_env::Env;
 use chronos_store::{Compaction, Done, Partition, Setback, Slice};
 use chronos_wal::Log;
+use parking_lot::RwLock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::backlog::Backlog;
@@ -55,6 +57,31 @@ pub(crate) struct Subject {
     pub(crate) queue: mpsc::WeakSender<Proposal>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) reached: watch::Sender<Reached>,
+    /// Held while its parts are compacted.
+    pub(crate) busy: tokio::sync::Mutex<()>,
+}
+
+/// The partitions that are compacted and read for damage; who is repaired leaves and comes back. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Subjects(Arc<RwLock<BTreeMap<PartitionId, Arc<Subject>>>>);
+
+impl Subjects {
+    /// Takes in a partition, in the place of an earlier one of its number.
+    pub(crate) fn put(&self, subject: &Arc<Subject>) {
+        self.0.write().insert(subject.id, Arc::clone(subject));
+    }
+
+    pub(crate) fn remove(&self, id: PartitionId) {
+        self.0.write().remove(&id);
+    }
+
+    pub(crate) fn get(&self, id: PartitionId) -> Option<Arc<Subject>> {
+        self.0.read().get(&id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Subject>> {
+        self.0.read().values().cloned().collect()
+    }
 }
 
 /// How far the compaction of a partition has come.
@@ -75,7 +102,7 @@ pub(crate) struct Compactor {
     pub(crate) rate: Rate,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) subjects: Vec<Arc<Subject>>,
+    pub(crate) subjects: Subjects,
     /// How many wait for compaction to be done now.
     pub(crate) urgent: watch::Receiver<usize>,
     pub(crate) stop: watch::Receiver<bool>,
@@ -87,7 +114,7 @@ impl Compactor {
     /// Runs until it is told to stop, or nobody is left who could.
     pub(crate) async fn run(mut self) {
         let mut waiting = self.backlog.watch();
-        for subject in self.subjects.clone() {
+        for subject in self.subjects.all() {
             // A crash may have come between the last manifest and the purge.
             subject.consensus.purge(subject.partition.debt().purgeable).await;
             self.backlog.update(&subject.partition);
@@ -142,23 +169,23 @@ impl Compactor {
         let waiting = self.backlog.now();
         let holders = if waiting.log_is_long { self.backlog.gauge().holders() } else { Vec::new() };
         let due = waiting.partitions().filter_map(|(id, held)| {
-            let subject = self.subjects.iter().find(|subject| subject.id == id)?;
+            let subject = self.subjects.get(id)?;
             let holds = holders.contains(&subject.log.id());
             subject.is_sound().then_some(((holds, held.bytes, held.cuts, Reverse(id)), subject))
         });
-        due.max_by_key(|(rank, _)| *rank).map(|(_, subject)| Arc::clone(subject))
+        due.max_by_key(|(rank, _)| *rank).map(|(_, subject)| subject)
     }
 
     /// Cuts the partitions that keep the oldest segment of the log, unless cuts of theirs wait already.
     async fn cut_holders(&self) {
         for log in self.backlog.gauge().holders() {
-            let Some(subject) = self.subjects.iter().find(|subject| subject.log.id() == log) else {
+            let Some(subject) = PartitionId::of_group(log.get()).and_then(|id| self.subjects.get(id)) else {
                 continue;
             };
             let debt = subject.partition.debt();
             let holds = subject.partition.applied_index() > debt.purgeable;
             if subject.is_sound() && debt.sealed_generations == 0 && holds {
-                self.cut(subject).await;
+                self.cut(&subject).await;
             }
         }
     }
@@ -179,6 +206,10 @@ impl Compactor {
 
     /// Takes in the oldest cut of a partition.
     async fn compact(&mut self, subject: &Subject) {
+        let _busy = subject.busy.lock().await;
+        if !subject.is_sound() {
+            return;
+        }
         self.synced(subject).await;
         let began = self.env.clock.monotonic();
         let Some(mut compaction) = subject.partition.begin_compaction() else {
@@ -194,7 +225,7 @@ impl Compactor {
                 Err(Setback::Superseded(_)) => return self.note_taken_in(subject),
                 Err(setback) => return self.set_back(subject, &setback),
             }
-            if self.must_stop() {
+            if self.must_stop() || !subject.is_sound() {
                 return self.env.tasks.blocking(move || compaction.abandon()).await;
             }
         }
@@ -203,7 +234,7 @@ impl Compactor {
     /// Waits until the log has everything on disk that is applied now; alone it always has.
     async fn synced(&self, subject: &Subject) {
         let applied = subject.partition.applied_index().get();
-        while subject.log.state().flushed < applied && !self.must_stop() {
+        while subject.log.state().flushed < applied && !self.must_stop() && subject.is_sound() {
             self.env.clock.sleep(SYNCED_SOON).await;
         }
     }
@@ -292,7 +323,7 @@ impl Compactor {
 
     /// Tells whoever waits for compaction, of any partition, that the disk is full.
     fn tell_full(&self, reason: &Arc<str>) {
-        for subject in &self.subjects {
+        for subject in self.subjects.all() {
             subject.reached.send_modify(|reached| reached.full = Some(Arc::clone(reason)));
         }
     }

@@ -36,6 +36,7 @@ use crate::raft::{
     Anew, Chance, Ill, Intake, Known, LogStore, Machine, Member, Metrics, Post, Raft, Transfers, Trouble,
     WatchReceiver, Wire, found, mark_of, settings, theirs,
 };
+use crate::repair::Ballots;
 
 /// While the log is full it is asked for room this often.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -81,6 +82,10 @@ pub(crate) struct Common {
     pub(crate) transfers: Transfers,
     /// Entries behind the parts that stay in the log for followers that are a little behind.
     pub(crate) entries_kept: u64,
+    /// Groups that cast no vote and ask for none.
+    pub(crate) ballots: Ballots,
+    /// Told of partitions in which damage was found.
+    pub(crate) alarm: mpsc::UnboundedSender<PartitionId>,
 }
 
 /// The consensus of one group.
@@ -320,11 +325,17 @@ impl Consensus {
         };
         let (clock, offers) = (env.clock.clone(), transfers.offers.clone());
         let wire = Wire { link: Arc::clone(link), group: self.id().get(), clock, offers };
-        let raft = Raft::new(*node, settings(*cluster, !alone), wire, log.clone(), machine).await;
+        let raft =
+            Raft::new(*node, settings(*cluster, !alone, !self.is_withheld()), wire, log.clone(), machine)
+                .await;
         match raft {
             Ok(raft) => Ok(Running { raft, log, trouble: trouble.clone() }),
             Err(fatal) => Err(end_of(trouble, fatal.to_string())),
         }
+    }
+
+    fn is_withheld(&self) -> bool {
+        self.common.ballots.are_withheld(self.id())
     }
 
     /// Who votes, going by what is applied here; nobody where nothing is known.
@@ -335,6 +346,9 @@ impl Consensus {
 
     /// Whether this node is the only voter, going by everything that its log says.
     pub(crate) fn decides_alone(&self) -> bool {
+        if self.is_withheld() {
+            return false;
+        }
         let members = self.known().or_named(self.partition.members());
         members.is_ok_and(|members| members.voter_ids().eq([self.common.node]))
             && self.log.state().last.is_none_or(|last| last.index == self.partition.applied_index().get())

@@ -34,6 +34,8 @@ pub(crate) mod kinds {
     pub(crate) const ANNOUNCE: u8 = 67;
     /// To the same: what an operator wants.
     pub(crate) const ORDER: u8 = 68;
+    /// Between replicas of one group, when one of them is being repaired.
+    pub(crate) const REPAIR: RangeInclusive<u8> = 88..=95;
     /// What an operator has done on another node.
     pub(crate) const OPERATORS: RangeInclusive<u8> = 96..=103;
     /// The one kind of it: what is asked is in the body.

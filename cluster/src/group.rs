@@ -1,6 +1,6 @@
 //! One group: a partition that is served, its proposer and its consensus, and the reason why it may no longer be.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use chronos_domain::{LogIndex, PartitionId};
@@ -31,20 +31,22 @@ pub(crate) struct Group {
     env: Env,
     queue: RwLock<Option<mpsc::Sender<Proposal>>>,
     stop: watch::Sender<bool>,
+    /// Until the group is stopped.
+    runners: Mutex<Option<Runners>>,
     pub(crate) consensus: Arc<Consensus>,
     pub(crate) freshness: Arc<Freshness>,
     pub(crate) subject: Arc<Subject>,
 }
 
 /// What runs for a group. They end in this order.
-pub(crate) struct Runners {
+struct Runners {
     proposer: Task<()>,
     consensus: Task<()>,
 }
 
 impl Group {
     /// Starts the proposer and the consensus of a partition that was opened.
-    pub(crate) fn start(common: &Common, log: Log, partition: Partition, fault: &Fault) -> (Group, Runners) {
+    pub(crate) fn start(common: &Common, log: Log, partition: Partition, fault: &Fault) -> Group {
         let id = partition.id();
         say(id, partition.notes());
         let (queue, proposals) = mpsc::channel(QUEUE_COMMANDS_MAX);
@@ -57,13 +59,22 @@ impl Group {
             consensus: tasks.spawn("group", supervise(Arc::clone(&consensus), stopping, fault.clone())),
         };
         let reached = watch::Sender::new(Reached { cut: partition.taken_in(), ..Reached::default() });
-        let (weak, asking, quarantine) =
-            (queue.downgrade(), queue.downgrade(), Arc::new(Quarantine::new(id)));
-        let purging = Arc::clone(&consensus);
-        let subject =
-            Arc::new(Subject { id, partition, log, queue: weak, quarantine, reached, consensus: purging });
+        let (weak, asking) = (queue.downgrade(), queue.downgrade());
+        let quarantine = Arc::new(Quarantine::new(id, common.alarm.clone()));
+        let (purging, busy) = (Arc::clone(&consensus), tokio::sync::Mutex::default());
+        let subject = Arc::new(Subject {
+            id,
+            partition,
+            log,
+            queue: weak,
+            quarantine,
+            reached,
+            consensus: purging,
+            busy,
+        });
         let (env, freshness) = (common.env.clone(), Arc::new(Freshness::new(Arc::clone(&consensus), asking)));
-        (Group { env, queue: RwLock::new(Some(queue)), stop, consensus, freshness, subject }, runners)
+        let runners = Mutex::new(Some(runners));
+        Group { env, queue: RwLock::new(Some(queue)), stop, runners, consensus, freshness, subject }
     }
 
     /// Where proposals go; `None` while the node is shutting down.
@@ -76,9 +87,10 @@ impl Group {
         self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Ends the consensus, once the proposer has ended.
-    pub(crate) async fn stop(&self, runners: Runners) {
-        let Runners { mut proposer, consensus } = runners;
+    /// Ends the consensus, once the proposer has ended. Does nothing the second time.
+    pub(crate) async fn stop(&self) {
+        let runners = self.runners.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Runners { mut proposer, consensus }) = runners else { return };
         // What cannot be decided, because the others are out of reach, is not waited for any longer.
         let answered = self.env.clock.timeout(ANSWERED_WITHIN, &mut proposer).await;
         if matches!(answered, Ok(Err(_))) {

@@ -1,29 +1,36 @@
 //! All groups of a node.
 
+mod care;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_domain::{PartitionId, Timestamp};
-use chronos_env::Env;
+use chronos_env::{Env, Task};
 use chronos_store::entry::Outcome;
 use chronos_store::{Leftovers, Partition, Shelf};
 use chronos_wal::{Log, LogId, Wal};
 use futures::future::join_all;
-use tokio::sync::{Mutex, Semaphore};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::backlog::Backlog;
 use crate::compacting::Compacting;
 use crate::compaction::{CompactionConfig, CompactionStats};
+use crate::compactor::Subjects;
 use crate::consensus::Common;
 use crate::freshness::{ReadError, Readers};
-use crate::group::{self, Fault, Group, Runners};
+use crate::group::{self, Fault, Group};
 use crate::node::NodeId;
 use crate::peer::{Handler, Link, Peers};
 use crate::proposal::{Caller, Proposal, ProposeError};
 use crate::raft::{Alone, Known, Post, Transfers};
+use crate::repair::{Ballots, Repairs, ballot};
 use crate::request::Request;
 use crate::scrubber::{ScrubConfig, Scrubber};
 use crate::wish::CompactError;
+
+pub(crate) use care::WeakGroups;
 
 /// Entries that stay in each log unless somebody says otherwise.
 const ENTRIES_KEPT: u64 = 4096;
@@ -82,6 +89,9 @@ pub struct ResetError {
     pub why: String,
 }
 
+/// A group, or why this node does not have it.
+type Held = Result<Arc<Group>, Arc<str>>;
+
 /// The groups of this node, one for each data partition and one for the system partition. Cheap to clone.
 #[derive(Clone)]
 pub struct Groups {
@@ -90,16 +100,49 @@ pub struct Groups {
 
 struct Inner {
     env: Env,
-    groups: Vec<Result<Group, Arc<str>>>,
+    slots: Vec<RwLock<Held>>,
     room: Arc<Semaphore>,
     room_max: u32,
-    runners: Mutex<Vec<Option<Runners>>>,
     compacting: Compacting,
     scrubber: Scrubber,
     fault: Fault,
-    post: Post,
-    transfers: Transfers,
     lanes: u8,
+    common: Common,
+    subjects: Subjects,
+    store: chronos_store::Config,
+    logs: Vec<Log>,
+    repairs: Arc<Repairs>,
+    /// Watches the disk.
+    watch: Mutex<Option<Task<()>>>,
+}
+
+/// Why a partition was not opened.
+enum Unopened {
+    /// Its votes are withheld: it was being repaired when the node ended.
+    Withheld,
+    Fault(chronos_store::Fault),
+}
+
+/// Opens a partition, unless its votes are withheld.
+async fn open(
+    env: &Env,
+    id: PartitionId,
+    log: &Log,
+    store: chronos_store::Config,
+    node: NodeId,
+    known: Known,
+) -> Result<Partition, Unopened> {
+    if let Some(damage) = log.damage() {
+        // Nothing it says of what its parts should be can be relied on.
+        return Err(Unopened::Fault(chronos_store::Fault::corrupt(id, damage)));
+    }
+    match ballot::withheld(env, store.dir.clone()).await {
+        Ok(None) => group::open(env, id, log, store, node, known).await.map_err(Unopened::Fault),
+        Ok(Some(_)) => Err(Unopened::Withheld),
+        Err(error) => {
+            Err(Unopened::Fault(chronos_store::Fault::Io { partition: id, source: Arc::new(error) }))
+        }
+    }
 }
 
 impl Groups {
@@ -124,12 +167,13 @@ impl Groups {
             let (world, log, store) = (env.clone(), wal.log(LogId::new(id.get())), config.store.of(id));
             let node = config.node;
             async move {
-                let opened = group::open(&world, id, &log, store, node, known).await;
+                let opened = open(&world, id, &log, store, node, known).await;
                 (log, opened)
             }
         });
         let opened = join_all(opening).await;
         let backlog = Arc::new(Backlog::new(config.compaction.clone(), wal.gauge()));
+        let (alarm, alarms) = mpsc::unbounded_channel();
         let common = Common {
             env: env.clone(),
             node: config.node,
@@ -141,44 +185,49 @@ impl Groups {
             backlog: Arc::clone(&backlog),
             transfers: Transfers::new(&env.clock, among.peers),
             entries_kept: config.entries_kept,
+            ballots: Ballots::default(),
+            alarm,
         };
-        let (post, transfers) = (common.post.clone(), common.transfers.clone());
-        let (mut runners, fault) = (Vec::new(), Fault::default());
+        let (fault, subjects, repairs) = (Fault::default(), Subjects::default(), Arc::new(Repairs::new()));
+        let mut wards = Vec::new();
         let start =
-            |(id, (log, partition)): (PartitionId, (Log, Result<Partition, chronos_store::Fault>))| {
-                let partition = partition.map_err(|fault| refusal(id, &fault));
-                let started = partition.map(|partition| Group::start(&common, log, partition, &fault));
-                let (group, run) =
-                    started.map_or_else(|why| (Err(why), None), |(group, run)| (Ok(group), Some(run)));
-                runners.push(run);
-                group
+            |(id, (log, partition)): (PartitionId, (Log, Result<Partition, Unopened>))| match partition {
+                Ok(partition) => Ok(Arc::new(Group::start(&common, log, partition, &fault))),
+                Err(why) => Err(refusal(id, why, alone, &mut wards)),
             };
-        let groups: Vec<Result<Group, Arc<str>>> = every_group().zip(opened).map(start).collect();
+        let groups: Vec<Held> = every_group().zip(opened).map(start).collect();
         join_all(groups.iter().flatten().map(|group| group.consensus.phase())).await;
-        let subjects: Vec<_> = groups.iter().flatten().map(|group| group.subject.clone()).collect();
+        groups.iter().flatten().for_each(|group| subjects.put(&group.subject));
         let room_max = config.in_flight_bytes_max;
         let inner = Inner {
             env: env.clone(),
-            groups,
+            slots: groups.into_iter().map(RwLock::new).collect(),
             room: Arc::new(Semaphore::new(room_max as usize)),
             room_max,
-            runners: Mutex::new(runners),
             scrubber: Scrubber::start(env, &config.scrub, subjects.clone()),
-            compacting: Compacting::start(env, &config.compaction, backlog, subjects),
+            compacting: Compacting::start(env, &config.compaction, backlog, subjects.clone()),
             fault,
-            post,
-            transfers,
             lanes: wal.lanes(),
+            common,
+            subjects,
+            store: config.store.clone(),
+            logs: every_group().map(|id| wal.log(LogId::new(id.get()))).collect(),
+            repairs,
+            watch: Mutex::default(),
         };
-        Self { inner: Arc::new(inner) }
+        let groups = Self { inner: Arc::new(inner) };
+        if !alone {
+            groups.begin_repair(alarms, wards);
+        }
+        groups
     }
 
     /// The partition's readable state, or why this node does not serve it.
     ///
     /// # Errors
     /// The reason this partition was refused at start.
-    pub fn partition(&self, id: PartitionId) -> Result<&Partition, Arc<str>> {
-        self.group(id).map(|group| &group.subject.partition)
+    pub fn partition(&self, id: PartitionId) -> Result<Partition, Arc<str>> {
+        self.group(id).map(|group| group.subject.partition.clone())
     }
 
     /// Replicates one command and returns what apply said of it.
@@ -268,7 +317,7 @@ impl Groups {
     /// Refuses a partition from now on, because its data was found damaged: it neither answers nor accepts anything
     /// until somebody has looked at it. The first reason is kept. What was accepted before is answered.
     pub fn quarantine(&self, id: PartitionId, reason: &str) {
-        if let Some(Ok(group)) = self.inner.groups.get(usize::from(id.get())) {
+        if let Some(group) = self.held(id).and_then(Result::ok) {
             group.subject.quarantine.set(reason);
         }
     }
@@ -336,9 +385,8 @@ impl Groups {
     /// When this node does not serve the partition, or it ends meanwhile.
     pub async fn reset(&self, id: PartitionId, leftovers: Leftovers) -> Result<(), ResetError> {
         let refused = |why: String| ResetError { id, why };
-        let slot = self.inner.groups.get(usize::from(id.get()));
-        let group = slot.ok_or_else(|| refused("this node has no such group".to_owned()))?;
-        let group = group.as_ref().map_err(|why| refused(why.to_string()))?;
+        let group = self.held(id).ok_or_else(|| refused("this node has no such group".to_owned()))?;
+        let group = group.map_err(|why| refused(why.to_string()))?;
         group.consensus.reset(leftovers).await.map_err(refused)
     }
 
@@ -346,28 +394,24 @@ impl Groups {
     pub async fn stop(&self) {
         self.inner.scrubber.stop().await;
         self.inner.compacting.stop().await;
-        for group in self.inner.groups.iter().flatten() {
-            group.close();
-        }
-        let mut runners = self.inner.runners.lock().await;
-        let stopping = self.inner.groups.iter().zip(runners.drain(..)).filter_map(|(group, runners)| {
-            let group = group.as_ref().ok()?;
-            Some(group.stop(runners?))
-        });
-        join_all(stopping).await;
+        self.inner.watch.lock().take().inspect(Task::abort);
+        let withheld = self.inner.repairs.stop().await;
+        let served = self.inner.slots.iter().filter_map(|slot| slot.read().clone().ok());
+        let groups: Vec<_> = served.chain(withheld).collect();
+        groups.iter().for_each(|group| group.close());
+        join_all(groups.iter().map(|group| group.stop())).await;
     }
 
     pub(crate) fn post(&self) -> &Post {
-        &self.inner.post
+        &self.inner.common.post
     }
 
     /// The parts of a partition that others may ask for: those it has, whether it serves or not. None when it was refused
     /// at start.
     pub(crate) fn shelves(&self, id: PartitionId) -> Vec<Arc<Shelf>> {
-        let slot = self.inner.groups.get(usize::from(id.get()));
-        let group = slot.and_then(|group| group.as_ref().ok());
+        let group = self.held(id).and_then(Result::ok);
         let own = group.map(|group| group.subject.partition.shelf());
-        own.into_iter().chain(self.inner.transfers.offers.shelves(id.get())).collect()
+        own.into_iter().chain(self.inner.common.transfers.offers.shelves(id.get())).collect()
     }
 
     pub(crate) fn scrubber(&self) -> &Scrubber {
@@ -375,17 +419,21 @@ impl Groups {
     }
 
     /// A group that serves.
-    pub(crate) fn group(&self, id: PartitionId) -> Result<&Group, Arc<str>> {
+    pub(crate) fn group(&self, id: PartitionId) -> Result<Arc<Group>, Arc<str>> {
         let (group, quarantined) = self.any_group(id)?;
         quarantined.map_or(Ok(group), Err)
     }
 
     /// A group that was started, and why it is refused since, if it is.
-    pub(crate) fn any_group(&self, id: PartitionId) -> Result<(&Group, Option<Arc<str>>), Arc<str>> {
-        let slot = self.inner.groups.get(id.index());
-        let group = slot.ok_or_else(|| Arc::from(format!("there is no partition {id}")))?;
-        let group = group.as_ref().map_err(Arc::clone)?;
-        Ok((group, group.subject.quarantine.get().cloned()))
+    pub(crate) fn any_group(&self, id: PartitionId) -> Result<(Arc<Group>, Option<Arc<str>>), Arc<str>> {
+        let group = self.held(id).ok_or_else(|| Arc::from(format!("there is no partition {id}")))?;
+        let group = group.map_err(|why| self.inner.repairs.refusal(id).unwrap_or(why))?;
+        let quarantined = group.subject.quarantine.get().cloned();
+        Ok((group, quarantined))
+    }
+
+    fn held(&self, id: PartitionId) -> Option<Held> {
+        self.inner.slots.get(id.index()).map(|slot| slot.read().clone())
     }
 
     /// Lanes of the write-ahead log below.
@@ -399,9 +447,26 @@ pub(crate) fn every_group() -> impl Iterator<Item = PartitionId> + Clone {
     PartitionId::all().chain([PartitionId::SYSTEM])
 }
 
-fn refusal(id: PartitionId, fault: &chronos_store::Fault) -> Arc<str> {
-    tracing::error!(partition = id.get(), %fault, "partition refused");
-    Arc::from(format!("partition {id} is refused on this node: {fault}"))
+/// Says why a partition is not served. What can be repaired from others goes to the `wards`.
+fn refusal(
+    id: PartitionId,
+    why: Unopened,
+    alone: bool,
+    wards: &mut Vec<(PartitionId, Arc<str>)>,
+) -> Arc<str> {
+    let is_damage = matches!(why, Unopened::Withheld | Unopened::Fault(chronos_store::Fault::Corrupt(_)));
+    let why = match why {
+        Unopened::Fault(fault) => fault.to_string(),
+        Unopened::Withheld => {
+            "its log was damaged, and its repair from other nodes had not come to its end; start the node among them"
+                .to_owned()
+        }
+    };
+    tracing::error!(partition = id.get(), why, "partition refused");
+    if is_damage && !alone {
+        wards.push((id, Arc::from(why.as_str())));
+    }
+    Arc::from(format!("partition {id} is refused on this node: {why}"))
 }
 
 fn stopping() -> ProposeError {

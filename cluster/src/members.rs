@@ -11,6 +11,7 @@ use crate::groups::Groups;
 use crate::node::NodeId;
 use crate::peer::Handler;
 use crate::raft::{MembersChange, Metrics, Raft, WatchReceiver, change_members};
+use crate::repair::Gate;
 
 /// Why the members of a group were not changed, or perhaps were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +26,7 @@ pub struct MembersError {
 impl Groups {
     /// Answers the messages of the consensus that come from other nodes.
     pub fn handler(&self) -> Arc<dyn Handler> {
-        Arc::new(self.post().clone())
+        Arc::new(Gate { post: self.post().clone(), ballots: self.ballots().clone() })
     }
 
     /// The node that leads a partition's group, as far as this one knows.

@@ -1,5 +1,7 @@
 //! What an operator can tell a cluster to do, and what is answered.
 
+use std::time::Duration;
+
 use chronos_domain::PartitionId;
 
 use crate::node::NodeId;
@@ -26,6 +28,8 @@ pub enum Order {
     Resume,
     /// How many replicas a partition shall have: 1, 3 or 5.
     Replication(u8),
+    /// After what silence the replicas of a node are made anew elsewhere. At least ten seconds.
+    ReplaceAfter(Duration),
     /// The secret that a joining node must show; `None` lets in who asks. Only a hash of it is kept.
     Token(Option<String>),
 }
@@ -41,6 +45,7 @@ impl std::fmt::Debug for Order {
             Order::Pause => f.write_str("Pause"),
             Order::Resume => f.write_str("Resume"),
             Order::Replication(replicas) => write!(f, "Replication({replicas})"),
+            Order::ReplaceAfter(silence) => write!(f, "ReplaceAfter({silence:?})"),
             Order::Token(Some(_)) => f.write_str("Token(set)"),
             Order::Token(None) => f.write_str("Token(none)"),
         }

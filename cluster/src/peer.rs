@@ -105,4 +105,7 @@ pub trait Link: Send + Sync + 'static {
         message: Message,
         within: Duration,
     ) -> BoxFuture<'static, Result<Bytes, CallError>>;
+
+    /// The other nodes that are known, reachable or not.
+    fn others(&self) -> Vec<NodeId>;
 }

@@ -30,7 +30,7 @@ use chronos_env::{Env, Task};
 use chronos_store::{Finding, Nature, Partition, Scrubbed};
 use parking_lot::Mutex;
 
-use crate::compactor::Subject;
+use crate::compactor::Subjects;
 use crate::groups::Groups;
 use crate::quarantine::Quarantine;
 use crate::rate::Rate;
@@ -136,7 +136,7 @@ struct Shared {
 
 impl Scrubber {
     /// Begins to look, if that is configured.
-    pub(crate) fn start(env: &Env, config: &ScrubConfig, subjects: Vec<Arc<Subject>>) -> Scrubber {
+    pub(crate) fn start(env: &Env, config: &ScrubConfig, subjects: Subjects) -> Scrubber {
         let (shared, rate) = (Arc::<Shared>::default(), Rate::new(config.bytes_per_second_max));
         let rounds = Rounds {
             env: env.clone(),
@@ -238,7 +238,7 @@ struct Rounds {
     config: ScrubConfig,
     rate: Rate,
     shared: Arc<Shared>,
-    subjects: Vec<Arc<Subject>>,
+    subjects: Subjects,
 }
 
 impl Rounds {
@@ -257,13 +257,13 @@ impl Rounds {
     async fn pass(&self) {
         let clock = &self.env.clock;
         let (began, started) = (Timestamp::new(clock.wall_micros()), clock.monotonic());
-        let part_bytes = self.subjects.iter().map(|subject| subject.partition.part_bytes()).sum();
+        let part_bytes = self.subjects.all().iter().map(|subject| subject.partition.part_bytes()).sum();
         let bytes_per_second = self.config.bytes_per_second(part_bytes, &self.rate);
         self.shared.stats.lock().current =
             Some(ScrubProgress { began, partitions: 0, bytes: 0, part_bytes, bytes_per_second });
         let mut pace = Pace::new(clock.clone(), bytes_per_second);
         let (mut seen, mut refused) = (Scrubbed::default(), Vec::new());
-        for subject in &self.subjects {
+        for subject in self.subjects.all() {
             match subject.quarantine.get() {
                 None => seen.add(self.partition(&subject.partition, &subject.quarantine, &mut pace).await),
                 Some(_) => refused.push(subject.id),
@@ -337,7 +337,7 @@ impl Groups {
     /// # Errors
     /// Why this node does not serve the partition.
     pub async fn verify(&self, id: PartitionId, bytes_per_second: Option<u64>) -> Result<Scrubbed, Arc<str>> {
-        let partition = self.partition(id)?.clone();
+        let partition = self.partition(id)?;
         let seen = self.scrubber().look(&partition, bytes_per_second).await;
         if let Some(damage) = self.scrubber().shared.report(&seen.findings) {
             self.quarantine(id, &damage);

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_domain::PartitionId;
+use chronos_store::Leftovers;
+use chronos_wal::Mark;
 
 use super::Inner;
 use crate::exchange::kinds;
+use crate::groups::every_group;
 use crate::node::NodeId;
 use crate::peer::{Denial, Denied};
 use crate::placement::{Action, Group, Observed, Replica, Seen, Steer, Step, gone, plan};
@@ -134,16 +137,29 @@ impl Inner {
             at: Some(step.at),
             driver_term: term,
         };
+        if let Action::Free { node, last } = step.action {
+            // Once is enough: what cannot be deleted is only room on a disk.
+            self.freed.lock().insert((step.partition, node, last));
+        }
         let taken = match step.by == self.me {
             true => {
                 self.env.clock.timeout(STEP_WITHIN, self.take(steer)).await.map_err(|_| "it took too long")?
             }
             false => self.ask_one(step.by, kinds::STEER, steer.encode(), STEP_WITHIN).await.map(drop),
         };
-        taken.map_err(|error| format!("{}: {error:?}", step.action))?;
+        let taken = taken.map_err(|error| format!("{}: {error:?}", step.action));
         match &step.action {
-            Action::Transfer(to) => self.until_it_leads(step.partition, *to).await,
-            _ => Ok(()),
+            Action::Transfer(to) => {
+                taken?;
+                self.until_it_leads(step.partition, *to).await
+            }
+            Action::Free { .. } => {
+                if let Err(why) = taken {
+                    tracing::warn!(partition = step.partition.get(), why, "what is left of a replica stays");
+                }
+                Ok(())
+            }
+            _ => taken,
         }
     }
 
@@ -169,12 +185,27 @@ impl Inner {
             Action::DropLearner(node) => MembersChange::DropLearner(node),
             Action::SetVoters(voters) => MembersChange::Voters(voters),
             Action::Transfer(to) => return self.hand_to(id, to).await,
-            Action::Free { .. } => {
-                return Err(refused("this release does not delete what is left of a replica"));
-            }
+            Action::Free { last, .. } => return self.free(id, last, at).await,
         };
         let changed = self.groups.change_members(id, change, at).await;
         changed.map_err(|error| NotWritten::Unknown(error.to_string()))
+    }
+
+    /// Discards what this node has of a partition that it does not belong to any more, if that is still what was meant:
+    /// nothing has come since, and the entry that left this node out is later than every one it knows of.
+    async fn free(&self, id: PartitionId, last: u64, at: Option<Mark>) -> Result<(), NotWritten> {
+        let report = self.report();
+        let is_meant = |group: &Report| {
+            let is_behind = at.is_some_and(|at| group.members.at.index < at.index);
+            is_behind && group.replica.role != Role::Leader && group.replica.log_last == last
+        };
+        if !report.group(id).is_some_and(is_meant) {
+            return Err(refused(format!(
+                "what this node has of partition {id} is not what was to be deleted"
+            )));
+        }
+        let reset = self.groups.reset(id, Leftovers::Remove).await;
+        reset.map_err(|error| NotWritten::Unavailable(error.to_string()))
     }
 
     /// Has another voter lead a partition that this node leads.
@@ -222,9 +253,13 @@ impl Inner {
         };
         let nodes = state.members.keys().map(|node| (*node, seen(*node))).collect();
         let mut observed = Observed { nodes, ..Observed::default() };
-        for id in crate::groups::every_group() {
+        let freed = self.freed.lock();
+        for id in every_group() {
             let reports: Vec<&Report> = heard.values().filter_map(|heard| heard.report.group(id)).collect();
-            let group = group_of(&reports, |node| observed.is_up(node));
+            let mut group = group_of(&reports, |node| observed.is_up(node));
+            for (node, replica) in &mut group.replicas {
+                replica.holds &= !freed.contains(&(id, *node, replica.last));
+            }
             observed.groups.insert(id, group);
         }
         observed

@@ -18,7 +18,8 @@ impl Cluster {
         let inner = &self.inner;
         let heard = inner.heard();
         let state = inner.ledger.state();
-        let partitions: Vec<PartitionView> = every_group().map(|id| group_view(id, &heard)).collect();
+        let now = inner.env.clock.monotonic();
+        let partitions: Vec<PartitionView> = every_group().map(|id| group_view(id, &heard, now)).collect();
         let is_shown = |member: &&Member| {
             let node = member.node;
             member.state != MemberState::Removed || partitions.iter().any(|group| holds(group, node))
@@ -43,7 +44,8 @@ impl Cluster {
 
     /// The nodes that hold a replica of a partition.
     pub fn replicas(&self, id: PartitionId) -> Vec<NodeId> {
-        let group = group_view(id, &self.inner.heard());
+        let (heard, now) = (self.inner.heard(), self.inner.env.clock.monotonic());
+        let group = group_view(id, &heard, now);
         let all: BTreeSet<NodeId> = group.voters.into_iter().chain(group.learners).collect();
         all.into_iter().collect()
     }
@@ -67,8 +69,9 @@ impl Cluster {
 impl Inner {
     pub(super) fn leader(&self, id: PartitionId) -> Option<NodeId> {
         self.groups.leader(id).or_else(|| {
-            let heard = self.board.all();
-            leader_of(heard.values().filter_map(|heard| heard.report.group(id)))
+            let (now, heard) = (self.env.clock.monotonic(), self.board.all());
+            let lately = heard.values().filter(|heard| heard.is_lately(now));
+            leader_of(lately.filter_map(|heard| heard.report.group(id)))
         })
     }
 
@@ -112,10 +115,12 @@ fn holds(group: &PartitionView, node: NodeId) -> bool {
     is_member(group, node) || group.replicas.iter().any(|replica| replica.node == node)
 }
 
-/// One group, from what all nodes said of it. Who belongs to it is what the latest entry says that anybody has seen.
-fn group_view(id: PartitionId, heard: &BTreeMap<NodeId, Heard>) -> PartitionView {
+/// One group, from what all nodes said of it. Who belongs to it is what its leader says, or else the latest entry that
+/// anybody has seen; who has fallen silent leads nothing any more.
+fn group_view(id: PartitionId, heard: &BTreeMap<NodeId, Heard>, now: Duration) -> PartitionView {
     let reports = || heard.values().filter_map(|heard| heard.report.group(id));
-    let leader = leader_of(reports());
+    let lately = heard.values().filter(|heard| heard.is_lately(now));
+    let leader = leader_of(lately.filter_map(|heard| heard.report.group(id)));
     let rank = |report: &&Report| {
         let is_leaders = Some(report.replica.node) == leader && report.replica.role == Role::Leader;
         (is_leaders, report.members.at.term, report.members.at.index)
@@ -124,12 +129,19 @@ fn group_view(id: PartitionId, heard: &BTreeMap<NodeId, Heard>) -> PartitionView
     let is_of_it = |report: &&Report| {
         members.contains(report.replica.node) || report.replica.log_last > 0 || report.replica.parts > 0
     };
+    let shown = |report: &Report| {
+        let mut replica = report.replica.clone();
+        if replica.role == Role::Leader && Some(replica.node) != leader {
+            replica.role = if members.contains(replica.node) { Role::Follower } else { Role::Outside };
+        }
+        replica
+    };
     PartitionView {
         id,
         leader,
         term: reports().map(|report| report.replica.term).max().unwrap_or(0),
         voters: members.voters().into_iter().collect(),
         learners: members.learners.iter().copied().collect(),
-        replicas: reports().filter(is_of_it).map(|report| report.replica.clone()).collect(),
+        replicas: reports().filter(is_of_it).map(shown).collect(),
     }
 }

@@ -11,7 +11,7 @@ use chronos_store::backup::{self, Arrival, Incoming, NamedFile};
 use chronos_store::{FileMeta, PartMeta};
 
 use crate::node::NodeId;
-use crate::peer::{BulkItem, CallError, Peers};
+use crate::peer::{BulkItem, CallError, Peers, Refusal};
 
 /// Why a part did not arrive. What has come of it stays, and the next try goes on from there.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -47,6 +47,11 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Whether the other node does not have the file.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, FetchError::Source { error: CallError::Refused { refusal, .. }, .. } if refusal.code == Refusal::ABSENT)
+    }
+
     /// Whether trying another node can help.
     pub fn is_of_the_source(&self) -> bool {
         !matches!(self, FetchError::Disk { .. })

@@ -78,6 +78,10 @@ impl Way for Peers {
     ) -> BoxFuture<'static, Result<Bytes, CallError>> {
         Box::pin(Peers::call(self, to, message, within))
     }
+
+    fn others(&self) -> Vec<NodeId> {
+        self.status().into_iter().map(|link| link.node).collect()
+    }
 }
 
 impl Peers {

@@ -46,12 +46,13 @@ mod tests;
 
 pub(crate) use anew::Anew;
 pub(crate) use changing::{Change as MembersChange, change as change_members};
+pub(crate) use codec::encode_vote;
 pub(crate) use founding::found;
 pub(crate) use intake::Intake;
 pub(crate) use log_store::LogStore;
 pub(crate) use machine::{Known, Machine};
 pub(crate) use network::Wire;
-pub(crate) use network::{Alone, Member, Post};
+pub(crate) use network::{Alone, Member, Post, asks_for_a_vote};
 pub(crate) use offers::Transfers;
 pub(crate) use openraft::async_runtime::WatchReceiver;
 pub(crate) use read_index::{Unconfirmed, confirm};
@@ -59,9 +60,14 @@ pub(crate) use runtime::Chance;
 pub(crate) use settings::settings;
 pub(crate) use status::{Membership as Members, status_of};
 pub(crate) use trouble::{Ill, Trouble};
-pub(crate) use types::{Answer, Batch, Types, mark_of, outcome_of, theirs};
+pub(crate) use types::{Answer, Batch, Types, Vote, mark_of, outcome_of, theirs};
 
 /// A running group.
 pub(crate) type Raft = openraft::Raft<Types, Machine>;
+/// The term of a vote as the log has it.
+pub(crate) fn term_of(vote: &bytes::Bytes) -> Option<u64> {
+    codec::decode_vote(vote).ok().map(|vote| vote.leader_id.term)
+}
+
 /// What a running group says about itself.
 pub(crate) type Metrics = openraft::RaftMetrics<Types>;

@@ -60,6 +60,15 @@ impl Link for Alone {
     fn call(&self, to: NodeId, _: Message, _: Duration) -> BoxFuture<'static, Result<Bytes, CallError>> {
         Box::pin(async move { Err(CallError::Unreachable { to, cause: Cause::NotAPeer }) })
     }
+
+    fn others(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
+}
+
+/// Whether a message asks this node to vote, or to ask others for their votes.
+pub(crate) const fn asks_for_a_vote(kind: u8) -> bool {
+    matches!(kind, VOTE | PRE_VOTE | TRANSFER)
 }
 
 /// Where a group's messages go out.

@@ -21,6 +21,13 @@ pub(crate) struct Heard {
     pub(crate) report: Arc<NodeReport>,
 }
 
+impl Heard {
+    /// Whether that was so short a time ago that the node is taken to be up.
+    pub(crate) fn is_lately(&self, now: Duration) -> bool {
+        now.saturating_sub(self.at) < DOWN_AFTER
+    }
+}
+
 /// The last words of every node, this one's included. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Board(Arc<RwLock<BTreeMap<NodeId, Heard>>>);

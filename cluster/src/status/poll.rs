@@ -50,7 +50,7 @@ impl Poll {
             Ok(answer) => match wire::decode(&answer) {
                 Ok(report) if report.node == node => self.board.note(report, self.env.clock.monotonic()),
                 Ok(report) => {
-                    tracing::warn!(%node, claims = %report.node, "a node reports under another's number")
+                    tracing::warn!(%node, claims = %report.node, "a node reports under another's number");
                 }
                 Err(error) => tracing::warn!(%node, %error, "a report could not be read"),
             },

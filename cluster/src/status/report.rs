@@ -54,6 +54,7 @@ pub(crate) fn own(groups: &Groups, me: NodeId) -> Vec<Report> {
 
 fn report(groups: &Groups, id: PartitionId, me: NodeId) -> Report {
     match groups.any_group(id) {
+        Err(reason) if groups.is_being_repaired(id) => silent(id, me, Health::Repairing(reason)),
         Err(reason) => silent(id, me, Health::Refused(reason)),
         Ok((group, quarantined)) => {
             let phase = group.consensus.phase_now();

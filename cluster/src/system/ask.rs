@@ -1,5 +1,7 @@
 //! What may be asked of whoever leads the system partition, and what is answered: as bytes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chronos_proto::peer::v1;
 use prost::Message;
@@ -132,6 +134,9 @@ fn order_to_wire(order: &Order) -> Option<v1::cluster_order::Order> {
         Order::Pause => v1::cluster_order::Order::Pause(true),
         Order::Resume => v1::cluster_order::Order::Resume(true),
         Order::Replication(replicas) => v1::cluster_order::Order::Replication((*replicas).into()),
+        Order::ReplaceAfter(silence) => {
+            v1::cluster_order::Order::ReplaceAfterMs(u64::try_from(silence.as_millis()).unwrap_or(u64::MAX))
+        }
         Order::Token(secret) => v1::cluster_order::Order::Token(v1::TokenOrder { secret: secret.clone() }),
         Order::Transfer { .. } => return None,
     })
@@ -145,6 +150,7 @@ fn order_from_wire(order: v1::cluster_order::Order) -> Option<Order> {
         v1::cluster_order::Order::Pause(_) => Order::Pause,
         v1::cluster_order::Order::Resume(_) => Order::Resume,
         v1::cluster_order::Order::Replication(replicas) => Order::Replication(u8::try_from(replicas).ok()?),
+        v1::cluster_order::Order::ReplaceAfterMs(ms) => Order::ReplaceAfter(Duration::from_millis(ms)),
         v1::cluster_order::Order::Token(token) => Order::Token(token.secret),
     })
 }
@@ -165,6 +171,7 @@ mod tests {
             Order::Pause,
             Order::Resume,
             Order::Replication(5),
+            Order::ReplaceAfter(Duration::from_millis(12_345)),
             Order::Token(None),
             Order::Token(Some("hush".into())),
         ];

@@ -105,7 +105,7 @@ impl Ledger {
     }
 
     fn partition(&self) -> Result<Partition, String> {
-        self.groups.partition(PartitionId::SYSTEM).cloned().map_err(|why| why.to_string())
+        self.groups.partition(PartitionId::SYSTEM).map_err(|why| why.to_string())
     }
 
     /// Folds everything that is applied now.

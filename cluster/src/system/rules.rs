@@ -1,6 +1,7 @@
 //! Which changes of a cluster are allowed: decided on a state, and written only if that is still the state.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::change::{Change, Entrant};
 use super::state::State;
@@ -31,6 +32,8 @@ pub(crate) struct Newcomer {
 
 /// The members a cluster can have: what names them fits into a manifest several times over.
 const MEMBERS_MAX: usize = 64;
+/// Who is silent for less is not given up.
+const REPLACE_AFTER_MIN: Duration = Duration::from_secs(10);
 
 impl State {
     /// Founds the cluster, unless that has happened.
@@ -150,6 +153,13 @@ impl State {
             Order::Replication(replicas) => {
                 is_a_replication(*replicas)?;
                 write(Change::Settings { replication: Some(*replicas), replace_after: None })
+            }
+            Order::ReplaceAfter(silence) if *silence == self.replace_after => Ok(Decided::Already(())),
+            Order::ReplaceAfter(silence) if *silence < REPLACE_AFTER_MIN => Err(no(format!(
+                "{silence:?} of silence is what a restart may take; give at least {REPLACE_AFTER_MIN:?}"
+            ))),
+            Order::ReplaceAfter(silence) => {
+                write(Change::Settings { replication: None, replace_after: Some(*silence) })
             }
             Order::Token(secret) => {
                 let hash = secret.as_deref().map(|secret| TokenHash::of(self.cluster, secret));
@@ -288,6 +298,7 @@ mod tests {
             Order::Remove(NodeId::new(2)),
             Order::Pause,
             Order::Replication(5),
+            Order::ReplaceAfter(Duration::from_secs(20)),
             Order::Token(Some("a".to_owned())),
         ];
         for order in orders {
@@ -297,6 +308,7 @@ mod tests {
             assert_eq!(state.order(&order), Ok(Decided::Already(())), "{order:?}");
         }
         assert!(state.order(&Order::Replication(2)).is_err());
+        assert!(state.order(&Order::ReplaceAfter(Duration::from_secs(9))).is_err());
         assert!(state.order(&Order::Undrain(NodeId::new(2))).is_err());
         assert!(state.order(&Order::Drain(NodeId::new(17))).is_err());
     }

@@ -62,13 +62,11 @@ impl State {
     pub(crate) fn apply(&mut self, change: Option<&Change>, at: Timestamp) {
         self.version += 1;
         match change {
-            None => {}
-            Some(Change::Founded { cluster, replication, token, founder }) => {
-                if self.members.is_empty() {
-                    (self.cluster, self.replication, self.token) = (*cluster, *replication, *token);
-                    self.enter(founder, at);
-                }
+            Some(Change::Founded { cluster, replication, token, founder }) if self.members.is_empty() => {
+                (self.cluster, self.replication, self.token) = (*cluster, *replication, *token);
+                self.enter(founder, at);
             }
+            None | Some(Change::Founded { .. }) => {}
             Some(Change::Admitted(entrant)) => self.enter(entrant, at),
             Some(Change::Moved { node, name, addresses }) => {
                 if let Some(member) = self.members.get_mut(node) {

@@ -145,7 +145,7 @@ impl Ledger {
         for id in PartitionId::all() {
             let partition = node.groups.partition(id).unwrap_or_else(|why| panic!("{why}"));
             let nothing = BTreeMap::new();
-            self.check_one(partition, self.stored.get(&id).unwrap_or(&nothing));
+            self.check_one(&partition, self.stored.get(&id).unwrap_or(&nothing));
         }
     }
 

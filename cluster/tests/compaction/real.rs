@@ -72,7 +72,7 @@ fn readers_see_every_event_while_it_moves_from_memory_to_disk() {
         let env = Env::real();
         let (wal, groups) = start(&env, dir.path()).await;
         let id = place("default", entity(0, 0).as_str());
-        let partition = groups.partition(id).unwrap().clone();
+        let partition = groups.partition(id).unwrap();
         let (done, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let readers: Vec<_> = (0..2)
             .map(|reader| {

@@ -20,6 +20,7 @@ use std::any::Any;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::{PathError, PowerLost};
 pub use real::RealDisk;
@@ -141,6 +142,12 @@ pub trait File: Send + Sync {
     /// # Errors
     /// What the system says. What is durable is then unknown, and a second sync must not be believed.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// How much longer than it took the last sync would have taken. Zero on every disk that is real: a simulated one
+    /// cannot hold up its caller, whose time is virtual, and says so instead. Whoever measures its disk waits for as long.
+    fn owes(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Sets the length, cutting or adding zeros. Durable after [`File::sync_data`].
     ///

@@ -10,8 +10,8 @@ use chronos_app::{Class, Error, Reason};
 use chronos_cluster::Groups;
 use chronos_domain::{PartitionId, Timestamp};
 use chronos_env::Env;
+use chronos_store::Identity;
 use chronos_store::backup::Source;
-use chronos_store::{Identity, Partition};
 use futures::future::try_join_all;
 
 use crate::node::RELEASE;
@@ -31,7 +31,7 @@ pub(crate) async fn cut(env: &Env, groups: &Groups, identity: &Identity) -> Resu
     let settled = try_join_all(all.iter().map(|id| groups.pass(*id, past, deadline))).await;
     settled.map_err(|error| incomplete(&error.to_string()))?;
     groups.compact(&all, deadline).await.map_err(|error| incomplete(&error.to_string()))?;
-    let shelf = |id| groups.partition(id).map(Partition::shelf);
+    let shelf = |id| groups.partition(id).map(|partition| partition.shelf());
     let shelves = all.into_iter().map(shelf).collect::<Result<Vec<_>, _>>();
     let shelves = shelves.map_err(|refused| incomplete(&refused))?;
     Ok(Source::new(RELEASE, identity.cluster, created_at, shelves))

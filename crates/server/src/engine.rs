@@ -40,7 +40,7 @@ impl Engine {
     /// # Errors
     /// When this node does not serve the partition.
     pub fn stats(&self, partition: PartitionId) -> Result<chronos_store::Stats, Error> {
-        self.partition(partition).map(Partition::stats)
+        self.partition(partition).map(|partition| partition.stats())
     }
 
     /// The cluster as this node is part of it.
@@ -67,7 +67,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn partition(&self, id: PartitionId) -> Result<&Partition, Error> {
+    pub(crate) fn partition(&self, id: PartitionId) -> Result<Partition, Error> {
         self.groups.partition(id).map_err(|why| refused(Class::Failed, id, &why))
     }
 
@@ -80,10 +80,9 @@ impl Engine {
     ) -> Result<T, Error> {
         let partition = self.partition(id)?;
         let answer = if partition.reads_disk() {
-            let partition = partition.clone();
             self.env.tasks.blocking(move || read(&partition)).await
         } else {
-            read(partition)
+            read(&partition)
         };
         answer.map_err(|fault| self.failed(id, &fault))
     }
@@ -131,7 +130,7 @@ impl Node for Engine {
     }
 
     fn marks(&self, id: PartitionId) -> Result<Marks, Error> {
-        self.partition(id).map(Partition::marks)
+        self.partition(id).map(|partition| partition.marks())
     }
 
     async fn linearize(&self, id: PartitionId, deadline: Duration) -> Result<(), Error> {

@@ -47,7 +47,7 @@ async fn begin(edge: &Arc<Edge>, asked: Asked) -> Result<Answering, Error> {
     let rows = edge.limits.query_rows(asked.rows)?;
     let token = edge.app.snapshot(edge.principal(), asked.as_of.as_ref(), began + patience).await?;
     let engine = edge.app.node();
-    let bounded = |id| Ok((engine.partition(id)?.clone(), token.get(id)));
+    let bounded = |id| Ok((engine.partition(id)?, token.get(id)));
     let question = Question {
         tenant: edge.principal().tenant().clone(),
         sql: asked.sql,

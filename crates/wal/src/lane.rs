@@ -171,7 +171,14 @@ impl Lane {
         self.refuse_what_builds_on_refused(&mut ops);
         let extras = self.extras(&ops, occasion);
         let done = match self.make_room(&mut ops, &extras).await {
-            Ok(()) => self.write(&ops, &extras),
+            Ok(()) => match self.write(&ops, &extras) {
+                Ok(Some((unit, began))) => {
+                    self.wait_for_the_disk(began).await;
+                    self.complete(&ops, unit)
+                }
+                Ok(None) => Ok(()),
+                Err(stop) => Err(stop),
+            },
             Err(stop) => Err(stop),
         };
         if let Err(reason) = done {
@@ -315,14 +322,29 @@ impl Lane {
         Ok(())
     }
 
-    /// Writes and syncs the unit, then lets everyone see it.
-    fn write(&mut self, ops: &[Op], extras: &Extras) -> Result<(), Stop> {
+    /// Writes and syncs the unit; gives it back, and when its sync began.
+    fn write(&mut self, ops: &[Op], extras: &Extras) -> Result<Option<(Unit, Duration)>, Stop> {
         if framed_bytes(ops, extras) == 0 {
-            return Ok(());
+            return Ok(None);
         }
         self.common.env.crash.hit(crash::BEFORE_WRITE);
         let unit = self.encode(ops, extras);
-        self.put(&unit)?;
+        let began = self.put(&unit)?;
+        Ok(Some((unit, began)))
+    }
+
+    /// Counts the sync that began then. A disk that is simulated says by how much it was too fast.
+    async fn wait_for_the_disk(&mut self, began: Duration) {
+        let owed = self.at.active.as_ref().map_or(Duration::ZERO, |active| active.file.owes());
+        if !owed.is_zero() {
+            self.common.env.clock.sleep(owed).await;
+        }
+        let took = self.common.env.clock.monotonic().saturating_sub(began);
+        self.common.counters.synced(usize::from(self.id.0), took);
+    }
+
+    /// Lets everyone see what was written and synced.
+    fn complete(&mut self, ops: &[Op], unit: Unit) -> Result<(), Stop> {
         self.advance(&unit)?;
         self.publish(ops, &unit);
         self.tidy(&unit);
@@ -358,8 +380,8 @@ impl Lane {
         unit
     }
 
-    /// On return the unit is durable.
-    fn put(&self, unit: &Unit) -> Result<(), Stop> {
+    /// On return the unit is durable. Says when its sync began.
+    fn put(&self, unit: &Unit) -> Result<Duration, Stop> {
         let active = self.at.active.as_ref().expect("the unit was encoded for the active segment");
         let crash = &self.common.env.crash;
         let failed = |what: &str, error| format!("{what} {} failed: {error}", active.path.display());
@@ -367,10 +389,10 @@ impl Lane {
         crash.hit(crash::AFTER_WRITE);
         let clock = &self.common.env.clock;
         let began = clock.monotonic();
+        self.common.counters.sync_begins(usize::from(self.id.0), began);
         active.file.sync_data().map_err(|error| failed("syncing", error))?;
-        self.common.counters.synced(clock.monotonic().saturating_sub(began));
         crash.hit(crash::AFTER_SYNC);
-        Ok(())
+        Ok(began)
     }
 
     /// Moves the lane behind the unit and writes the flushed mark.
@@ -433,6 +455,9 @@ impl Lane {
         }
         for (log, floor) in &unit.floors {
             self.common.shelf.raise_floor(*log, *floor);
+        }
+        if !self.common.cells.iter().any(|cell| cell.is_corrupt()) {
+            self.common.shelf.unpin();
         }
         self.spares.retire(self.common.shelf.reclaim(self.id));
         for holders in self.common.shelf.holders() {

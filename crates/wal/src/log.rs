@@ -202,8 +202,7 @@ impl Log {
     /// told `Ok`; a crash before that leaves everything as it was.
     ///
     /// A log that recovery found damaged is open again then. Its vote is the last one that could be read, which need not
-    /// be the last that was cast: whoever resets such a log must not vote before it has caught up. (Where a whole lane is
-    /// in doubt nothing can be written, and this fails as everything else does.)
+    /// be the last that was cast: whoever resets such a log must not vote before it has caught up.
     pub fn reset(&self, done: Completion) {
         let mut closed = self.cell.closed.lock();
         if matches!(*closed, Closed::Corrupt(_)) {
@@ -214,6 +213,11 @@ impl Log {
         self.cell.committed.store(0, Ordering::Release);
         view.reset();
         self.cell.queue.push([Op::new(self.cell.id, Work::Reset, Some(done))]);
+    }
+
+    /// The damage for which the log is closed, if it is.
+    pub fn damage(&self) -> Option<Corrupt> {
+        self.cell.corrupt()
     }
 
     /// Notes that entries up to `index` are committed. Recorded with the next unit that is written anyway, so

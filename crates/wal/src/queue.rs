@@ -120,14 +120,6 @@ impl Queue {
         Queue { state: Mutex::default(), wake: Notify::new(), fault: OnceLock::new(), board }
     }
 
-    /// The queue of a lane that cannot be written: every operation is answered at once. Not a fault of the node.
-    pub(crate) fn shut(board: FaultBoard, reason: &str) -> Queue {
-        let queue = Queue::new(board);
-        let _ = queue.fault.set(Fault::Poisoned(Arc::from(reason)));
-        queue.state.lock().ended = true;
-        queue
-    }
-
     /// Queues operations, one behind the other without a stranger in between.
     pub(crate) fn push(&self, ops: impl IntoIterator<Item = Op>) {
         let mut state = self.state.lock();

@@ -122,6 +122,12 @@ impl Shelf {
         }
     }
 
+    /// No log is closed any more: what was evidence is needed by nobody.
+    pub(crate) fn unpin(&self) {
+        let mut inner = self.inner.lock();
+        inner.rows.values_mut().flatten().for_each(|segment| segment.pinned = false);
+    }
+
     pub(crate) fn raise_floor(&self, log: LogId, floor: LogSeq) {
         let mut inner = self.inner.lock();
         let known = &mut inner.floors[log.slot()];

@@ -1,7 +1,10 @@
 //! Counters of a running write-ahead log.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 const BUCKETS: usize = 20;
 
@@ -23,8 +26,21 @@ pub struct Stats {
     pub segments: u64,
 }
 
+/// How the last syncs of one lane went.
+#[derive(Default)]
+struct Pulse {
+    /// When the one began that is under way.
+    since: Option<Duration>,
+    /// How long the last ones took, oldest first.
+    last: VecDeque<Duration>,
+}
+
+/// Syncs of a lane that are remembered.
+const PULSES: usize = 16;
+
 #[derive(Default)]
 pub(crate) struct Counters {
+    pulses: Vec<Mutex<Pulse>>,
     bytes: AtomicU64,
     frames: AtomicU64,
     units: AtomicU64,
@@ -33,7 +49,37 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn synced(&self, took: Duration) {
+    pub(crate) fn of(lanes: u8) -> Counters {
+        Counters { pulses: (0..lanes).map(|_| Mutex::default()).collect(), ..Counters::default() }
+    }
+
+    /// Whether the last `run` syncs of a lane each took `limit` or longer, or the one under way is as late as that.
+    pub(crate) fn is_slow(&self, lane: usize, limit: Duration, run: u32, now: Duration) -> bool {
+        let Some(pulse) = self.pulses.get(lane) else { return false };
+        let pulse = pulse.lock();
+        let hangs = pulse.since.is_some_and(|since| now.saturating_sub(since) >= limit * run);
+        let last = pulse.last.iter().rev().take(run as usize);
+        hangs || pulse.last.len() >= run as usize && last.into_iter().all(|took| *took >= limit)
+    }
+
+    pub(crate) fn sync_begins(&self, lane: usize, now: Duration) {
+        if let Some(pulse) = self.pulses.get(lane) {
+            pulse.lock().since = Some(now);
+        }
+    }
+
+    fn sync_ended(&self, lane: usize, took: Duration) {
+        let Some(pulse) = self.pulses.get(lane) else { return };
+        let mut pulse = pulse.lock();
+        pulse.since = None;
+        pulse.last.push_back(took);
+        if pulse.last.len() > PULSES {
+            pulse.last.pop_front();
+        }
+    }
+
+    pub(crate) fn synced(&self, lane: usize, took: Duration) {
+        self.sync_ended(lane, took);
         let micros = took.as_micros();
         let bucket = (u128::BITS - micros.leading_zeros()) as usize;
         self.syncs.fetch_add(1, Ordering::Relaxed);
@@ -64,10 +110,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_lane_is_slow_when_several_syncs_in_a_row_were_or_one_hangs() {
+        let (counters, second) = (Counters::of(2), Duration::from_secs(1));
+        let is_slow = |now: u64| counters.is_slow(1, second, 3, second * now as u32);
+        counters.synced(1, second);
+        counters.synced(1, second * 2);
+        assert!(!is_slow(0));
+        counters.synced(1, second);
+        assert!(is_slow(0) && !counters.is_slow(0, second, 3, second));
+        counters.synced(1, second / 2);
+        assert!(!is_slow(0));
+        counters.sync_begins(1, second);
+        assert!(!is_slow(3) && is_slow(4));
+        counters.synced(1, second * 3);
+        assert!(!is_slow(9));
+    }
+
+    #[test]
     fn a_sync_is_counted_in_the_bucket_of_its_duration() {
         let counters = Counters::default();
         for micros in [0, 1, 3, 4, 1 << 40] {
-            counters.synced(Duration::from_micros(micros));
+            counters.synced(0, Duration::from_micros(micros));
         }
         let stats = counters.read(0);
         assert_eq!(stats.sync_micros[..4], [1, 1, 1, 1]);

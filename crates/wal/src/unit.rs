@@ -16,6 +16,9 @@ use crate::{Entry, Mark};
 /// Bytes of the longest checkpoint's frame.
 pub(crate) const CHECKPOINT_FRAME_MAX: usize = framed_len(24 + VOTE_BYTES_MAX);
 
+/// A log that is reset leaves out so many numbers of frames.
+const RESET_GAP: u64 = 1 << 20;
+
 const _: () = assert!(
     LOGS_MAX as usize * (CHECKPOINT_FRAME_MAX + framed_len(0)) <= append_bytes_max(SEGMENT_BYTES_MIN),
     "the control frames of all logs fit an empty segment beside the greatest append"
@@ -139,8 +142,12 @@ impl Unit {
 
     /// A checkpoint that states nothing but the vote, and of which the floor is its own frame: none before it counts.
     fn reset(&mut self, log: LogId, chain: &mut Chain) {
+        // Far behind every number known of the log: a frame that could not be read for a while is never taken for one of
+        // the new life.
+        chain.seq = LogSeq(chain.seq.0 + RESET_GAP);
         (chain.purged, chain.committed) = (None, 0);
         let floor = chain.seq.next();
+        self.spans[log.slot()].0 = floor;
         let vote = chain.vote.clone();
         let payload = Checkpoint { floor, committed: 0, has_purged: false, vote }.encode();
         self.frame(log, chain, Kind::Purge, 0, 0, &payload);

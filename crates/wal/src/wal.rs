@@ -36,8 +36,7 @@ pub struct Wal {
 
 struct RunningLane {
     queue: Arc<Queue>,
-    /// None for a lane that is in doubt and therefore not written.
-    task: Option<Task<()>>,
+    task: Task<()>,
 }
 
 impl Wal {
@@ -98,7 +97,7 @@ impl Wal {
     pub async fn close(mut self) {
         let lanes = std::mem::take(&mut self.lanes);
         lanes.iter().for_each(|lane| lane.queue.close());
-        for task in lanes.into_iter().filter_map(|lane| lane.task) {
+        for RunningLane { task, .. } in lanes {
             // A lane that died has said so on the board, and has answered everyone.
             let _ = task.await;
         }
@@ -106,7 +105,7 @@ impl Wal {
 
     /// How long the log is and who keeps it so, for as long as somebody wants to know.
     pub fn gauge(&self) -> Gauge {
-        Gauge::new(Arc::clone(&self.shelf))
+        Gauge::new(Arc::clone(&self.shelf), Arc::clone(&self.counters), self.lanes.len() as u8)
     }
 
     /// The counters since opening.
@@ -183,13 +182,16 @@ impl Opening<'_> {
     /// Gives every lane that is not there yet its directory, durably.
     fn make_lanes(&self) -> io::Result<()> {
         let disk = self.env.disk.as_ref();
-        let missing: Vec<_> = self.lanes().filter(|lane| self.seen(*lane).is_none()).collect();
+        let mut missing = Vec::new();
+        for dir in self.lanes().map(|lane| segment::lane_dir(&self.config.dir, lane)) {
+            if !disk.exists(&dir)? {
+                missing.push(dir);
+            }
+        }
         if missing.is_empty() {
             return Ok(());
         }
-        for lane in missing {
-            disk.create_dir_all(&segment::lane_dir(&self.config.dir, lane))?;
-        }
+        missing.iter().try_for_each(|dir| disk.create_dir_all(dir))?;
         disk.sync_dir(&self.config.dir)?;
         if let Some(parent) = self.config.dir.parent() {
             disk.sync_dir(parent)?;
@@ -199,20 +201,19 @@ impl Opening<'_> {
     }
 
     /// Opens the lanes in use for writing, each with a flushed mark, durable, that covers all that was recovered.
-    fn resume_lanes(&self) -> io::Result<Vec<Option<Resume>>> {
-        self.lanes()
-            .map(|lane| match self.seen(lane) {
-                Some(seen) if seen.doubt.is_some() => Ok(None),
-                seen => self.resume(lane, seen).map(Some),
-            })
-            .collect()
+    fn resume_lanes(&self) -> io::Result<Vec<Resume>> {
+        self.lanes().map(|lane| self.resume(lane, self.seen(lane))).collect()
     }
 
     fn resume(&self, lane: LaneId, seen: Option<&LaneSeen>) -> io::Result<Resume> {
         let disk = self.env.disk.as_ref();
         let mut mark = self.mark(lane, seen);
         let (next_segment, next_seq, next_unit) = match seen {
-            Some(seen) => (seen.end.last_segment.next(), seen.end.next_seq, seen.end.next_unit),
+            Some(seen) => {
+                // One frame of a lane in doubt is taken to be lost, so that the next look finds it lost as well.
+                let skipped = u64::from(seen.doubt.is_some());
+                (seen.end.last_segment.next(), LaneSeq(seen.end.next_seq.0 + skipped), seen.end.next_unit)
+            }
             None => (segment::FIRST, LaneSeq(1), UnitNo(1)),
         };
         segment::check_number(next_segment)
@@ -237,6 +238,9 @@ impl Opening<'_> {
 
     /// The next mark of a lane. It vouches for all logs that are written to the lane from now on, so that what is
     /// lost of a log is known even when the log came from another lane.
+    ///
+    /// Of a lane in doubt nobody knows what is lost. As it is written on, its mark vouches for one frame more of each
+    /// log than is known: the logs stay closed, whatever becomes of the doubt, until they are reset.
     fn mark(&self, lane: LaneId, seen: Option<&LaneSeen>) -> FlushedMark {
         let cluster = format::fold_cluster(self.config.cluster);
         let mut mark = match seen {
@@ -248,7 +252,9 @@ impl Opening<'_> {
             let known = self.known_top(log);
             let judged = &self.examined().logs[log.slot()];
             let whole = if judged.corrupt.is_empty() { judged.chain.seq } else { LogSeq(0) };
-            mark.tops[log.slot()] = known.max(whole);
+            let known = known.max(whole);
+            let in_doubt = seen.is_some_and(|seen| seen.doubt.is_some());
+            mark.tops[log.slot()] = if in_doubt { known.max(judged.chain.seq).next() } else { known };
         }
         mark
     }
@@ -281,12 +287,12 @@ impl Opening<'_> {
         Ok(())
     }
 
-    fn start(self, resumes: Vec<Option<Resume>>) -> Wal {
+    fn start(self, resumes: Vec<Resume>) -> Wal {
         let board: FaultBoard = Arc::new(watch::Sender::new(None));
-        let queues: Vec<_> = self.lanes().map(|lane| self.queue(lane, &board)).collect();
+        let queues: Vec<_> = self.lanes().map(|_| Arc::new(Queue::new(Arc::clone(&board)))).collect();
         let (shelf, chains) = (Arc::new(self.shelf()), self.chains());
         let cells = self.cells(&queues, &shelf);
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters::of(self.config.lanes));
         let common = Common {
             env: self.env.clone(),
             cluster: self.config.cluster,
@@ -298,22 +304,12 @@ impl Opening<'_> {
             counters: Arc::clone(&counters),
         };
         let lanes = (0..).map(LaneId).zip(queues).zip(resumes).map(|((id, queue), resume)| {
-            let task = resume.map(|resume| {
-                let dir = segment::lane_dir(&self.config.dir, id);
-                let lane = Lane::new(id, dir, common.clone(), Arc::clone(&queue), chains.clone(), resume);
-                self.env.tasks.dedicated(format!("wal-lane-{:02}", id.0), lane.run())
-            });
+            let dir = segment::lane_dir(&self.config.dir, id);
+            let lane = Lane::new(id, dir, common.clone(), Arc::clone(&queue), chains.clone(), resume);
+            let task = self.env.tasks.dedicated(format!("wal-lane-{:02}", id.0), lane.run());
             RunningLane { queue, task }
         });
         Wal { lanes: lanes.collect(), cells, board, counters, shelf }
-    }
-
-    fn queue(&self, lane: LaneId, board: &FaultBoard) -> Arc<Queue> {
-        let doubt = self.seen(lane).and_then(|seen| seen.doubt.as_ref());
-        Arc::new(match doubt {
-            Some(doubt) => Queue::shut(Arc::clone(board), &doubt.to_string()),
-            None => Queue::new(Arc::clone(board)),
-        })
     }
 
     fn chains(&self) -> Vec<Chain> {

@@ -15,19 +15,20 @@ use chronos_store::entry::Outcome;
 use chronos_wal::{LogId, Wal};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::backlog::Backlog;
 use crate::compaction::CompactionConfig;
 use crate::consensus::{Common, Phase};
 use crate::exchange::kinds;
 use crate::freshness::{Freshness, ReadError};
-use crate::group::{self, Fault, Group, Runners};
+use crate::group::{self, Fault, Group};
 use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
 use crate::peer::{CallError, Cause, Handler, Link, Message, Refusal};
 use crate::proposal::{Caller, Proposal, ProposeError};
 use crate::raft::{Known, Post, Raft, Transfers};
+use crate::repair::Ballots;
 use crate::request::Request;
 
 pub(super) const SPACE: Space<'static> = Space { tenant: "default", fork: ForkId::MAIN };
@@ -149,6 +150,10 @@ impl Link for Seen {
             net.0.env.clock.timeout(within, answer).await.unwrap_or(late)
         })
     }
+
+    fn others(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
 }
 
 /// One group's part of [`Groups::readers`].
@@ -204,7 +209,6 @@ pub(super) struct Node {
     pub(super) env: Env,
     pub(super) fault: Fault,
     group: Group,
-    runners: Runners,
     wal: Wal,
     net: Net,
 }
@@ -235,12 +239,14 @@ impl Node {
             backlog: Arc::new(Backlog::new(CompactionConfig::default(), wal.gauge())),
             transfers: Transfers::new(&env.clock, None),
             entries_kept: 4096,
+            ballots: Ballots::default(),
+            alarm: mpsc::unbounded_channel().0,
         };
         let fault = Fault::default();
-        let (group, runners) = Group::start(&common, log, partition, &fault);
+        let group = Group::start(&common, log, partition, &fault);
         net.0.posts.lock().insert(id, post);
         net.0.readers.lock().insert(id, Arc::new(Asked(Arc::clone(&group.freshness))));
-        let node = Node { id, env, fault, group, runners, wal, net: net.clone() };
+        let node = Node { id, env, fault, group, wal, net: net.clone() };
         node.group.consensus.phase().await;
         node
     }
@@ -250,7 +256,7 @@ impl Node {
         self.net.0.posts.lock().remove(&self.id);
         self.net.0.readers.lock().remove(&self.id);
         self.group.close();
-        self.group.stop(self.runners).await;
+        self.group.stop().await;
         drop(self.group);
         self.wal.close().await;
     }

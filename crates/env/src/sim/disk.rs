@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -54,6 +55,8 @@ struct State {
     life: u64,
     names: Names,
     faults: FaultPlan,
+    /// How long every sync takes.
+    sync_takes: Duration,
     /// Files that are locked, by inode.
     locks: BTreeSet<u64>,
     entropy: Entropy,
@@ -78,7 +81,8 @@ impl SimDisk {
 
     fn holding(names: Names, entropy: Entropy, trace: Trace) -> SimDisk {
         let (faults, locks) = (FaultPlan::default(), BTreeSet::new());
-        let state = State { has_power: true, life: 0, names, faults, locks, entropy };
+        let sync_takes = Duration::ZERO;
+        let state = State { has_power: true, life: 0, names, faults, sync_takes, locks, entropy };
         SimDisk(Arc::new(Shared { state: Mutex::new(state), trace }))
     }
 

@@ -23,7 +23,7 @@ impl Engine {
         deadline: Duration,
         work: impl FnOnce(&Partition) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Error> {
-        let partition = self.partition(id)?.clone();
+        let partition = self.partition(id)?;
         let work = self.env.tasks.blocking(move || work(&partition));
         match self.env.clock.timeout(self.left(deadline), work).await {
             Ok(answer) => answer.map_err(|fault| self.failed(id, &fault)),

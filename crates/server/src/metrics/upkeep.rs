@@ -14,7 +14,7 @@ const ERROR_CHARS_MAX: usize = 200;
 
 /// All of them, read one after the other.
 pub(super) fn families(groups: &Groups) -> Vec<MetricFamily> {
-    let partitions: Vec<&Partition> = PartitionId::all().filter_map(|id| groups.partition(id).ok()).collect();
+    let partitions: Vec<Partition> = PartitionId::all().filter_map(|id| groups.partition(id).ok()).collect();
     let mut all = compaction(&groups.compaction_stats());
     all.extend(parts(&partitions));
     all.extend(partitions.first().map(|partition| cache(&partition.parts_cache())).into_iter().flatten());
@@ -67,7 +67,7 @@ fn compaction(stats: &CompactionStats) -> Vec<MetricFamily> {
     ]
 }
 
-fn parts(partitions: &[&Partition]) -> Vec<MetricFamily> {
+fn parts(partitions: &[Partition]) -> Vec<MetricFamily> {
     let each = |figure: fn(&Partition) -> u64| -> Vec<(Labels<'static>, f64)> {
         partitions.iter().map(|partition| (of(partition.id()), float(figure(partition)))).collect()
     };

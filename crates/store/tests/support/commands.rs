@@ -45,8 +45,6 @@ enum Instead {
     Cut {
         settle: bool,
     },
-    /// Let time pass.
-    Tick,
 }
 
 #[derive(Clone, Debug)]
@@ -103,7 +101,6 @@ pub(crate) fn wish() -> impl Strategy<Value = Wish> {
         3 => (0..ENTITIES, any::<prop::sample::Index>())
             .prop_map(|(entity, before)| Instead::Truncate { entity, before }),
         2 => any::<bool>().prop_map(|settle| Instead::Cut { settle }),
-        1 => Just(Instead::Tick),
     ];
     let instead = prop::option::weighted(0.08, instead);
     let whole = (tenant, fork, -3..10_i64, events, expect, prop::option::weighted(0.2, query), again);
@@ -149,6 +146,9 @@ impl Wish {
         if let Some(instead) = &self.instead {
             return self.instead(instead, now, oracle);
         }
+        if self.events.is_empty() && self.packed && self.again.is_none() {
+            return Command::Tick(TickCommand { recorded_at: now });
+        }
         self.append(now, oracle, next_id).into()
     }
 
@@ -156,7 +156,6 @@ impl Wish {
         let tenant = TenantId::parse(TENANTS[self.tenant]).unwrap();
         let fork = ForkId::new(self.fork);
         match instead {
-            Instead::Tick => Command::Tick(TickCommand { recorded_at }),
             Instead::Cut { settle } => Command::Cut(CutCommand { recorded_at, settle: *settle }),
             Instead::Truncate { entity: n, before } => {
                 let version = oracle.version(&tenant, fork, *n).get();

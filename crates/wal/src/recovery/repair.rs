@@ -1,5 +1,5 @@
 //! What opening may change: a torn tail becomes zeros, and the newest unit is written and synced once more when
-//! nothing proves that it is on the disk. Everything else stays as found. A lane in doubt is not touched.
+//! nothing proves that it is on the disk. Everything else stays as found.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::segment::{self, is_spare};
 pub(crate) fn repair(env: &Env, lane: &LaneSeen) -> io::Result<()> {
     let disk = env.disk.as_ref();
     if lane.doubt.is_some() {
-        return Ok(());
+        return remove_spares(disk, lane);
     }
     if let Some(unit) = &lane.unproven {
         rewrite(disk, lane, unit)?;
@@ -37,8 +37,13 @@ fn rewrite(disk: &dyn Disk, lane: &LaneSeen, unit: &Cut) -> io::Result<()> {
     file.sync_data()
 }
 
+/// Of a lane in doubt nothing is touched but its spares: it goes on in a new segment.
+///
 /// Spares never hold anything that is needed, and how far one came is unknown.
 fn remove_spares(disk: &dyn Disk, lane: &LaneSeen) -> io::Result<()> {
+    if !disk.exists(&lane.found.dir)? {
+        return Ok(());
+    }
     for entry in disk.list(&lane.found.dir)?.iter().filter(|entry| is_spare(&entry.name)) {
         disk.remove(&lane.found.dir.join(&entry.name))?;
     }

@@ -320,11 +320,11 @@ fn a_lane_that_vanished_takes_its_logs_along_and_no_others() {
     world.disk().damage_remove(Path::new("/data/wal/lane-01")).unwrap();
     let report = verified(&world);
     assert!(report.damages.iter().any(|damage| damage.file == Path::new("/data/wal/lane-01")));
-    let verdicts = world.run(check_life(&world, 2, &mut models));
-    assert_eq!(hurt(&verdicts), [1, 3]);
     let refused = world.run(async { Wal::open(&world.env(), config(4)).err() });
     let refused = refused.expect("logs cannot move while a lane is in doubt").to_string();
     assert!(refused.contains("cannot change from 2 to 4"), "{refused}");
+    let verdicts = world.run(check_life(&world, 2, &mut models));
+    assert_eq!(hurt(&verdicts), [1, 3]);
 }
 
 #[test]
@@ -417,6 +417,11 @@ fn a_lane_whose_segment_numbers_are_used_up_is_refused_by_name() {
     assert_eq!(hurt(&world.run(check_life(&world, 1, &mut models))), []);
 }
 
+fn segments(world: &World) -> Vec<(PathBuf, Vec<u8>)> {
+    let is_segment = |path: &PathBuf| path.extension().is_some_and(|end| end == "seg");
+    world.disk().snapshot().into_iter().filter(|(path, _)| is_segment(path)).collect()
+}
+
 /// Something unreadable at the very end, and nobody left to tell whether it was acknowledged.
 #[test]
 fn an_unreadable_end_is_not_called_torn_when_the_mark_is_gone() {
@@ -439,10 +444,12 @@ fn an_unreadable_end_is_not_called_torn_when_the_mark_is_gone() {
     assert_eq!(hurt(&verdicts(&world)), [3], "the mark tells whose frame it was");
     world.disk().damage_remove(Path::new("/data/wal/lane-00/flushed")).unwrap();
     assert_eq!(hurt(&verdicts(&world)), [0, 1, 2, 3], "without it nobody can");
-    let before = world.disk().snapshot();
-    let opened = world.run(check_life_idle(&world, 1));
-    assert_eq!(hurt(&opened), [0, 1, 2, 3]);
-    assert!(before == world.disk().snapshot(), "a lane in doubt was touched");
+    let before = segments(&world);
+    for _ in 0..3 {
+        let opened = world.run(check_life_idle(&world, 1));
+        assert_eq!(hurt(&opened), [0, 1, 2, 3], "the doubt was forgotten");
+        assert!(before == segments(&world), "segments of a lane in doubt were touched");
+    }
 }
 
 /// Once of each slot: zeros where the newest mark was must not make an acknowledged entry look like a torn tail.

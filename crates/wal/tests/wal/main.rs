@@ -10,3 +10,4 @@ mod faults;
 mod harness;
 mod kill;
 mod model;
+mod resetting;

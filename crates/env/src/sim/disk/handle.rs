@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -55,6 +56,10 @@ impl File for SimFile {
             state.writable()?;
             write(state, inode, buf, offset)
         })
+    }
+
+    fn owes(&self) -> Duration {
+        self.disk.sync_takes()
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{FaultPlan, Repeat, SimDisk, State, Trace, VirtualTime};
 use crate::{Entropy, PathError};
@@ -64,6 +65,16 @@ impl SimDisk {
             image.flip_bit(byte, bit);
             Ok(())
         })
+    }
+
+    /// From now on every sync of a file takes so long for whoever measures it ([`File::owes`](crate::File::owes)).
+    pub fn slow_syncs(&self, take: Duration) {
+        self.0.trace.enter("slow syncs", "", &[take.as_micros() as u64]);
+        self.0.state.lock().sync_takes = take;
+    }
+
+    pub(super) fn sync_takes(&self) -> Duration {
+        self.0.state.lock().sync_takes
     }
 
     /// Cuts a file to `len` bytes; a shorter one stays as it is.

@@ -1,0 +1,77 @@
+//! What a cluster goes through.
+
+use std::time::Duration;
+
+use chronos_cluster::Order;
+use chronos_domain::PartitionId;
+use chronos_env::sim::World;
+
+use crate::town::{Town, n};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn one_node_becomes_three_and_everything_has_three_replicas_and_the_same_seed_gives_the_same_run() {
+    let run = |seed| {
+        let world = World::new(seed);
+        world.run(async {
+            let mut town = Town::found(&world).await;
+            town.until("the founder leads everything", |town| town.is_spread(1, &[1])).await;
+            town.join(2).await;
+            town.join(3).await;
+            town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+            town.check().await;
+            town.stop().await;
+        });
+        world.trace().hash()
+    };
+    assert_eq!(run(7), run(7));
+}
+
+#[test]
+fn five_nodes_share_what_three_had_and_one_that_is_drained_and_removed_leaves_nothing_behind() {
+    let world = World::new(11);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        for host in 2..=5 {
+            town.join(host).await;
+        }
+        town.until("everything is spread over five", |town| town.is_spread(3, &[1, 2, 3, 4, 5])).await;
+        let (cluster, deadline) = (town.nodes[&2].cluster.clone(), town.deadline());
+        cluster.steer(Order::Drain(n(4)), deadline).await.unwrap();
+        town.until("the drained node holds nothing", |town| town.is_spread(3, &[1, 2, 3, 5])).await;
+        cluster.steer(Order::Remove(n(4)), town.deadline()).await.unwrap();
+        town.until("the removed node belongs to nothing", |town| town.is_gone(4)).await;
+        town.check().await;
+        town.stop().await;
+    });
+}
+
+#[test]
+fn a_driver_that_dies_half_way_is_followed_by_another_and_a_node_that_stays_dead_is_replaced() {
+    let world = World::new(13);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        for host in 2..=4 {
+            town.join(host).await;
+        }
+        let deadline = town.deadline();
+        let cluster = town.nodes[&1].cluster.clone();
+        cluster.steer(Order::ReplaceAfter(20 * SECOND), deadline).await.unwrap();
+        let has_begun = |town: &Town| {
+            let moved = town.view().partitions.iter().filter(|group| group.voters.len() == 3).count();
+            moved > 6 && town.view().partitions[PartitionId::SYSTEM.index()].voters.len() == 3
+        };
+        town.until("the system partition and some others have moved", has_begun).await;
+        drop(cluster);
+        let driver = town.driver().unwrap();
+        town.kill(driver);
+        town.clock.sleep(5 * SECOND).await;
+        town.restart(driver, 2).await;
+        town.until("everything is spread over four", |town| town.is_spread(3, &[1, 2, 3, 4])).await;
+        town.kill(3);
+        town.until("the dead node is replaced", |town| town.is_spread(3, &[1, 2, 4])).await;
+        town.check().await;
+        town.stop().await;
+    });
+}

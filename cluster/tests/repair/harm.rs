@@ -1,0 +1,62 @@
+//! What happens to files on a machine that is off.
+
+use std::path::{Path, PathBuf};
+
+use chronos_env::Entropy;
+use chronos_env::sim::SimDisk;
+
+/// Files that hold something, each with the end of it.
+fn files(disk: &SimDisk) -> Vec<(PathBuf, u64)> {
+    let files = disk
+        .snapshot()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with("/data") && path.extension().is_none_or(|end| end != "tmp"));
+    let used = files.map(|(path, bytes)| {
+        let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
+        (path, (bytes.len() - zeros) as u64)
+    });
+    used.filter(|(_, used)| *used > 0).collect()
+}
+
+/// Damages so many random places: bits flip anywhere, now and then a file is cut or lost.
+pub(crate) fn strike(disk: &SimDisk, dice: &Entropy, places: u64) -> Vec<String> {
+    (0..places).filter_map(|_| strike_once(disk, dice)).collect()
+}
+
+fn strike_once(disk: &SimDisk, dice: &Entropy) -> Option<String> {
+    let files = files(disk);
+    let (path, used) = files.get(dice.below(files.len().max(1) as u64) as usize)?;
+    let at = dice.below(*used);
+    let what = match dice.below(12) {
+        0 => {
+            disk.damage_remove(path).unwrap();
+            "lost".to_owned()
+        }
+        1 => {
+            disk.damage_truncate(path, at).unwrap();
+            format!("cut at {at}")
+        }
+        _ => {
+            disk.flip_bit(path, at, dice.below(8) as u8).unwrap();
+            format!("bit at {at}")
+        }
+    };
+    Some(format!("{}: {what}", path.display()))
+}
+
+/// Flips a bit in every file whose name ends so.
+pub(crate) fn spoil(disk: &SimDisk, ending: &str) -> usize {
+    let files: Vec<_> =
+        files(disk).into_iter().filter(|(path, _)| path.to_string_lossy().ends_with(ending)).collect();
+    files.iter().for_each(|(path, used)| disk.flip_bit(path, used / 2, 1).unwrap());
+    files.len()
+}
+
+/// Takes everything of the write-ahead log away that was written last: what a disk may do that forgets.
+pub(crate) fn remove_wal(disk: &SimDisk) {
+    for (path, _) in files(disk) {
+        if path.starts_with(Path::new("/data/wal")) && path.extension().is_some_and(|end| end == "seg") {
+            disk.damage_remove(&path).unwrap();
+        }
+    }
+}

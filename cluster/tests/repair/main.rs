@@ -1,0 +1,11 @@
+//! Damaged replicas heal themselves from the others, and nothing that was acknowledged is lost meanwhile: three machines
+//! with disks that rot, over the real transport, in a simulated world.
+
+#![allow(clippy::unwrap_used, reason = "a test says what must not fail by unwrapping it")]
+
+mod harm;
+mod majority;
+mod minority;
+mod node;
+mod slow;
+mod votes;
