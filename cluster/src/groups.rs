@@ -89,6 +89,9 @@ pub struct ResetError {
     pub why: String,
 }
 
+/// Why a group that was started is refused since, if it is.
+type Refusal = Option<Arc<str>>;
+
 /// A group, or why this node does not have it.
 type Held = Result<Arc<Group>, Arc<str>>;
 
@@ -425,7 +428,7 @@ impl Groups {
     }
 
     /// A group that was started, and why it is refused since, if it is.
-    pub(crate) fn any_group(&self, id: PartitionId) -> Result<(Arc<Group>, Option<Arc<str>>), Arc<str>> {
+    pub(crate) fn any_group(&self, id: PartitionId) -> Result<(Arc<Group>, Refusal), Arc<str>> {
         let group = self.held(id).ok_or_else(|| Arc::from(format!("there is no partition {id}")))?;
         let group = group.map_err(|why| self.inner.repairs.refusal(id).unwrap_or(why))?;
         let quarantined = group.subject.quarantine.get().cloned();
