@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_client::{
-    Answer, Append, AppendError, Appended, Backup, Block, Client, CompactedPartition, Counters, Digests, EntityState,
-    EventId, Events, Info, Moment, Options, PartitionHoldings, PartitionId, Placement, Proof, Query, Read,
-    ReadError, Rejection, Rule, Sample, State, Truncation, Verification, Version, Watermarks,
+    Answer, Append, AppendError, Appended, Backup, Block, Client, CompactedPartition, Counters, Digests,
+    EntityState, EventId, Events, Info, Moment, Options, PartitionHoldings, PartitionId, Placement, Proof,
+    Query, Read, ReadError, Rejection, Rule, Sample, State, Truncation, Verification, Version, Watermarks,
 };
 use chronos_domain::Batch as _;
 use chronos_proto::Event;
@@ -44,8 +44,7 @@ impl Connection {
     /// restarts, which is right in the middle of the work but not before it.
     pub(crate) async fn to(addresses: &[String], patience: Duration) -> Outcome<Self> {
         let counters = Arc::new(Counters::default());
-        let options =
-            Options { deadline: patience, observer: Some(counters.clone()), ..Options::default() };
+        let options = Options { deadline: patience, observer: Some(counters.clone()), ..Options::default() };
         let client = Client::connect_with(&addresses.join(","), options).map_err(Failure::usage)?;
         for address in addresses {
             if let Ok(Ok(_)) = timeout(DIAL_MAX, TcpStream::connect(address.trim())).await {

@@ -145,7 +145,7 @@ mod tests {
 
     fn value(families: &[MetricFamily], name: &str) -> Option<f64> {
         let family = families.iter().find(|family| family.name() == name)?;
-        Some(family.get_metric()[0].get_gauge().value())
+        Some(family.get_metric()[0].get_gauge().get_value())
     }
 
     #[test]
