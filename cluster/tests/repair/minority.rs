@@ -21,9 +21,9 @@ fn round(seed: u64, places: u64) -> u64 {
         let victim = nodes.remove(dice.below(3) as usize);
         let (number, disk) = (victim.number, victim.host.disk());
         if dice.below(2) == 0 {
-            victim.kill()
+            victim.kill();
         } else {
-            victim.stop().await
+            victim.stop().await;
         }
         append(&nodes, 70..75).await;
         let harm = strike(&disk, &dice, places);

@@ -93,7 +93,7 @@ impl Node {
     }
 
     pub(crate) fn partition(&self) -> Partition {
-        self.groups.partition(id()).unwrap().clone()
+        self.groups.partition(id()).unwrap()
     }
 
     /// Appends one event, trying until it is taken.

@@ -2,8 +2,6 @@
 //!
 //! Whether the files are well-formed to the tools that read them is checked with those tools; see `deploy/README.md`.
 
-#![expect(clippy::disallowed_methods, reason = "a test reads real files and runs the real binary")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -192,7 +192,7 @@ impl Server {
             }
         };
         announce(&node, config.listen, operators.as_ref());
-        run(node, listener, operators, attached).await
+        Box::pin(run(node, listener, operators, attached)).await
     }
 
     /// Flags over environment (both by clap) over file over defaults.

@@ -4,6 +4,7 @@ mod online;
 
 use std::path::{Path, PathBuf};
 
+use chronos_domain::PartitionId;
 use chronos_env::Env;
 use chronos_store::{Damage, Report, TornTail};
 use clap::Args;
@@ -86,7 +87,7 @@ fn tables(out: &mut Out, report: &Report) -> Outcome {
     for partition in &report.partitions {
         let state = if partition.whole { "whole" } else { "DAMAGED" };
         partitions.row([
-            partition.partition.to_string(),
+            name(partition.partition),
             format!("1..{}", grouped(partition.head.get())),
             grouped(partition.entities),
             grouped(partition.entries),
@@ -106,6 +107,11 @@ fn tables(out: &mut Out, report: &Report) -> Outcome {
     let verdict = verdict(report.damages.len());
     let (events, frames, bytes) = (grouped(report.events()), grouped(report.frames), grouped(report.bytes));
     out.line(format!("{verdict}: {events} events in {frames} frames, {bytes} bytes"))
+}
+
+/// The system partition is where the cluster keeps what it knows about itself.
+fn name(partition: PartitionId) -> String {
+    if partition == PartitionId::SYSTEM { "system".to_owned() } else { partition.to_string() }
 }
 
 /// What a summary begins with.

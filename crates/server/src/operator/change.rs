@@ -56,7 +56,7 @@ impl Seen<'_> {
         let id = is.node;
         match (was.is_up, is.is_up) {
             (true, false) => {
-                self.say(ChangeKind::NodeDown, Some(id), None, format!("{id} is not heard of any more"))
+                self.say(ChangeKind::NodeDown, Some(id), None, format!("{id} is not heard of any more"));
             }
             (false, true) => self.say(ChangeKind::NodeUp, Some(id), None, format!("{id} is heard of")),
             _ => {}

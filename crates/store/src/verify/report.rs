@@ -33,9 +33,10 @@ impl Report {
         self.damages.is_empty()
     }
 
-    /// Events in all partitions.
+    /// Events in all data partitions. What the cluster keeps about itself is not counted.
     pub fn events(&self) -> u64 {
-        self.partitions.iter().map(|partition| partition.head.get()).sum()
+        let data = self.partitions.iter().filter(|partition| partition.partition != PartitionId::SYSTEM);
+        data.map(|partition| partition.head.get()).sum()
     }
 }
 

@@ -135,7 +135,7 @@ impl Workload {
 /// What is measured, as far as it is our own.
 enum Own {
     Nothing,
-    Server(OwnServer, TempDir),
+    Server(Box<OwnServer>, TempDir),
     Cluster(Fleet),
 }
 
@@ -174,7 +174,7 @@ impl Load {
             .map_err(|e| Failure::failed(format!("cannot make a temporary directory: {e}")))?;
         let server = OwnServer::start(home.path()).await?;
         let connection = Connection::to(&[server.address().to_owned()], context.timeout).await?;
-        Ok((Own::Server(server, home), connection, "own, same machine".to_owned()))
+        Ok((Own::Server(Box::new(server), home), connection, "own, same machine".to_owned()))
     }
 }
 
