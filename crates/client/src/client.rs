@@ -134,8 +134,7 @@ impl Client {
         Ok(Self::new(Lines::new(seeds.collect::<Result<_, _>>()?, Arc::new(dial)), options))
     }
 
-    /// A client over channels that the caller made. At least one. It asks only there, whatever other nodes there are:
-    /// those forward.
+    /// A client over channels that the caller made. At least one. It asks only there, whatever other nodes there are.
     ///
     /// # Panics
     /// Without a channel.

@@ -46,8 +46,8 @@
 //!   move the outcome out of `Unknown`;
 //! * every retry sends the same bytes, hence the same event ids;
 //! * each request goes to the node that can answer it: the client learns which that is from whichever server it reaches,
-//!   and from every node that says it is another one by now. A client that reaches only one node still works: that
-//!   node forwards, if its operator allows it;
+//!   and from every node that says it is another one by now. No node passes on yet what it cannot answer itself: a client
+//!   that reaches only some of the nodes can append only to what those lead;
 //! * every queue is bounded, and whoever fills it waits.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
