@@ -206,7 +206,7 @@ impl Show {
     async fn conclude(&self, stage: &Stage) -> Outcome<Findings> {
         self.ledger.progress().clear();
         self.voice.chapter("All events are in; every acknowledgement ever given, against what is stored:");
-        let found = stage.prove(self.ledger.promises()).await?;
+        let found = stage.prove(&self.ledger).await?;
         self.voice.say(&proof::table(&found).render());
         let total = proof::total(&found);
         let rate = grouped(per_second(total.acknowledged, self.ingest.as_secs_f64()));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_client::{Placement, Read};
+use chronos_client::{Consistency, Placement, Read};
 use chronos_domain::PartitionId;
 
-use super::ledger::{Ledger, Promise};
+use super::ledger::Ledger;
 use super::outage::{Felt, Pulse};
 use super::proof::{Findings, Proof, Seen};
 use super::script::Script;
@@ -45,11 +45,13 @@ impl Stage {
         Felt { sink: self.connection.sink(), pulse: self.pulse.clone() }
     }
 
-    /// Reads back everything and compares it with what was promised.
-    pub(crate) async fn prove(&self, promises: Vec<Promise>) -> Outcome<Vec<(PartitionId, Findings)>> {
-        let mut proof = Proof::of(promises);
+    /// Reads back everything and compares it with what was promised. A replica that was cut off just now may be behind, so
+    /// whichever answers must have come as far as the promises.
+    pub(crate) async fn prove(&self, ledger: &Ledger) -> Outcome<Vec<(PartitionId, Findings)>> {
+        let mut proof = Proof::of(ledger.promises());
         for partition in PartitionId::all() {
-            let mut events = self.connection.read(Read::partition(partition)).await?;
+            let promised = Consistency::AtLeast(ledger.token());
+            let mut events = self.connection.read(Read::partition(partition).consistency(promised)).await?;
             while let Some(event) = events.next().await? {
                 proof.see(&Seen {
                     event_id: event.event_id,

@@ -86,7 +86,7 @@ impl Campaign {
     async fn attack_and_count(&self, stage: &mut Stage, ledger: &Arc<Ledger>) -> Outcome<Report> {
         let course = self.attack(stage, ledger).await?;
         ledger.progress().clear();
-        let found = proof::total(&stage.prove(ledger.promises()).await?);
+        let found = proof::total(&stage.prove(ledger).await?);
         let agreement = stage.fleet.agreement(&ledger.token()).await?;
         for partition in agreement.broken() {
             eprintln!("{}", agreement.describe(&stage.fleet, partition));
