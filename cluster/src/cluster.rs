@@ -1,6 +1,7 @@
 //! One node of a cluster, as far as replication goes: its groups, its connections, what it knows of the others, and what
 //! it can be told to do.
 
+mod bereft;
 mod desk;
 mod driving;
 mod knowing;
@@ -178,6 +179,7 @@ impl Cluster {
         if let Some(poll) = poll {
             tasks.push(env.tasks.spawn("status", Arc::clone(poll).run()));
             tasks.push(env.tasks.spawn("links", driving::keep_links(Arc::clone(&self.inner))));
+            tasks.push(env.tasks.spawn("deaths", bereft::see_who_dies(Arc::clone(&self.inner))));
             tasks.push(env.tasks.spawn("placement", Arc::clone(&self.inner).drive()));
         }
     }

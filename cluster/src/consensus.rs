@@ -33,8 +33,8 @@ use crate::node::NodeId;
 use crate::peer::Link;
 use crate::proposal::ProposeError;
 use crate::raft::{
-    Anew, Chance, Ill, Intake, Known, LogStore, Machine, Member, Metrics, Post, Raft, Transfers, Trouble,
-    WatchReceiver, Wire, found, mark_of, settings, theirs,
+    Anew, Beat, Chance, Ill, Intake, Known, LogStore, Machine, Member, Metrics, Post, Raft, Transfers,
+    Trouble, WatchReceiver, Wire, bereave, found, mark_of, settings, theirs,
 };
 use crate::repair::{Ballots, Withheld, set_withheld};
 
@@ -71,6 +71,8 @@ pub(crate) struct Running {
 pub(crate) struct Common {
     pub(crate) env: Env,
     pub(crate) node: NodeId,
+    /// When all of them look at their clocks.
+    pub(crate) beat: Beat,
     pub(crate) cluster: u128,
     pub(crate) link: Arc<dyn Link>,
     /// Who the members of a group are when no entry has named any.
@@ -158,7 +160,7 @@ impl Consensus {
 
     /// Lives until `stop` says so, or its sender is gone; or until the group fails for good: then the error is why.
     pub(crate) async fn live(&self, mut stop: watch::Receiver<bool>) -> Result<(), String> {
-        let chance = Chance::new(self.env.entropy.child("raft"));
+        let chance = Chance::new(self.env.entropy.child("raft"), self.common.beat);
         let lived = chance.scope(self.lives(&mut stop)).await;
         match &lived {
             Ok(()) => self.close(Arc::from("this node is shutting down; retry on another or later")),
@@ -340,6 +342,14 @@ impl Consensus {
         match end {
             None => Ok(raft),
             Some(end) => Err((Some(raft), end)),
+        }
+    }
+
+    /// The process of `node` has ended: if it led this group, it is not trusted any longer. Says whether it did.
+    pub(crate) async fn bereave(&self, node: NodeId) -> bool {
+        match self.phase_now() {
+            Phase::Serving(running) => bereave(&running.raft, node).await,
+            Phase::Starting | Phase::Full | Phase::Ended(_) => false,
         }
     }
 

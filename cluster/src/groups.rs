@@ -24,7 +24,7 @@ use crate::group::{self, Fault, Group};
 use crate::node::NodeId;
 use crate::peer::{Handler, Link, Peers};
 use crate::proposal::{Caller, Proposal, ProposeError};
-use crate::raft::{Alone, Known, Post, Transfers};
+use crate::raft::{Alone, Beat, Known, Post, Transfers};
 use crate::repair::{Ballots, Repairs, Withheld, ballot};
 use crate::request::Request;
 use crate::scrubber::{ScrubConfig, Scrubber};
@@ -187,6 +187,7 @@ impl Groups {
         let common = Common {
             env: env.clone(),
             node: config.node,
+            beat: Beat::of(config.node),
             cluster: config.store.cluster,
             link: among.link,
             known,

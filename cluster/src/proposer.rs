@@ -20,8 +20,12 @@ use crate::flight::Ticket;
 use crate::proposal::{Caller, Proposal, ProposeError};
 use crate::raft::{Answer, Batch, Raft, outcome_of};
 
-/// Entries of one group between proposal and answer: enough to write the next while the last one syncs.
+/// Entries of one group between proposal and answer, of a node that is alone: enough to write the next while the last
+/// one syncs.
 const IN_FLIGHT_MAX: usize = 4;
+/// The same where there are other nodes: an entry costs each of them much more than a command in it, so it is better to
+/// let some wait and to write them as one.
+const IN_FLIGHT_AMONG_MAX: usize = 2;
 /// Block bytes coalesced into one entry, unless a single command is larger.
 const ENTRY_BYTES_MAX: usize = 1 << 20;
 /// Commands coalesced into one entry.
@@ -41,8 +45,13 @@ impl Proposer {
     /// Runs until those who could propose are gone and everything is answered.
     pub(crate) async fn run(mut self) {
         loop {
-            self.consensus.flight.fewer_than(IN_FLIGHT_MAX).await;
+            self.consensus.flight.fewer_than(self.in_flight_max()).await;
             let Some(first) = self.proposals.recv().await else { break };
+            if !self.consensus.common.alone {
+                // Whoever else has something to propose at this moment has the time to say so. It is not waited for:
+                // when nobody has, this takes no time.
+                tokio::task::yield_now().await;
+            }
             match self.consensus.phase().await {
                 Phase::Serving(running) => self.propose(first, &running.raft).await,
                 Phase::Full => first.caller.answer(Err(ProposeError::NoSpace)),
@@ -51,6 +60,10 @@ impl Proposer {
             }
         }
         self.consensus.flight.fewer_than(1).await;
+    }
+
+    fn in_flight_max(&self) -> usize {
+        if self.consensus.common.alone { IN_FLIGHT_MAX } else { IN_FLIGHT_AMONG_MAX }
     }
 
     /// Coalesces `first` with everything that waits and proposes it as one entry.

@@ -19,7 +19,7 @@ use crate::placement::{Action, Group, Observed, Replica, Seen, Steer, Step, gone
 use crate::raft::MembersChange;
 use crate::status::{DOWN_AFTER, Heard, Report};
 use crate::system::{Change, Decided, NotWritten, Placed, State};
-use crate::view::{Health, MemberState, Role};
+use crate::view::{Health, Member, MemberState, Role};
 
 /// Between two looks when there is nothing to do.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -43,6 +43,7 @@ impl Inner {
         let mut leads_since: Option<(u64, Duration)> = None;
         loop {
             clock.sleep(self.pause()).await;
+            self.ban_who_is_gone();
             let Some(term) = self.driver_term() else {
                 leads_since = None;
                 continue;
@@ -87,7 +88,6 @@ impl Inner {
             self.look_around().await;
             let (state, seen) = (self.ledger.state(), self.observe());
             self.note_members(&state, &seen).await?;
-            self.forget_who_is_gone(&state, &seen);
             if state.is_paused {
                 return Ok(());
             }
@@ -225,17 +225,27 @@ impl Inner {
         self.groups.transfer(id, to).await.map_err(|error| NotWritten::Unavailable(error.to_string()))
     }
 
-    /// Links to nodes that were removed, and have nothing more to give up, are ended.
-    fn forget_who_is_gone(&self, state: &State, seen: &Observed) {
-        let (Some(peers), true) = (&self.peers, seen.groups.values().all(|group| group.leader.is_some()))
-        else {
-            return;
+    /// Nodes that were removed, and have nothing more to give up or cannot be asked for it, are not talked to any more.
+    /// Every node comes to that by itself.
+    fn ban_who_is_gone(&self) {
+        let (Some(peers), state) = (&self.peers, self.ledger.state()) else { return };
+        let is_left = |member: &Member| {
+            member.state == MemberState::Removed && member.node != self.me && !peers.is_banned(member.node)
         };
-        for (node, is_out) in gone(state, seen) {
+        if !state.members.values().any(is_left) {
+            return;
+        }
+        let seen = self.observe();
+        if !seen.groups.values().all(|group| group.leader.is_some()) {
+            return;
+        }
+        for (node, is_out) in gone(&state, &seen) {
             let holds = seen.groups.values().any(|group| group.replicas.get(&node).is_some_and(|r| r.holds));
             if is_out && (!holds || !seen.is_up(node)) {
-                peers.remove_peer(node);
                 self.board.forget(node);
+                if node != self.me && peers.ban(node) {
+                    tracing::info!(%node, "a node that was removed is turned away from now on");
+                }
             }
         }
     }

@@ -101,6 +101,15 @@ impl Groups {
         }
     }
 
+    /// The process of another node has ended: groups that it led trust it no longer. Gives how many there are.
+    pub(crate) async fn bereave(&self, node: NodeId) -> usize {
+        let mut bereft = 0;
+        for group in self.inner.slots.iter().filter_map(|slot| slot.read().clone().ok()).collect::<Vec<_>>() {
+            bereft += usize::from(group.consensus.bereave(node).await);
+        }
+        bereft
+    }
+
     /// The partitions this node may have a group of.
     pub(crate) fn ids(&self) -> impl Iterator<Item = PartitionId> + use<> {
         (0..self.inner.slots.len()).filter_map(|slot| PartitionId::of_group(u8::try_from(slot).ok()?))

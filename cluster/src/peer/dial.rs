@@ -1,10 +1,13 @@
 //! Connections to other nodes, and the first words on them.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use chronos_env::Env;
 use chronos_proto::peer::v1;
+use tokio::sync::watch;
 
 use super::Limits;
 use super::doorman::{Doorman, Pass};
@@ -23,18 +26,26 @@ pub(super) struct Dialer {
     pub(super) doorman: Arc<Doorman>,
     pub(super) counters: Arc<Counters>,
     pub(super) doubts: Doubts,
+    /// How often each node's process was found to be gone.
+    pub(super) deaths: watch::Sender<BTreeMap<NodeId, u64>>,
 }
 
 impl Dialer {
+    /// The process we had a link to is gone.
+    pub(super) fn died(&self, node: NodeId) {
+        self.deaths.send_modify(|deaths| *deaths.entry(node).or_default() += 1);
+    }
+
     /// Connects, protected, as far as the greeting. The caller bounds the time.
     pub(super) async fn open(&self, to: NodeId, address: &str) -> Result<Http2, Cause> {
         let failed = |error: &dyn Error| Cause::NoConnection(chain(error).into());
-        let connection = self
-            .env
-            .net
-            .connect(address, self.limits.connect_timeout)
-            .await
-            .map_err(|error| failed(&error))?;
+        let connection =
+            self.env.net.connect(address, self.limits.connect_timeout).await.map_err(|error| match error
+                .kind()
+            {
+                ErrorKind::ConnectionRefused => Cause::NobodyThere(chain(&error).into()),
+                _ => failed(&error),
+            })?;
         let secured = self.guard.connect(connection, to, address).await;
         let wire = secured
             .map_err(|error| Cause::NoConnection(format!("{to} at {address}: {}", chain(&error)).into()))?;

@@ -1,9 +1,9 @@
 //! Who is let in, and who is believed.
 //!
 //! Invariants: at any moment at most one process of a node has a [`Pass`]; the incarnations let in of a node never
-//! decrease; no pass is given to another cluster, to ourselves, or without a common version.
+//! decrease; no pass is given to another cluster, to ourselves, to who was removed, or without a common version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,8 @@ pub(super) struct Doorman {
     versions: RangeInclusive<u32>,
     release: String,
     known: Mutex<BTreeMap<NodeId, Known>>,
+    /// Nodes that were removed from the cluster.
+    removed: Mutex<BTreeSet<NodeId>>,
     is_closed: AtomicBool,
 }
 
@@ -74,7 +76,23 @@ impl Drop for Pass {
 
 impl Doorman {
     pub(super) fn new(me: Identity, versions: RangeInclusive<u32>, release: String) -> Doorman {
-        Doorman { me, versions, release, known: Mutex::default(), is_closed: AtomicBool::new(false) }
+        let (known, removed) = Default::default();
+        Doorman { me, versions, release, known, removed, is_closed: AtomicBool::new(false) }
+    }
+
+    /// From now on a node is turned away, whatever its process; the link it has is over. False if it was so before.
+    pub(super) fn ban(&self, node: NodeId) -> bool {
+        let is_new = self.removed.lock().insert(node);
+        // Who greets at this moment has looked at the list before, and is found here.
+        if let Some(link) = self.known.lock().get_mut(&node).and_then(|known| known.link.take()) {
+            link.notify_one();
+        }
+        is_new
+    }
+
+    /// Whether a node is turned away for good.
+    pub(super) fn is_banned(&self, node: NodeId) -> bool {
+        self.removed.lock().contains(&node)
     }
 
     /// From now on nothing is done for anybody.
@@ -184,6 +202,14 @@ impl Doorman {
 
     fn admit(self: &Arc<Self>, who: &Identity, purpose: Purpose) -> Result<Pass, Turned> {
         let mut all = self.known.lock();
+        if self.is_banned(who.node) {
+            let text = format!(
+                "{} was removed from this cluster, and a removed node never comes back; to use its machine again, clear \
+                 the data directory and have it join as a new node",
+                who.node
+            );
+            return Err(self.turned(Why::Removed, text));
+        }
         let known = all.entry(who.node).or_insert(Known {
             incarnation: who.incarnation,
             process: who.process,
@@ -288,6 +314,25 @@ mod tests {
         for (wanted, hello) in cases {
             assert_eq!(why(doorman.greet(&hello, Purpose::Link)), wanted, "{hello:?}");
         }
+    }
+
+    #[test]
+    fn who_was_removed_is_turned_away_in_every_incarnation_and_its_link_is_over() {
+        let doorman = doorman();
+        let greet = |node, incarnation, purpose| {
+            doorman.greet(&hello(identity(node, incarnation, 7)), purpose).map_err(|turned| turned.why)
+        };
+        let (link, _) = greet(2, 1, Purpose::Link).unwrap();
+        assert!(doorman.ban(NodeId::new(2)));
+        assert!(futures::FutureExt::now_or_never(link.superseded()).is_some(), "its link goes on");
+        drop(link);
+        for (incarnation, purpose) in [(1, Purpose::Link), (2, Purpose::Link), (2, Purpose::Bulk)] {
+            assert_eq!(greet(2, incarnation, purpose).map(drop), Err(Why::Removed));
+        }
+        let answer = Welcome { by: identity(2, 3, 8), version: 3, release: String::new() };
+        assert_eq!(doorman.believe(&answer, NodeId::new(2)).unwrap_err().why, Why::Removed);
+        assert!(greet(3, 1, Purpose::Link).is_ok(), "somebody else is turned away, too");
+        assert!(!doorman.ban(NodeId::new(2)), "it is news twice");
     }
 
     #[test]

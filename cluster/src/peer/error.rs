@@ -46,6 +46,9 @@ pub enum Cause {
     /// There is no connection.
     #[error("no connection: {0}")]
     NoConnection(Arc<str>),
+    /// Its machine says that nobody listens there.
+    #[error("nobody listens there: {0}")]
+    NobodyThere(Arc<str>),
     /// One side turned the other away.
     #[error("{0}")]
     Turned(Turned),

@@ -49,6 +49,8 @@ pub enum Why {
     Outdated,
     /// There is no protocol version that both speak.
     Version,
+    /// It was a member of the cluster and is none any more, for good.
+    Removed,
     /// The certificate belongs to somebody else.
     Certificate,
     /// The greeting makes no sense.
@@ -57,13 +59,14 @@ pub enum Why {
 
 impl Why {
     /// All of them.
-    pub const ALL: [Why; 8] = [
+    pub const ALL: [Why; 9] = [
         Why::Cluster,
         Why::NotMe,
         Why::Ourselves,
         Why::Duplicate,
         Why::Outdated,
         Why::Version,
+        Why::Removed,
         Why::Certificate,
         Why::Malformed,
     ];
@@ -77,6 +80,7 @@ impl Why {
             Why::Duplicate => "duplicate",
             Why::Outdated => "outdated",
             Why::Version => "version",
+            Why::Removed => "removed",
             Why::Certificate => "certificate",
             Why::Malformed => "malformed",
         }
@@ -154,6 +158,7 @@ impl Turned {
             Why::Duplicate => v1::turned::Why::Duplicate,
             Why::Outdated => v1::turned::Why::Outdated,
             Why::Version => v1::turned::Why::Version,
+            Why::Removed => v1::turned::Why::Removed,
             Why::Certificate => v1::turned::Why::Certificate,
             Why::Malformed => v1::turned::Why::Malformed,
         };
@@ -169,6 +174,7 @@ impl Turned {
             v1::turned::Why::Duplicate => Why::Duplicate,
             v1::turned::Why::Outdated => Why::Outdated,
             v1::turned::Why::Version => Why::Version,
+            v1::turned::Why::Removed => Why::Removed,
             v1::turned::Why::Certificate => Why::Certificate,
             v1::turned::Why::Malformed | v1::turned::Why::Unspecified => Why::Malformed,
         };

@@ -36,6 +36,7 @@ impl Link {
     pub(super) async fn run(self) {
         let limits = self.dialer.limits.clone();
         let mut pause = limits.backoff_min;
+        let mut has_just_broken = false;
         loop {
             match self.make().await {
                 Ok(up) => {
@@ -43,9 +44,13 @@ impl Link {
                     self.came_up();
                     let cause = self.take_answers(up).await;
                     self.broke(&cause);
+                    has_just_broken = true;
                     self.rest(pause).await;
                 }
                 Err(cause) => {
+                    if let (true, Cause::NobodyThere(_)) = (std::mem::take(&mut has_just_broken), &cause) {
+                        self.dialer.died(self.outbox.to());
+                    }
                     if let Cause::Turned(_) = &cause {
                         // Nothing will be different in a moment.
                         pause = limits.backoff_max;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chronos_env::{Entropy, Env, Task};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::bulk::{Bulk, BulkItem};
 use super::call;
@@ -147,6 +147,7 @@ impl Peers {
             doorman,
             counters,
             doubts: Doubts::default(),
+            deaths: watch::Sender::default(),
         });
         let (dice, book) = (entropy.child("backoff"), Mutex::default());
         Ok(Peers(Arc::new(Inner { me: config.node, address, dialer, dice, book, listening })))
@@ -162,7 +163,7 @@ impl Peers {
     pub fn set_peer(&self, node: NodeId, address: &str) {
         let mut book = self.0.book.lock();
         let is_known = book.peers.get(&node).is_some_and(|peer| peer.address == address);
-        if node == self.0.me || book.is_closed || is_known {
+        if node == self.0.me || book.is_closed || is_known || self.is_banned(node) {
             return;
         }
         if let Some(before) = book.peers.insert(node, self.begin(node, address)) {
@@ -175,6 +176,19 @@ impl Peers {
         if let Some(peer) = self.0.book.lock().peers.remove(&node) {
             peer.end();
         }
+    }
+
+    /// As [`Peers::remove_peer`], and for good: the node was removed from the cluster. From now on it is turned away at the
+    /// greeting, with that reason, and its link to us is over. False if that was so before.
+    pub fn ban(&self, node: NodeId) -> bool {
+        let is_new = self.0.dialer.doorman.ban(node);
+        self.remove_peer(node);
+        is_new
+    }
+
+    /// Whether a node was banned.
+    pub fn is_banned(&self, node: NodeId) -> bool {
+        self.0.dialer.doorman.is_banned(node)
     }
 
     /// Asks `to`, and waits for its answer for at most `deadline` from now. Calls made one after the other arrive in that
@@ -223,6 +237,13 @@ impl Peers {
     /// What was counted since the start.
     pub fn stats(&self) -> PeerStats {
         self.0.dialer.counters.read()
+    }
+
+    /// How often each node's process was found to be gone: the link to it broke, and nobody listened at its address when
+    /// it was to be made again. A process that was only paused, and a machine that was cut off or switched off, are never
+    /// counted.
+    pub fn watch_deaths(&self) -> watch::Receiver<BTreeMap<NodeId, u64>> {
+        self.0.dialer.deaths.subscribe()
     }
 
     /// Resolves when other nodes have made it certain that another process is this node, or has been it since this one

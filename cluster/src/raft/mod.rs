@@ -19,12 +19,15 @@
 //! | randomness and time | [`runtime`] |
 //! | bytes | [`codec`], with all layouts |
 //! | messages, deadlines, what a dead peer looks like | [`network`] |
+//! | entries that leave before earlier ones are answered | [`pipeline`] |
 //! | whether this node leads, for readers | [`read_index`] |
+//! | a leader whose process has certainly ended | [`bereft`] |
 //! | a follower behind the log: what it is offered, and how it takes it over | [`offers`], [`intake`], [`anew`] |
 //! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
 #![doc = include_str!("FORMAT.md")]
 
 mod anew;
+mod bereft;
 mod changing;
 mod codec;
 mod founding;
@@ -33,6 +36,7 @@ mod log_store;
 mod machine;
 mod network;
 mod offers;
+mod pipeline;
 mod read_index;
 mod runtime;
 mod settings;
@@ -45,6 +49,7 @@ mod types;
 mod tests;
 
 pub(crate) use anew::Anew;
+pub(crate) use bereft::bereave;
 pub(crate) use changing::{Change as MembersChange, change as change_members};
 pub(crate) use codec::encode_vote;
 pub(crate) use founding::found;
@@ -56,7 +61,7 @@ pub(crate) use network::{Alone, Member, Post, asks_for_a_vote};
 pub(crate) use offers::Transfers;
 pub(crate) use openraft::async_runtime::WatchReceiver;
 pub(crate) use read_index::{Unconfirmed, confirm};
-pub(crate) use runtime::Chance;
+pub(crate) use runtime::{Beat, Chance};
 pub(crate) use settings::settings;
 pub(crate) use status::{Membership as Members, status_of};
 pub(crate) use trouble::{Ill, Trouble};

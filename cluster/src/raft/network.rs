@@ -14,12 +14,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chronos_env::Clock;
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture};
+use futures::stream::BoxStream;
+use futures::{FutureExt, Stream, StreamExt};
 use openraft::OptionalSend;
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use parking_lot::RwLock;
@@ -30,6 +32,7 @@ use super::codec::{self, Malformed, Offer, OfferAnswer};
 use super::intake::Intake;
 use super::machine::SnapshotData;
 use super::offers::{Offered, Offers};
+use super::pipeline::Pipeline;
 use super::types::{Snapshot, Types, Vote};
 use crate::node::NodeId;
 use crate::peer::{CallError, Cause, Handler, Link, Message, Refusal};
@@ -84,7 +87,11 @@ impl RaftNetworkFactory<Types> for Wire {
     type Network = Client;
 
     async fn new_client(&mut self, to: NodeId, (): &()) -> Client {
-        Client { wire: self.clone(), to }
+        Client { wire: self.clone(), to, is_for_heartbeats: false }
+    }
+
+    async fn new_heartbeat_client(&mut self, to: NodeId, (): &()) -> Client {
+        Client { wire: self.clone(), to, is_for_heartbeats: true }
     }
 }
 
@@ -92,20 +99,35 @@ impl RaftNetworkFactory<Types> for Wire {
 pub(crate) struct Client {
     wire: Wire,
     to: NodeId,
+    is_for_heartbeats: bool,
 }
 
 impl Client {
-    async fn call<T>(
+    /// Enqueues a message, and gives what awaits the answer.
+    fn call<T>(
         &self,
         kind: u8,
         body: Bytes,
         within: Duration,
         read: fn(&Bytes) -> Result<T, Malformed>,
-    ) -> Result<T, Unreachable<Types>> {
+    ) -> impl Future<Output = Result<T, Unreachable<Types>>> + Send + use<T> {
         let message = Message { group: self.wire.group, kind, body };
-        let answer = self.wire.link.call(self.to, message, within).await;
-        let answer = answer.map_err(|error| Unreachable::new(&error))?;
-        read(&answer).map_err(|malformed| Unreachable::new(&malformed))
+        let answer = self.wire.link.call(self.to, message, within);
+        async move {
+            let answer = answer.await.map_err(|error| Unreachable::new(&error))?;
+            read(&answer).map_err(|malformed| Unreachable::new(&malformed))
+        }
+    }
+
+    /// The same for entries, or a heartbeat. A message that only says what is committed may find entries before it that
+    /// are still being synced, and is given as long as they are.
+    fn append(
+        &self,
+        request: &AppendEntriesRequest<Types>,
+        heartbeat_within: Duration,
+    ) -> impl Future<Output = Result<AppendEntriesResponse<Types>, Unreachable<Types>>> + Send + use<> {
+        let within = if self.is_for_heartbeats { heartbeat_within } else { ENTRIES_WITHIN };
+        self.call(APPEND, codec::encode_append(request), within, codec::decode_append_answer)
     }
 }
 
@@ -158,9 +180,23 @@ impl RaftNetworkV2<Types> for Client {
         request: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        let within = if request.entries.is_empty() { option.soft_ttl() } else { ENTRIES_WITHIN };
-        let body = codec::encode_append(&request);
-        Ok(self.call(APPEND, body, within, codec::decode_append_answer).await?)
+        Ok(self.append(&request, option.soft_ttl()).await?)
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        requests: S,
+        option: RPCOption,
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>,
+    >
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        let (client, within) = (&*self, option.soft_ttl());
+        let send = move |request: &AppendEntriesRequest<Types>| client.append(request, within).boxed();
+        Box::pin(future::ready(Ok(Pipeline::new(requests, send).boxed())))
     }
 
     async fn vote(

@@ -1,4 +1,4 @@
-//! What openraft runs on: tokio, with two differences.
+//! What openraft runs on: tokio, with three differences.
 //!
 //! * **Randomness comes from the node.** openraft draws election timeouts and the phase of its clock from a function
 //!   without arguments. The node's generator therefore travels with the tasks: what runs inside [`Chance::scope`], and
@@ -7,9 +7,14 @@
 //! * **A wait shorter than a tick of the timer is a yield.** tokio's timer counts milliseconds. openraft waits one
 //!   microsecond to collect completions of the log; as a timer that would be a thousand times as long, on the way of
 //!   every append that meets another one.
+//! * **All groups of a node look at their clocks at the same moments**, its [`Beat`]. Left alone, each group wakes up for
+//!   its own tick, some twenty times a second, and each of its heartbeats is a packet. With a common beat a node wakes up
+//!   once for all of them, what they have to say to another node leaves in one frame, and so do the answers. A tick is
+//!   therefore late by up to a beat, never early; only ticks wait for a moment in time, everything else waits for a while.
 //!
 //! The type is the same in production and simulation.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -17,30 +22,82 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chronos_env::Entropy;
-use openraft::{AsyncRuntime, OptionalSend, TokioRuntime};
+use openraft::{AsyncRuntime, Instant, OptionalSend, TokioRuntime};
 use rand_core::TryRng;
+
+use crate::node::NodeId;
 
 type Tokio = TokioRuntime;
 
 /// Below this a wait is a yield: tokio's timer cannot tell it from a millisecond.
 const GRAIN: Duration = Duration::from_micros(500);
 
+/// From one moment at which the groups of a node look at their clocks to the next.
+pub(super) const BEAT: Duration = Duration::from_millis(100);
+
+type Moment = <Tokio as AsyncRuntime>::Instant;
+
 tokio::task_local! {
-    static CHANCE: Chance;
+    static CARRIED: Carried;
 }
 
-/// A node's source of randomness, as its tasks carry it. Clones draw from the same stream.
+/// What a task of a group carries.
+struct Carried {
+    chance: Chance,
+    /// Whether it has waited for a moment that was further away than the grain: only whoever ticks does, and from then on
+    /// keeps to the beat also where the next moment happens to be near.
+    ticks: Cell<bool>,
+}
+
+impl Carried {
+    fn by(chance: Chance) -> Carried {
+        Carried { chance, ticks: Cell::new(false) }
+    }
+}
+
+/// A node's source of randomness and its beat, as its tasks carry them. Clones draw from the same stream.
 #[derive(Clone)]
-pub(crate) struct Chance(Entropy);
+pub(crate) struct Chance {
+    entropy: Entropy,
+    /// Without one every wait ends at its own moment.
+    beat: Option<Beat>,
+}
 
 impl Chance {
-    pub(crate) fn new(entropy: Entropy) -> Chance {
-        Chance(entropy)
+    pub(crate) fn new(entropy: Entropy, beat: Beat) -> Chance {
+        Chance { entropy, beat: Some(beat) }
     }
 
-    /// Runs `future` so that openraft draws from this source in it and in whatever it spawns.
+    /// Runs `future` so that openraft draws from this source, and keeps this beat, in it and in whatever it spawns.
     pub(crate) async fn scope<F: Future>(&self, future: F) -> F::Output {
-        CHANCE.scope(self.clone(), future).await
+        CARRIED.scope(Carried::by(self.clone()), future).await
+    }
+}
+
+/// The moments at which the groups of one node look at their clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beat {
+    /// One of them.
+    origin: Moment,
+}
+
+impl Beat {
+    /// A node's beat, which begins now. Nodes that begin together keep apart, so that of followers that miss their
+    /// leader one is the first to say so: multiples of the golden ratio are as far from each other as can be.
+    pub(crate) fn of(node: NodeId) -> Beat {
+        const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+        let beat = BEAT.as_micros() as u64;
+        let phase = (u128::from(node.get().wrapping_mul(GOLDEN)) * u128::from(beat)) >> 64;
+        let origin = Moment::now() + Duration::from_micros(phase as u64);
+        Beat { origin }
+    }
+
+    /// The first of its moments that is not before `moment`.
+    fn not_before(self, moment: Moment) -> Moment {
+        let since = moment.saturating_duration_since(self.origin).as_nanos();
+        let beats =
+            u32::try_from(since.div_ceil(BEAT.as_nanos())).expect("a node runs for less than 13 years");
+        self.origin + BEAT * beats
     }
 }
 
@@ -48,15 +105,15 @@ impl TryRng for Chance {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok((self.0.u64() >> 32) as u32)
+        Ok((self.entropy.u64() >> 32) as u32)
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(self.0.u64())
+        Ok(self.entropy.u64())
     }
 
     fn try_fill_bytes(&mut self, buf: &mut [u8]) -> Result<(), Infallible> {
-        self.0.fill(buf);
+        self.entropy.fill(buf);
         Ok(())
     }
 }
@@ -83,8 +140,8 @@ impl AsyncRuntime for Runtime {
         T: Future + OptionalSend + 'static,
         T::Output: OptionalSend + 'static,
     {
-        match CHANCE.try_with(Chance::clone) {
-            Ok(chance) => Tokio::spawn(CHANCE.scope(chance, future)),
+        match CARRIED.try_with(|carried| carried.chance.clone()) {
+            Ok(chance) => Tokio::spawn(CARRIED.scope(Carried::by(chance), future)),
             Err(_) => Tokio::spawn(future),
         }
     }
@@ -94,11 +151,16 @@ impl AsyncRuntime for Runtime {
     }
 
     fn sleep_until(deadline: Self::Instant) -> Self::Sleep {
-        let now = <Self::Instant as openraft::Instant>::now();
-        if deadline < now + GRAIN {
-            Sleep::Yield { yielded: false }
-        } else {
-            Sleep::timer(Tokio::sleep_until(deadline))
+        let is_short = deadline < Self::Instant::now() + GRAIN;
+        let beat = CARRIED.try_with(|carried| {
+            let ticks = carried.ticks.get() || !is_short;
+            carried.ticks.set(ticks);
+            carried.chance.beat.filter(|_| ticks)
+        });
+        match beat {
+            Ok(Some(beat)) => Sleep::timer(Tokio::sleep_until(beat.not_before(deadline))),
+            _ if is_short => Sleep::Yield { yielded: false },
+            _ => Sleep::timer(Tokio::sleep_until(deadline)),
         }
     }
 
@@ -121,7 +183,8 @@ impl AsyncRuntime for Runtime {
     }
 
     fn thread_rng() -> Chance {
-        CHANCE.try_with(Chance::clone).unwrap_or_else(|_| Chance(chronos_env::Env::real().entropy))
+        let unseeded = |_| Chance { entropy: chronos_env::Env::real().entropy, beat: None };
+        CARRIED.try_with(|carried| carried.chance.clone()).unwrap_or_else(unseeded)
     }
 
     fn new(threads: usize) -> Self {
@@ -181,7 +244,7 @@ mod tests {
         let draws = |seed| {
             let world = World::new(seed);
             world.run(async {
-                let chance = Chance::new(world.env().entropy.child("raft"));
+                let chance = Chance::new(world.env().entropy.child("raft"), Beat::of(NodeId::FIRST));
                 let spawn =
                     async { Runtime::spawn(async { Runtime::thread_rng().next_u64() }).await.unwrap() };
                 (chance.scope(spawn).await, Runtime::thread_rng().next_u64())
@@ -203,6 +266,47 @@ mod tests {
             assert_eq!(clock.monotonic(), began);
             Runtime::sleep(Duration::from_millis(3)).await;
             assert!(clock.monotonic() >= began + Duration::from_millis(3));
+        });
+    }
+
+    #[test]
+    fn everything_in_a_scope_that_waits_for_a_moment_wakes_up_on_the_nodes_beat_and_never_early() {
+        World::new(1).run(async {
+            let now = Moment::now;
+            let (one, other) = (Beat::of(NodeId::new(1)), Beat::of(NodeId::new(2)));
+            assert_ne!(one.origin, other.origin, "nodes that begin together wake up together");
+            let began = now();
+            let chance = Chance::new(chronos_env::Env::real().entropy, one);
+            // What waits for less than the timer can tell is on the way of an append.
+            chance.scope(async { Runtime::sleep_until(now() + Duration::from_micros(1)).await }).await;
+            assert_eq!(now(), began, "a wait of a microsecond was put off to the next beat");
+            let waits = [1_u64, 37, 99, 100, 101, 450].map(|ms| {
+                let deadline = began + Duration::from_millis(ms);
+                chance.scope(async move {
+                    let wait = async move { Runtime::sleep_until(deadline).await };
+                    Runtime::spawn(wait).await.unwrap();
+                    (deadline, Moment::now())
+                })
+            });
+            for (deadline, woken) in futures::future::join_all(waits).await {
+                let late = woken - deadline;
+                assert!(woken >= deadline && late < BEAT + Duration::from_millis(2), "{late:?}");
+                let off = woken.saturating_duration_since(one.origin).as_millis() % BEAT.as_millis();
+                assert!(off < 2, "{off} ms beside the beat");
+            }
+            let began = now();
+            let ticks = chance.scope(async {
+                let mut times = 0;
+                Runtime::sleep_until(began + BEAT).await;
+                // Whatever the next moment is, and however near: time goes on.
+                while now() < began + 20 * BEAT {
+                    Runtime::sleep_until(now() + Duration::from_micros(1)).await;
+                    times += 1;
+                }
+                times
+            });
+            let ticks = ticks.await;
+            assert!((17..20).contains(&ticks), "{ticks} ticks in 19 beats");
         });
     }
 }

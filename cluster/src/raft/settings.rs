@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use openraft::{Config, SnapshotPolicy};
 
-/// A leader is heard of this often.
-const HEARTBEAT_MS: u64 = 250;
+use super::runtime::BEAT;
+
+/// A leader is heard of at every third beat: a little less than that, because it is counted from when a beat was handled.
+const HEARTBEAT_MS: u64 = 3 * BEAT_MS - 10;
 /// A follower trusts its leader for the longer of these after it has heard of it, and waits for a time between the two,
-/// drawn anew each time, before it asks for votes: so a dead leader is missed after 1.35 to 1.8 seconds of silence.
-const ELECTION_MS: std::ops::Range<u64> = 450..900;
+/// drawn anew each time, and for its next beat, before it asks for votes: so a dead leader is missed after 1.3 to 1.8
+/// seconds of silence.
+const ELECTION_MS: std::ops::Range<u64> = 425..850;
 /// Whoever answered within this time needs no heartbeat.
-const HEARTBEAT_SPARED_MS: u64 = 125;
+const HEARTBEAT_SPARED_MS: u64 = 75;
+const BEAT_MS: u64 = BEAT.as_millis() as u64;
+/// openraft looks at the clock so often, if it is let.
+const TICK_MS: u64 = HEARTBEAT_MS * 13 / 64;
 /// A leader that has not heard of a quorum for the longest election falls silent for this long, so that others may elect
 /// one that hears them; then it tries for as long again, and so on.
 const QUORUM_LOST_MS: u64 = 2 * ELECTION_MS.end;
@@ -63,9 +69,11 @@ pub(crate) fn settings(cluster: u128, ticks: bool, elects: bool) -> Arc<Config> 
 }
 
 const _: () = assert!(
-    HEARTBEAT_MS + HEARTBEAT_SPARED_MS + HEARTBEAT_MS * 13 / 64 < ELECTION_MS.start,
+    HEARTBEAT_MS + HEARTBEAT_SPARED_MS + TICK_MS < ELECTION_MS.start,
     "a heartbeat that is spared must not let an election begin"
 );
+const _: () =
+    assert!(TICK_MS + TICK_MS / 2 < BEAT_MS, "after a beat the next tick is due before the next beat");
 const _: () = assert!(ELECTION_MS.end >= 2 * ELECTION_MS.start, "elections of many groups would collide");
 
 #[cfg(test)]

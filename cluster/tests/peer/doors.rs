@@ -112,6 +112,35 @@ fn a_node_without_a_common_version_is_turned_away() {
 }
 
 #[test]
+fn a_node_that_was_removed_loses_its_link_and_is_turned_away_at_the_greeting() {
+    real(async {
+        let env = Env::real();
+        let ((host, scribe), (removed, _)) = (begin(local(1)).await, begin(local(2)).await);
+        know(&removed, 1, &host);
+        know(&host, 2, &removed);
+        echo(&removed, 1, "a member").await.unwrap();
+        echo(&host, 2, "a member").await.unwrap();
+        assert!(host.ban(n(2)) && !host.ban(n(2)));
+        until(&env.clock, "it is turned away", || host.stats().turned_away(Why::Removed) > 0).await;
+        until(&env.clock, "it knows why", || {
+            let state = crate::node::link(&removed, 1).state;
+            matches!(state, Some(Err(why)) if why.contains("(removed): n2 was removed from this cluster"))
+        })
+        .await;
+        assert!(echo(&removed, 1, "no member").await.is_err());
+        let again = begin(Config { incarnation: 2, ..local(2) }).await.0;
+        know(&again, 1, &host);
+        let error = echo(&again, 1, "no member").await.unwrap_err().to_string();
+        assert!(error.contains("(removed): n2 was removed from this cluster"), "{error}");
+        know(&host, 2, &again);
+        assert!(
+            echo(&host, 2, "no peer").await.unwrap_err().to_string().contains("no address of it is known")
+        );
+        assert_eq!(scribe.bodies(), ["a member"]);
+    });
+}
+
+#[test]
 fn a_second_process_of_a_connected_node_is_turned_away() {
     real(async {
         let ((host, _), (first, _)) = (begin(local(1)).await, begin(local(2)).await);

@@ -41,6 +41,35 @@ fn a_partition_is_noticed_without_traffic_and_healing_brings_the_link_back() {
 }
 
 #[test]
+fn only_a_process_that_has_ended_is_counted_as_dead() {
+    let world = World::new(14);
+    world.run(async {
+        let [(peers, _), other] = pair(&world).await;
+        let clock = world.env().clock;
+        let deaths = peers.watch_deaths();
+        let lost = || peers.stats().links_lost;
+        echo(&peers, 2, "before").await.unwrap();
+        world.net().reset("n1", "n2");
+        until(&clock, "the reset is noticed", || lost() == 1).await;
+        echo_at_last(&clock, &peers, 2).await;
+        world.net().partition_one_way("n1", "n2");
+        until(&clock, "the partition is noticed", || lost() == 2).await;
+        clock.sleep(LONG).await;
+        world.net().heal_all();
+        echo_at_last(&clock, &peers, 2).await;
+        assert_eq!(deaths.borrow().get(&n(2)), None, "a node that lives was taken for dead");
+        host(&world, 2).kill();
+        drop(other);
+        let killed = clock.monotonic();
+        until(&clock, "its death is noticed", || deaths.borrow().get(&n(2)) == Some(&1)).await;
+        let noticed = clock.monotonic() - killed;
+        assert!(noticed < Duration::from_millis(200), "noticed after {noticed:?}");
+        clock.sleep(LONG).await;
+        assert_eq!(deaths.borrow().get(&n(2)), Some(&1), "it died once");
+    });
+}
+
+#[test]
 fn what_was_sent_into_a_partition_is_unknown_and_arrives_once_or_never() {
     let world = World::new(4);
     world.run(async {

@@ -42,7 +42,54 @@ fn five_nodes_share_what_three_had_and_one_that_is_drained_and_removed_leaves_no
         town.until("the drained node holds nothing", |town| town.is_spread(3, &[1, 2, 3, 5])).await;
         cluster.steer(Order::Remove(n(4)), town.deadline()).await.unwrap();
         town.until("the removed node belongs to nothing", |town| town.is_gone(4)).await;
+        town.until("every other node turns it away", |town| {
+            let others = town.nodes.values().filter(|node| node.cluster.me() != n(4));
+            others.filter_map(|node| node.cluster.peers()).all(|peers| peers.is_banned(n(4)))
+        })
+        .await;
+        let peers = town.nodes[&4].cluster.peers().unwrap();
+        assert!(peers.stats().turned_away_by_others > 0, "{:?}", peers.status());
         town.check().await;
+        town.stop().await;
+    });
+}
+
+/// How long until everything that a node led has another leader.
+async fn successors(town: &Town, dead: u64) -> Duration {
+    let began = town.clock.monotonic();
+    let led_by_others = || {
+        let leaders = PartitionId::all().map(|id| {
+            let named = town.nodes.values().filter_map(|node| node.cluster.leader(id));
+            named.filter(|leader| *leader != n(dead)).max()
+        });
+        leaders.flatten().count()
+    };
+    while led_by_others() < PartitionId::all().count() {
+        assert!(town.clock.monotonic() - began < 20 * SECOND, "nobody takes over");
+        town.clock.sleep(SECOND / 50).await;
+    }
+    town.clock.monotonic() - began
+}
+
+#[test]
+fn a_node_whose_process_dies_is_succeeded_sooner_than_one_that_falls_silent() {
+    let world = World::new(17);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        town.join(2).await;
+        town.join(3).await;
+        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        for other in ["n1", "n2"] {
+            world.net().partition_one_way("n3", other);
+            world.net().partition_one_way(other, "n3");
+        }
+        let silent = successors(&town, 3).await;
+        assert!(silent > Duration::from_millis(1000), "a lease was not kept: {silent:?}");
+        world.net().heal_all();
+        town.until("everything is spread over three again", |town| town.is_spread(3, &[1, 2, 3])).await;
+        town.kill(3);
+        let dead = successors(&town, 3).await;
+        assert!(dead < Duration::from_millis(1300), "a dead node was waited for: {dead:?}");
         town.stop().await;
     });
 }

@@ -27,7 +27,7 @@ use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
 use crate::peer::{CallError, Cause, Handler, Link, Message, Refusal};
 use crate::proposal::{Caller, Proposal, ProposeError};
-use crate::raft::{Known, Post, Raft, Transfers};
+use crate::raft::{Beat, Known, Post, Raft, Transfers};
 use crate::repair::Ballots;
 use crate::request::Request;
 
@@ -52,6 +52,8 @@ struct Wires {
     /// How many messages of each kind were sent.
     sent: Mutex<BTreeMap<u8, u64>>,
     cut: Mutex<BTreeSet<(NodeId, NodeId)>>,
+    /// When the last request of one node arrives at another.
+    arrivals: Mutex<BTreeMap<(NodeId, NodeId), Duration>>,
 }
 
 impl Net {
@@ -67,6 +69,7 @@ impl Net {
             held: Mutex::default(),
             sent: Mutex::default(),
             cut: Mutex::default(),
+            arrivals: Mutex::default(),
         }))
     }
 
@@ -99,9 +102,22 @@ impl Net {
         self.0.sent.lock().remove(&kind).unwrap_or_default()
     }
 
+    /// How long a request takes that leaves now: it does not overtake an earlier one.
+    fn behind_the_last(&self, from: NodeId, to: NodeId) -> Duration {
+        let now = self.0.env.clock.monotonic();
+        let soonest = now + Duration::from_micros(500 + self.0.latency.below(4500));
+        let mut arrivals = self.0.arrivals.lock();
+        let last = arrivals.entry((from, to)).or_default();
+        *last = soonest.max(*last + Duration::from_millis(1));
+        *last - now
+    }
+
     /// Half a millisecond to five; for ever where the way is cut.
     async fn way(&self, from: NodeId, to: NodeId) {
-        let took = Duration::from_micros(500 + self.0.latency.below(4500));
+        self.way_of(from, to, Duration::from_micros(500 + self.0.latency.below(4500))).await;
+    }
+
+    async fn way_of(&self, from: NodeId, to: NodeId, took: Duration) {
         self.0.env.clock.sleep(took).await;
         while [from, to].iter().any(|node| self.0.held.lock().contains(node)) {
             self.0.env.clock.sleep(took).await;
@@ -126,12 +142,13 @@ impl Link for Seen {
         within: Duration,
     ) -> BoxFuture<'static, Result<Bytes, CallError>> {
         let (net, from) = (self.net.clone(), self.from);
+        let took = net.behind_the_last(from, to);
         Box::pin(async move {
             let sum = chronos_domain::xxh64::xxh64(&message.body, 0);
             net.0.trace.record("send", &[from.get(), to.get(), u64::from(message.kind), sum]);
             *net.0.sent.lock().entry(message.kind).or_default() += 1;
             let answer = async {
-                net.way(from, to).await;
+                net.way_of(from, to, took).await;
                 let post: Option<Arc<dyn Handler>> = if kinds::READS.contains(&message.kind) {
                     net.0.readers.lock().get(&to).cloned()
                 } else {
@@ -231,6 +248,7 @@ impl Node {
         let common = Common {
             env: env.clone(),
             node: id,
+            beat: Beat::of(id),
             cluster: 7,
             link: Arc::new(Seen { net: net.clone(), from: id }),
             known,

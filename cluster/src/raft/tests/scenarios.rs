@@ -10,7 +10,7 @@ use chronos_env::sim::World;
 use super::nodes::{Net, Node, SPACE, Whole, event_id};
 use crate::node::NodeId;
 use crate::proposal::ProposeError;
-use crate::raft::WatchReceiver;
+use crate::raft::{WatchReceiver, bereave};
 use crate::request::Request;
 
 /// Longer than any election.
@@ -202,6 +202,102 @@ fn a_follower_that_only_hears_does_not_disturb_the_leader() {
         assert_eq!(term(&cluster), before, "pre-vote let a hopeless candidate raise the term");
         cluster.net.heal();
         cluster.append(5).await;
+        cluster.converge().await;
+        cluster.stop().await;
+    });
+}
+
+/// Without a check of its quorum a leader that is heard would keep the others from electing one that works, for ever.
+#[test]
+fn a_leader_that_is_heard_and_hears_nobody_or_hears_and_is_not_heard_is_replaced_while_the_cut_lasts() {
+    for (seed, is_heard) in [(41, true), (42, false), (43, true)] {
+        let world = World::new(seed);
+        world.run(async {
+            let mut cluster = Cluster::of_three(&world).await;
+            let all = cluster.ids();
+            let old = cluster.leader(&all).await;
+            let old_id = cluster.nodes[old].id;
+            let rest: Vec<_> = all.into_iter().filter(|id| *id != old_id).collect();
+            for other in &rest {
+                let (from, to) = if is_heard { (*other, old_id) } else { (old_id, *other) };
+                cluster.net.cut(from, to);
+            }
+            // It tries to replicate this for as long as it leads, and thereby is heard.
+            let stuck = cluster.nodes[old].append(1_000).await;
+            assert!(matches!(stuck, Err(ProposeError::Unknown(_))), "{stuck:?}");
+            cluster.append_at(10, &rest).await;
+            let read = cluster.nodes[old].linearize(Duration::from_secs(1)).await;
+            assert!(read.is_err(), "a leader that was replaced let a reader through");
+            let late = cluster.nodes[old].append(1_001).await;
+            assert!(matches!(late, Err(ProposeError::NotLeader { .. })), "{late:?}");
+            cluster.net.heal();
+            // What was heard of the command may be in the log of its successor: nobody was told that it is not.
+            if cluster.nodes[(old + 1) % 3].partition().by_id(SPACE, event_id(1_000)).unwrap().is_some() {
+                assert!(is_heard);
+                cluster.acknowledged.insert(1_000);
+            }
+            cluster.append(10).await;
+            cluster.converge().await;
+            cluster.stop().await;
+        });
+    }
+}
+
+/// How long the others are without a leader when theirs stops, from its last word on.
+fn orphaned(seed: u64, is_known_to_be_dead: bool) -> Duration {
+    let world = World::new(seed);
+    world.run(async {
+        let mut cluster = Cluster::of_three(&world).await;
+        cluster.append(5).await;
+        let all = cluster.ids();
+        let old = cluster.leader(&all).await;
+        let old = cluster.nodes.remove(old);
+        let (old_id, rest) = (old.id, cluster.ids());
+        old.stop().await;
+        let began = world.env().clock.monotonic();
+        if is_known_to_be_dead {
+            for node in &cluster.nodes {
+                assert!(bereave(&node.raft().await, old_id).await, "it followed somebody else");
+                assert!(!bereave(&node.raft().await, node.id).await, "it followed itself");
+            }
+        }
+        cluster.leader(&rest).await;
+        let took = world.env().clock.monotonic() - began;
+        cluster.append_at(5, &rest).await;
+        cluster.stop().await;
+        took
+    })
+}
+
+#[test]
+fn a_leader_that_is_known_to_be_dead_is_replaced_without_waiting_for_the_end_of_its_lease() {
+    for seed in 51..54 {
+        let (known, silent) = (orphaned(seed, true), orphaned(seed, false));
+        assert!(known < Duration::from_millis(1_100), "it took {known:?}");
+        assert!(silent > Duration::from_millis(800), "its lease was not kept: {silent:?}");
+        assert!(known < silent, "{known:?} after a death, {silent:?} after silence");
+    }
+}
+
+#[test]
+fn a_leader_that_is_taken_for_dead_and_is_not_leads_on() {
+    let world = World::new(55);
+    world.run(async {
+        let mut cluster = Cluster::of_three(&world).await;
+        cluster.append(5).await;
+        let all = cluster.ids();
+        let lead = cluster.nodes[cluster.leader(&all).await].id;
+        let term =
+            |cluster: &Cluster| cluster.nodes.iter().map(|node| node.partition().applied_mark().term).max();
+        let before = term(&cluster);
+        for _ in 0..20 {
+            for node in cluster.nodes.iter().filter(|node| node.id != lead) {
+                bereave(&node.raft().await, lead).await;
+            }
+            cluster.append(1).await;
+            cluster.sleep(Duration::from_millis(150)).await;
+        }
+        assert_eq!(term(&cluster), before, "an election was held against a leader that is heard");
         cluster.converge().await;
         cluster.stop().await;
     });
