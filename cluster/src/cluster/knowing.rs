@@ -36,6 +36,14 @@ impl Cluster {
         }
     }
 
+    /// Asks every other node how it does, so that [`Cluster::view`] shows the present, and returns when all have answered, or
+    /// after `within`. Without it what is known of others is a second or two old.
+    pub async fn look_around(&self, within: Duration) {
+        let Some(poll) = &self.inner.poll else { return };
+        // Who has not answered by then shows with what it said last, and when that was.
+        let _ = self.inner.env.clock.timeout(within, poll.everybody()).await;
+    }
+
     /// The node that leads a partition's group, as far as this one knows: from its own replica, else from what others
     /// said.
     pub fn leader(&self, id: PartitionId) -> Option<NodeId> {
@@ -53,6 +61,14 @@ impl Cluster {
     /// A member; `None` for a stranger.
     pub fn member(&self, node: NodeId) -> Option<Member> {
         self.inner.ledger.state().members.get(&node).cloned()
+    }
+
+    /// How many nodes belong to the cluster.
+    pub fn members(&self) -> usize {
+        let state = self.inner.ledger.state();
+        let present = state.members.values().filter(|member| member.state != MemberState::Removed).count();
+        // A founder counts itself before it has written so.
+        present.max(1)
     }
 
     /// The version of the cluster's own data that this node has read.

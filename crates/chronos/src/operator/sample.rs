@@ -18,7 +18,8 @@ pub(crate) fn healthy() -> Status {
 /// A node on its own.
 pub(crate) fn alone() -> Status {
     let partitions = PartitionId::all().chain([PartitionId::SYSTEM]).map(|id| partition(id, 1)).collect();
-    let node = Node { name: String::new(), ..node(1, 32) };
+    let addresses = Addresses { peer: String::new(), ..node(1, 32).addresses };
+    let node = Node { name: String::new(), addresses, ..node(1, 32) };
     status(vec![node], partitions, 1)
 }
 
