@@ -246,21 +246,19 @@ impl Inner {
         let Known { cluster, is_founder, addresses, name, machine, replication, token, .. } = &self.known;
         let (node, addresses) = (self.me, addresses.clone());
         let member = self.ledger.state().members.get(&node).cloned();
-        let name = match &member {
-            Some(member) if name.is_empty() => member.name.clone(),
-            None if name.is_empty() => node.to_string(),
-            _ => name.clone(),
-        };
         if *is_founder && !self.ledger.state().is_founded() {
+            let name = if name.is_empty() { node.to_string() } else { name.clone() };
             let founder = Entrant { node, name, machine: *machine, addresses };
             let token = token.as_deref().map(|secret| TokenHash::of(*cluster, secret));
             let found = |state: &State| state.found(*cluster, *replication, token, founder.clone());
             return self.ledger.change(INTRODUCED_WITHIN, found).await;
         }
-        if member.is_some_and(|member| (&member.name, &member.addresses) == (&name, &addresses)) {
+        let is_so = |name_now: &String| name.is_empty() || name == name_now;
+        if member.is_some_and(|member| is_so(&member.name) && member.addresses == addresses) {
             return Ok(());
         }
-        self.ask(&Ask::Announce { node, name, addresses }, INTRODUCED_WITHIN).await.map(drop)
+        // Without a name it keeps the one it has, which it may not have read yet.
+        self.ask(&Ask::Announce { node, name: name.clone(), addresses }, INTRODUCED_WITHIN).await.map(drop)
     }
 
     /// What this node says about itself now.

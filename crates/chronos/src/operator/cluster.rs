@@ -195,8 +195,13 @@ pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
     all
 }
 
+/// Whether a partition has a leader that is up: who follows a dead one goes on naming it until there is another.
+pub(super) fn is_led(status: &Status, partition: &Partition) -> bool {
+    partition.leader.and_then(|leader| status.node(leader)).is_some_and(|leader| leader.is_up)
+}
+
 fn leaderless(status: &Status) -> Option<(Tone, String)> {
-    let without: Vec<_> = status.partitions.iter().filter(|of| of.leader.is_none()).map(|of| of.id).collect();
+    let without: Vec<_> = status.partitions.iter().filter(|of| !is_led(status, of)).map(|of| of.id).collect();
     let text = match without.as_slice() {
         [] => return None,
         [one] => format!("partition {} has no leader: it takes nothing until it has one", name(*one)),
@@ -343,6 +348,16 @@ placement is paused: go on with `chronos cluster resume`
         waiting.nodes[0].addresses.peer = "10.0.0.1:7401".to_owned();
         let shown = status(&waiting).plain();
         assert!(shown.contains("there is only 1 node to have them: add one"), "{shown}");
+    }
+
+    #[test]
+    fn a_leader_that_is_down_leads_nothing() {
+        let mut status = sample::healthy();
+        status.nodes[1].is_up = false;
+        let shown = super::status(&status).plain();
+        assert!(shown.contains("11 partitions have no leader: 1, 4, 7"), "{shown}");
+        let listed = crate::operator::partition::list(&status).plain();
+        assert_eq!(listed.matches("NO LEADER").count(), 11, "{listed}");
     }
 
     #[test]

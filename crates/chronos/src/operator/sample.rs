@@ -34,6 +34,9 @@ pub(crate) fn troubled() -> Status {
     status.nodes[2].is_up = false;
     status.nodes[2].heard = Some(Duration::from_secs(12));
     for partition in &mut status.partitions {
+        if partition.leader == Some(NodeId::new(3)) {
+            partition.leader = Some(NodeId::new(1));
+        }
         for replica in &mut partition.replicas {
             replica.marks.applied = Position::new(1_000 + u64::from(partition.id.get()));
         }
