@@ -36,14 +36,6 @@ impl Cluster {
         }
     }
 
-    /// Asks every other node how it does, so that [`Cluster::view`] shows the present, and returns when all have answered, or
-    /// after `within`. Without it what is known of others is a second or two old.
-    pub async fn look_around(&self, within: Duration) {
-        let Some(poll) = &self.inner.poll else { return };
-        // Who has not answered by then shows with what it said last, and when that was.
-        let _ = self.inner.env.clock.timeout(within, poll.everybody()).await;
-    }
-
     /// The node that leads a partition's group, as far as this one knows: from its own replica, else from what others
     /// said.
     pub fn leader(&self, id: PartitionId) -> Option<NodeId> {
@@ -79,6 +71,14 @@ impl Cluster {
     /// Follows [`Cluster::epoch`].
     pub fn watch_epoch(&self) -> watch::Receiver<u64> {
         self.inner.ledger.watch_epoch()
+    }
+
+    /// Asks every other node how it does, so that [`Cluster::view`] shows the present, and returns when all have answered, or
+    /// after `within`. Without it what is known of others is a second or two old.
+    pub async fn look_around(&self, within: Duration) {
+        let Some(poll) = &self.inner.poll else { return };
+        // Who has not answered by then shows with what it said last, and when that was.
+        let _ = self.inner.env.clock.timeout(within, poll.everybody()).await;
     }
 }
 

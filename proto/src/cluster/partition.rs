@@ -173,13 +173,12 @@ impl Partition {
         self.committed().get().saturating_sub(replica.marks.applied.get())
     }
 
-    /// Whether a node still has something of the partition that others do not have to take over: a replica, on its way in or
-    /// out, too. What every node keeps of the system partition, for as long as it belongs to the cluster, is no such thing,
-    /// but a vote in it is.
+    /// Whether a node has something of it that would have to move before the node can go. A copy of the system partition
+    /// without a say, which every node has, does not count.
     #[must_use]
-    pub fn holds_back(&self, node: NodeId) -> bool {
-        let is_learner = self.id != PartitionId::SYSTEM && self.learners.contains(&node);
-        is_learner || self.voters.contains(&node)
+    pub fn needs(&self, node: NodeId) -> bool {
+        let learns = self.learners.contains(&node) && self.id != PartitionId::SYSTEM;
+        learns || self.voters.contains(&node)
     }
 
     /// The members of the group: voters, then learners.

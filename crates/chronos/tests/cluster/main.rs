@@ -48,7 +48,7 @@ struct Node {
     child: Child,
     clients: String,
     peers: String,
-    admin: String,
+    operators: String,
     data: PathBuf,
 }
 
@@ -64,8 +64,9 @@ impl Node {
                 .unwrap_or_else(|| panic!("{line:?} does not begin with {what:?}"))
                 .to_owned()
         };
-        let (clients, peers, admin) = (next("listening on "), next("peers on "), next("admin on "));
-        Node { child, clients, peers, admin, data: data.to_path_buf() }
+        let (clients, peers) = (next("listening on "), next("peers on "));
+        let operators = next("admin on ");
+        Node { child, clients, peers, operators, data: data.to_path_buf() }
     }
 
     /// What it counts under this name and these labels.
@@ -89,8 +90,10 @@ impl Node {
 
     /// What an operator's command says when this node is asked, and its exit code.
     fn asked(&self, verb: &[&str]) -> (Option<i32>, String) {
-        let asked =
-            Command::new(env!("CARGO_BIN_EXE_chronos")).args(verb).args(["--admin", &self.admin]).output();
+        let asked = Command::new(env!("CARGO_BIN_EXE_chronos"))
+            .args(verb)
+            .args(["--admin", &self.operators])
+            .output();
         let Output { status, stdout, stderr } = asked.unwrap();
         (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
     }
@@ -130,7 +133,7 @@ fn three_servers_become_a_cluster_and_each_is_the_same_node_when_it_starts_again
     // No flag is needed again; the ports are those that the others, clients and operators know.
     let again = Node::start(&second, &[AS_BEFORE]);
     let at = &seats[0].at;
-    assert_eq!([&again.peers, &again.clients, &again.admin], [&at.peer_listen, &at.client, &at.admin]);
+    assert_eq!([&again.peers, &again.clients, &again.operators], [&at.peer_listen, &at.client, &at.admin]);
     // Whoever has taken one of them meanwhile is named.
     let squatter = std::net::TcpListener::bind(&seats[1].at.client).unwrap();
     let (code, why) = refused(&third, &[AS_BEFORE]);

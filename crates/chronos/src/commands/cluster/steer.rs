@@ -109,11 +109,8 @@ impl Done<'_> {
 
 /// What a node still holds, in words.
 fn left_on(status: &Status, node: NodeId) -> Option<String> {
-    match status.partitions.iter().filter(|of| of.holds_back(node)).count() {
-        0 => None,
-        1 => Some(format!("1 replica to go from {node}")),
-        held => Some(format!("{held} replicas to go from {node}")),
-    }
+    let held = status.partitions.iter().filter(|of| of.needs(node)).count();
+    (held > 0).then(|| format!("{held} replicas to go from {node}"))
 }
 
 #[cfg(test)]
@@ -132,6 +129,6 @@ mod tests {
         system.learners.push(node);
         assert_eq!(left_on(&status, node), None);
         status.partitions[7].learners.push(node);
-        assert_eq!(left_on(&status, node).as_deref(), Some("1 replica to go from n3"));
+        assert_eq!(left_on(&status, node).as_deref(), Some("1 replicas to go from n3"));
     }
 }
