@@ -113,7 +113,7 @@ impl Drop for Server {
 pub(crate) fn config(data: PathBuf, lanes: u8, segment_bytes: u64) -> Config {
     Config {
         data,
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         lanes,
         segment_bytes,
         ..Config::default()
@@ -145,11 +145,11 @@ pub(crate) fn runtime(workers: usize) -> Result<Runtime, Failure> {
 pub fn serve(options: &Serve) -> Result<(), Failure> {
     runtime(options.workers)?.block_on(async {
         let config = Config {
-            listen: options.listen,
+            listen: Some(options.listen),
             ..among(options, config(options.data.clone(), options.lanes, options.segment_bytes))?
         };
         let node = Node::start(Env::real(), &config).await?;
-        let listener = TcpListener::bind(config.listen).await?;
+        let listener = TcpListener::bind(options.listen).await?;
         println!("{}", listener.local_addr()?);
         std::io::stdout().flush()?;
         let abandoned = async {

@@ -41,7 +41,7 @@ pub struct Standing {
     pub port: Option<Port>,
     /// Where this node is reached.
     pub addresses: Addresses,
-    /// What people call it.
+    /// What people call it; empty for what they called it before, or else its number.
     pub name: String,
     /// The UUID of its data directory.
     pub machine: u128,
@@ -77,12 +77,11 @@ struct Known {
 
 impl Known {
     fn of(standing: &Standing, config: &Config) -> Known {
-        let name = if standing.name.is_empty() { config.node.to_string() } else { standing.name.clone() };
         Known {
             cluster: config.store.cluster,
             is_founder: standing.is_founder,
             addresses: standing.addresses.clone(),
-            name,
+            name: standing.name.clone(),
             machine: standing.machine,
             replication: standing.replication,
             token: standing.token.clone(),
@@ -247,18 +246,21 @@ impl Inner {
 
     async fn introduce_once(&self) -> Result<(), NotWritten> {
         let Known { cluster, is_founder, addresses, name, machine, replication, token, .. } = &self.known;
-        let (node, name, addresses) = (self.me, name.clone(), addresses.clone());
+        let (node, addresses) = (self.me, addresses.clone());
+        let member = self.ledger.state().members.get(&node).cloned();
         if *is_founder && !self.ledger.state().is_founded() {
+            let name = if name.is_empty() { node.to_string() } else { name.clone() };
             let founder = Entrant { node, name, machine: *machine, addresses };
             let token = token.as_deref().map(|secret| TokenHash::of(*cluster, secret));
             let found = |state: &State| state.found(*cluster, *replication, token, founder.clone());
             return self.ledger.change(INTRODUCED_WITHIN, found).await;
         }
-        let member = self.ledger.state().members.get(&node).cloned();
-        if member.is_some_and(|member| (&member.name, &member.addresses) == (&name, &addresses)) {
+        let is_so = |name_now: &String| name.is_empty() || name == name_now;
+        if member.is_some_and(|member| is_so(&member.name) && member.addresses == addresses) {
             return Ok(());
         }
-        self.ask(&Ask::Announce { node, name, addresses }, INTRODUCED_WITHIN).await.map(drop)
+        // Without a name it keeps the one it has, which it may not have read yet.
+        self.ask(&Ask::Announce { node, name: name.clone(), addresses }, INTRODUCED_WITHIN).await.map(drop)
     }
 
     /// What this node says about itself now.

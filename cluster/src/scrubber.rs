@@ -21,6 +21,7 @@
 
 mod pace;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -89,6 +90,16 @@ pub struct ScrubStats {
     pub findings: Vec<Finding>,
     /// How many things were found, those that are not kept included.
     pub found: u64,
+    /// When partitions were last looked through because somebody asked.
+    pub asked: BTreeMap<PartitionId, Timestamp>,
+}
+
+impl ScrubStats {
+    /// When the last look at everything of a partition began that has come to its end.
+    pub fn looked_at(&self, id: PartitionId) -> Option<Timestamp> {
+        let pass = self.last.as_ref().filter(|pass| !pass.refused.contains(&id)).map(|pass| pass.began);
+        pass.max(self.asked.get(&id).copied())
+    }
 }
 
 /// A pass over all partitions.
@@ -338,7 +349,9 @@ impl Groups {
     /// Why this node does not serve the partition.
     pub async fn verify(&self, id: PartitionId, bytes_per_second: Option<u64>) -> Result<Scrubbed, Arc<str>> {
         let partition = self.partition(id)?;
+        let began = Timestamp::new(self.scrubber().env.clock.wall_micros());
         let seen = self.scrubber().look(&partition, bytes_per_second).await;
+        self.scrubber().shared.stats.lock().asked.insert(id, began);
         if let Some(damage) = self.scrubber().shared.report(&seen.findings) {
             self.quarantine(id, &damage);
         }

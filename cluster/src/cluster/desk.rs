@@ -141,7 +141,7 @@ impl Inner {
                 Ok(Admitted { node, members: self.others_than(node) })
             }
             Err(NotWritten::Refused(denied)) => {
-                tracing::warn!(%denied, "a machine was not admitted to the cluster");
+                // Whoever was asked logs and counts it.
                 Err(denied)
             }
             Err(NotWritten::Elsewhere(_)) => Err(Denied::new(

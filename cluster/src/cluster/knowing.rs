@@ -55,6 +55,14 @@ impl Cluster {
         self.inner.ledger.state().members.get(&node).cloned()
     }
 
+    /// How many nodes belong to the cluster.
+    pub fn members(&self) -> usize {
+        let state = self.inner.ledger.state();
+        let present = state.members.values().filter(|member| member.state != MemberState::Removed).count();
+        // A founder counts itself before it has written so.
+        present.max(1)
+    }
+
     /// The version of the cluster's own data that this node has read.
     pub fn epoch(&self) -> u64 {
         self.inner.ledger.state().version
@@ -63,6 +71,14 @@ impl Cluster {
     /// Follows [`Cluster::epoch`].
     pub fn watch_epoch(&self) -> watch::Receiver<u64> {
         self.inner.ledger.watch_epoch()
+    }
+
+    /// Asks every other node how it does, so that [`Cluster::view`] shows the present, and returns when all have answered, or
+    /// after `within`. Without it what is known of others is a second or two old.
+    pub async fn look_around(&self, within: Duration) {
+        let Some(poll) = &self.inner.poll else { return };
+        // Who has not answered by then shows with what it said last, and when that was.
+        let _ = self.inner.env.clock.timeout(within, poll.everybody()).await;
     }
 }
 

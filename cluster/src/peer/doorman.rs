@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chronos_domain::EventId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -141,9 +142,15 @@ impl Doorman {
         cluster: Option<u128>,
         versions: &RangeInclusive<u32>,
     ) -> Result<(), Denied> {
-        let denied = |why| move |turned: Turned| Denied::new(why, turned.text);
-        self.same_cluster(cluster.unwrap_or(self.me.cluster)).map_err(denied(Denial::Cluster))?;
-        self.common_version(versions).map(drop).map_err(denied(Denial::Version))
+        if let Some(wanted) = cluster.filter(|wanted| *wanted != self.me.cluster) {
+            let text = format!(
+                "it belongs to cluster {}, and the one to join is {} (--cluster-id); give the address of a node of that one",
+                uuid(self.me.cluster),
+                uuid(wanted)
+            );
+            return Err(Denied::new(Denial::Cluster, text));
+        }
+        self.common_version(versions).map(drop).map_err(|turned| Denied::new(Denial::Version, turned.text))
     }
 
     /// A no of ours.
@@ -155,8 +162,13 @@ impl Doorman {
         if cluster == self.me.cluster {
             return Ok(());
         }
-        let text =
-            format!("this node belongs to cluster {:032x}, the other to {cluster:032x}", self.me.cluster);
+        let text = format!(
+            "{} here belongs to cluster {}, and the other side to cluster {}; correct the address under which one of them \
+             knows the other",
+            self.me.node,
+            uuid(self.me.cluster),
+            uuid(cluster)
+        );
         Err(self.turned(Why::Cluster, text))
     }
 
@@ -191,7 +203,9 @@ impl Doorman {
             return Ok(highest);
         }
         let text = format!(
-            "this node speaks versions {} to {} of the protocol, the other {} to {}; upgrade one release at a time",
+            "{} here speaks versions {} to {} of the protocol between nodes, and the other side {} to {}; upgrade a cluster \
+             one release at a time",
+            self.me.node,
             self.versions.start(),
             self.versions.end(),
             theirs.start(),
@@ -239,13 +253,17 @@ impl Doorman {
         }
         if incarnation < known.incarnation {
             let text = format!(
-                "{node} comes in incarnation {incarnation}, but {} was seen; its directory may be an old copy",
+                "{node} comes in incarnation {incarnation}, but {} was seen: its directory is an old copy, so remove it and join \
+                 as a new node with an empty one",
                 known.incarnation
             );
             return Err(self.turned(Why::Outdated, text));
         }
         if incarnation == known.incarnation {
-            let text = format!("another process claims to be {node} in the same incarnation {incarnation}");
+            let text = format!(
+                "another process claims to be {node} in the same incarnation {incarnation}: one of their directories is a \
+                 copy; end that one and remove it"
+            );
             return Err(self.turned(Why::Duplicate, text));
         }
         if known.passes > 0 {
@@ -258,6 +276,11 @@ impl Doorman {
         }
         Ok(())
     }
+}
+
+/// A UUID as people know it; it has the form of an event id.
+fn uuid(bits: u128) -> EventId {
+    EventId::from_u128(bits)
 }
 
 /// What a connection is for.

@@ -124,7 +124,8 @@ pub enum StartError {
     /// Nodes would talk in the clear beyond this machine.
     #[error(
         "listening for other nodes on {address} without TLS: anybody who reaches that port could join in; configure \
-         certificates, listen on a loopback address, or allow plaintext explicitly"
+         certificates (--peer-certificate, --peer-key, --peer-authority), listen on a loopback address, or allow plaintext \
+         explicitly (--plaintext-anywhere)"
     )]
     PlaintextBeyondLoopback {
         /// Where it would listen.

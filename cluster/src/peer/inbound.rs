@@ -154,6 +154,6 @@ impl peer_server::Peer for Inbound {
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
         let visitor = visitor(&request);
         visitor.is_joining.store(true, Ordering::Relaxed);
-        Ok(Response::new(self.receive(visitor.address, request.into_inner()).await))
+        Ok(Response::new(self.receive(&visitor, request.into_inner()).await))
     }
 }

@@ -1,7 +1,6 @@
 //! How a machine becomes a node: it asks those it was told of until one of them answers.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::dial::{chain, lost};
 use super::error::StartError;
 use super::http2;
 use super::registrar::{Admission, Denial, Denied, uuid_bytes, uuid_from};
-use super::security::Guard;
+use super::security::{self, Guard};
 use super::{Limits, PROTOCOL, Security};
 use crate::NodeId;
 
@@ -67,7 +66,7 @@ pub enum JoinError {
         denied: Denied,
     },
     /// Nobody decided in time, or nobody who was asked can.
-    #[error("no node admitted this one to its cluster:{}", listed(.0))]
+    #[error("no node admitted this one to its cluster: {}", listed(.0))]
     Nobody(BTreeMap<String, String>),
     /// Nobody is known who could be asked.
     #[error("no address to join was given; name the peer address of at least one node of the cluster")]
@@ -79,10 +78,7 @@ pub enum JoinError {
 
 /// What each address came to.
 fn listed(said: &BTreeMap<String, String>) -> String {
-    said.iter().fold(String::new(), |mut text, (address, why)| {
-        let _ = write!(text, " [{address}] {why};"); // writing to a string does not fail
-        text
-    })
+    said.iter().map(|(address, why)| format!("[{address}] {why}")).collect::<Vec<_>>().join("; ")
 }
 
 /// Asks the nodes at `addresses` (peer addresses, `host:port`), one after the other and again, until one admits this
@@ -199,7 +195,11 @@ impl Asker<'_> {
     async fn call(&self, address: &str) -> Result<Joined, Setback> {
         let (env, limits) = (self.env, &self.config.limits);
         let connection = env.net.connect(address, limits.connect_timeout).await.map_err(|e| passing(&e))?;
-        let wire = self.guard.connect_by_name(connection, address).await.map_err(|e| passing(&e))?;
+        let wire = self.guard.connect_by_name(connection, address).await;
+        let wire = wire.map_err(|error| match security::is_settled(&error) {
+            true => Setback::Hopeless(security::told(&error)),
+            false => Setback::Passing(security::told(&error)),
+        })?;
         let mut connection = http2::connect(env, limits, wire).await.map_err(|e| passing(&e))?;
         let answer = connection.client.join(self.request.clone()).await.map_err(|status| match status.code() {
             Code::Unimplemented => Setback::Hopeless(

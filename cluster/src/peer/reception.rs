@@ -1,11 +1,10 @@
 //! Machines that ask to become nodes, as the node sees it that is asked.
 
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use chronos_proto::peer::v1::{self, join_response::Answer};
 
-use super::inbound::Inbound;
+use super::inbound::{Inbound, Visitor};
 use super::registrar::{Admission, Admitted, Denial, Denied, uuid_bytes, uuid_from};
 use super::stats::count;
 use crate::addresses::Addresses;
@@ -19,9 +18,10 @@ struct Asked {
 
 impl Inbound {
     /// Asks the registrar; the answer is counted and logged.
-    pub(super) async fn receive(&self, address: SocketAddr, request: v1::JoinRequest) -> v1::JoinResponse {
+    pub(super) async fn receive(&self, visitor: &Visitor, request: v1::JoinRequest) -> v1::JoinResponse {
+        let address = visitor.address;
         let (name, release) = (request.name.clone(), request.release.clone());
-        let answer = match self.decide(request).await {
+        let answer = match self.decide(visitor, request).await {
             Ok((machine, admitted)) => {
                 count(&self.counters.joins_admitted, 1);
                 tracing::info!(%address, name, release, machine = %format_args!("{machine:032x}"), node = %admitted.node, "admitted to the cluster");
@@ -36,10 +36,12 @@ impl Inbound {
         v1::JoinResponse { answer: Some(answer) }
     }
 
-    async fn decide(&self, request: v1::JoinRequest) -> Result<(u128, Admitted), Denied> {
+    async fn decide(&self, visitor: &Visitor, request: v1::JoinRequest) -> Result<(u128, Admitted), Denied> {
         let Asked { admission, cluster, versions } = Asked::from_wire(request)
             .ok_or_else(|| Denied::new(Denial::Malformed, "the request to join makes no sense"))?;
         self.doorman.may_join(cluster, &versions)?;
+        let covers = self.guard.covers(visitor.certificate.as_ref(), &admission.addresses.peer);
+        covers.map_err(|text| Denied::new(Denial::Certificate, text))?;
         let (machine, patience) = (admission.machine, self.limits.join_patience);
         let admitting = self.registrar.admit(admission);
         match self.env.clock.timeout(patience, admitting).await {

@@ -72,6 +72,8 @@ pub enum Denial {
     Removed,
     /// Its name or an address belongs to another member.
     Taken,
+    /// Others could not reach it with the certificate that it has.
+    Certificate,
     /// Nobody can decide at the moment; asking again later helps.
     NotNow,
     /// Somebody else has to be asked.
@@ -80,13 +82,14 @@ pub enum Denial {
 
 impl Denial {
     /// All of them.
-    pub const ALL: [Denial; 8] = [
+    pub const ALL: [Denial; 9] = [
         Denial::Malformed,
         Denial::Cluster,
         Denial::Version,
         Denial::Token,
         Denial::Removed,
         Denial::Taken,
+        Denial::Certificate,
         Denial::NotNow,
         Denial::Elsewhere,
     ];
@@ -100,6 +103,7 @@ impl Denial {
             Denial::Token => "token",
             Denial::Removed => "removed",
             Denial::Taken => "taken",
+            Denial::Certificate => "certificate",
             Denial::NotNow => "not now",
             Denial::Elsewhere => "elsewhere",
         }
@@ -118,6 +122,7 @@ impl Denial {
             Denial::Token => v1::denied::Why::Token,
             Denial::Removed => v1::denied::Why::Removed,
             Denial::Taken => v1::denied::Why::Taken,
+            Denial::Certificate => v1::denied::Why::Certificate,
             Denial::NotNow => v1::denied::Why::NotNow,
             Denial::Elsewhere => v1::denied::Why::Elsewhere,
         }

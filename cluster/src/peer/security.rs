@@ -137,8 +137,9 @@ impl Guard {
                 return Err(io::Error::new(
                     io::ErrorKind::PermissionDenied,
                     format!(
-                        "{address} is beyond this machine and connections are not protected; configure certificates, or \
-                         allow plaintext explicitly"
+                        "{address} is beyond this machine and connections are not protected; configure certificates \
+                         (--peer-certificate, --peer-key, --peer-authority), or allow plaintext explicitly \
+                         (--plaintext-anywhere)"
                     ),
                 ));
             }
@@ -147,6 +148,22 @@ impl Guard {
         };
         let stream = tls.connector.connect(name(tls)?, connection).await?;
         Ok(Wire::Tls(Box::new(TlsStream::Client(stream))))
+    }
+
+    /// Whether whoever showed `certificate` can be reached at `address`, which it says is its own: others will call it there,
+    /// and hold its certificate against the host.
+    pub(super) fn covers(&self, certificate: Option<&Certificate>, address: &str) -> Result<(), String> {
+        let Kind::Tls(Tls { names: Names::Hosts, .. }) = &self.0 else { return Ok(()) };
+        let Some(Certificate(der)) = certificate else { return Err("no certificate was shown".to_owned()) };
+        let wanted = host_name(address).map_err(|error| error.to_string())?;
+        let checked = webpki::EndEntityCert::try_from(der)
+            .and_then(|certificate| certificate.verify_is_valid_for_subject_name(&wanted));
+        checked.map_err(|error| {
+            format!(
+                "others are to reach it at {address}, and its certificate does not name that host ({error}); give it a \
+                 certificate that does, or another address (--advertise)"
+            )
+        })
     }
 
     /// Whether whoever showed `certificate` may be `node`.
@@ -186,6 +203,40 @@ impl Tls {
             Names::Hosts => host_name(address),
         }
     }
+}
+
+/// Whether the other side's certificate was found wanting: that does not pass by itself.
+pub(super) fn is_settled(error: &io::Error) -> bool {
+    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(rustls, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+/// What went wrong while a connection was protected, and what to do where that is known.
+pub(super) fn told(error: &io::Error) -> String {
+    use rustls::{AlertDescription as Alert, CertificateError as Bad, Error, InvalidMessage};
+    let what = super::dial::chain(error);
+    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let hint = match rustls {
+        Some(Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature)) => {
+            "; the authority given here (--peer-authority) does not vouch for the other side"
+        }
+        Some(Error::AlertReceived(Alert::UnknownCA)) => {
+            "; the authority given there (--peer-authority) does not vouch for this node"
+        }
+        Some(Error::AlertReceived(Alert::BadCertificate)) => {
+            "; the other side refuses this node's certificate, perhaps because it does not name the host under which it was \
+             called"
+        }
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "; the other side does not speak TLS: a node of the same cluster needs a certificate, too \
+             (--peer-certificate, --peer-key, --peer-authority)"
+        }
+        Some(Error::NoCertificatesPresented) => {
+            "; it is no node: nodes show a certificate of the cluster's authority"
+        }
+        _ => "",
+    };
+    format!("{what}{hint}")
 }
 
 /// The host of an address, as a certificate names it.

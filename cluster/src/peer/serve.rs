@@ -17,7 +17,7 @@ use tower::Service;
 
 use super::http2;
 use super::inbound::{Inbound, Visitor};
-use super::security::Certificate;
+use super::security::{Certificate, told};
 use super::stats::count;
 use super::wire::Begun;
 
@@ -93,15 +93,23 @@ impl Inbound {
             Ok(secured) => secured,
             Err(error) => {
                 count(&self.counters.strangers_tls, 1);
-                tracing::warn!(%address, %error, "turned away: no TLS of this cluster's nodes");
+                let error = told(&error);
+                tracing::warn!(%address, error, "turned away: no TLS of this cluster's nodes");
                 return None;
             }
         };
         match wire.begin().await {
             Ok(begun) => Some((begun, certificate)),
+            // A probe whether anybody listens here, and not worth a line each time.
+            Err(garbage) if garbage.is_nothing() => {
+                count(&self.counters.strangers_silent, 1);
+                tracing::debug!(%address, "somebody connected and said nothing");
+                None
+            }
             Err(garbage) => {
                 count(&self.counters.strangers_garbage, 1);
                 tracing::warn!(%address, "turned away: it sent {}", garbage.describe());
+                garbage.answer(NOT_FOR_CLIENTS).await;
                 None
             }
         }
@@ -161,9 +169,9 @@ impl Inbound {
 }
 
 fn not_for_clients() -> http::Response<Body> {
-    Status::unimplemented(
-        "this port is for the nodes of a Chronos cluster among themselves; clients use the address a node listens on \
-         for clients",
-    )
-    .into_http()
+    Status::unimplemented(NOT_FOR_CLIENTS).into_http()
 }
+
+/// What a client is told that has come to the wrong port.
+const NOT_FOR_CLIENTS: &str = "this port is for the nodes of a Chronos cluster among themselves; clients use the address a \
+                               node listens on for clients (--listen), operators that for operators (--admin-listen)";

@@ -5,9 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use chronos_env::Connection;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsStream;
 
+/// As much of a stranger's request is read as is needed to answer it.
+const REQUEST_BYTES_MAX: usize = 4096;
 /// What every HTTP/2 connection begins with.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -26,9 +28,36 @@ pub(super) struct Begun {
 /// What came instead of HTTP/2.
 pub(super) struct Garbage {
     pub(super) begins: Vec<u8>,
+    wire: Wire,
 }
 
 impl Garbage {
+    /// Whether whoever came has gone without a word.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.begins.is_empty()
+    }
+
+    /// Tells a caller that speaks HTTP/1 what it has come to, as it can understand it; others would not.
+    pub(super) async fn answer(mut self, text: &str) {
+        let is_text = matches!(self.begins.as_slice(), [b'A'..=b'Z', b'A'..=b'Z', ..]);
+        if !is_text {
+            return;
+        }
+        let length = text.len() + 1;
+        let answer = format!(
+            "HTTP/1.1 421 Misdirected Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n{text}\n"
+        );
+        // Who does not read it has been told all the same. Its request is read first: a connection that is closed with
+        // something unread in it takes the answer along.
+        if !self.begins.ends_with(b"\n\r\n") {
+            let mut rest = [0; REQUEST_BYTES_MAX];
+            let _ = self.wire.read(&mut rest).await;
+        }
+        let _ = self.wire.write_all(answer.as_bytes()).await;
+        let _ = self.wire.shutdown().await;
+    }
+
     /// For people.
     pub(super) fn describe(&self) -> &'static str {
         match self.begins.as_slice() {
@@ -49,10 +78,10 @@ impl Wire {
         while count < PREFACE.len() {
             match self.read(&mut read[count..]).await {
                 Ok(more @ 1..) => count += more,
-                Ok(0) | Err(_) => return Err(Garbage { begins: read[..count].to_vec() }),
+                Ok(0) | Err(_) => return Err(Garbage { begins: read[..count].to_vec(), wire: self }),
             }
             if read[..count] != PREFACE[..count] {
-                return Err(Garbage { begins: read[..count].to_vec() });
+                return Err(Garbage { begins: read[..count].to_vec(), wire: self });
             }
         }
         Ok(Begun { wire: self, replayed: 0 })

@@ -42,11 +42,11 @@ impl NodeReport {
 
 /// What this node has to say about its replicas.
 pub(crate) fn own(groups: &Groups, me: NodeId) -> Vec<Report> {
-    let scrub = groups.scrub_stats().last.map(|pass| pass.began);
+    let scrub = groups.scrub_stats();
     let one = |id: PartitionId| {
         let mut report = report(groups, id, me);
         report.replica.lane = id.get() % groups.lanes();
-        report.replica.last_scrub = scrub;
+        report.replica.last_scrub = scrub.looked_at(id);
         report
     };
     every_group().map(one).collect()

@@ -182,7 +182,7 @@ impl State {
         }
         if then < now {
             return Err(no(format!(
-                "without {node} there are {} nodes left, and every partition would have {then} replicas instead of {now}; \
+                "without {node} there are {} nodes left, and every partition would have {then} of its {now} replicas; \
                  let another node join first, or lower the replication to {then} if that is meant",
                 left.len()
             )));

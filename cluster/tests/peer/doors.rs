@@ -64,8 +64,8 @@ fn a_node_of_another_cluster_is_turned_away() {
         Config { cluster: 0xBAD, ..local(2) },
         local(1),
         Why::Cluster,
-        "this node belongs to cluster 00000000000000000000000000c0ffee, the other to \
-         00000000000000000000000000000bad",
+        "n1 here belongs to cluster 00000000-0000-0000-0000-000000c0ffee, and the other side to cluster \
+         00000000-0000-0000-0000-000000000bad; correct the address under which one of them knows the other",
     ));
 }
 
@@ -107,7 +107,8 @@ fn a_node_without_a_common_version_is_turned_away() {
         Config { versions: 8..=9, ..local(2) },
         Config { versions: 1..=7, ..local(1) },
         Why::Version,
-        "this node speaks versions 1 to 7 of the protocol, the other 8 to 9; upgrade one release at a time",
+        "n1 here speaks versions 1 to 7 of the protocol between nodes, and the other side 8 to 9; upgrade a cluster one \
+         release at a time",
     ));
 }
 

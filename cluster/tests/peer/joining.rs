@@ -234,15 +234,25 @@ fn a_machine_with_a_certificate_joins_and_one_without_does_not() {
         let office = Config { security: files("n1"), ..local(1) };
         let peers = start_office(&env, office, Clerk::new(&env)).await.unwrap();
         let at = to(&[&peers.address().to_string()]);
-        let joined = join(&env, &JoinConfig::new(files("n2")), &at, &admission(7)).await.unwrap();
+        let local = |machine| {
+            let addresses = Addresses { peer: "127.0.0.1:7401".to_owned(), ..admission(machine).addresses };
+            Admission { addresses, ..admission(machine) }
+        };
+        let joined = join(&env, &JoinConfig::new(files("n2")), &at, &local(7)).await.unwrap();
         assert_eq!(joined.node, n(2));
+        // Others could not reach it where it says that it is.
+        let unnamed = join(&env, &JoinConfig::new(files("n4")), &at, &admission(10)).await.unwrap_err();
+        let JoinError::Denied { denied, .. } = unnamed else { panic!("{unnamed}") };
+        assert_eq!(denied.why, Denial::Certificate);
+        assert!(denied.text.contains("n2:7401") && denied.text.contains("--advertise"), "{denied}");
+        assert_eq!(peers.stats().denied(Denial::Certificate), 1);
         let bare = JoinConfig { patience: Duration::ZERO, ..JoinConfig::new(Security::PlaintextOnLoopback) };
         assert!(join(&env, &bare, &at, &admission(8)).await.is_err());
         let elsewhere = Authority::new();
         let foreign = Security::Mutual(elsewhere.vouch("n3", &["127.0.0.1"], Names::Hosts));
-        let foreign = JoinConfig { patience: Duration::ZERO, ..JoinConfig::new(foreign) };
-        let text = join(&env, &foreign, &at, &admission(9)).await.unwrap_err().to_string();
-        assert!(text.contains("invalid peer certificate"), "{text}");
+        // It does not ask again and again: what its authority says does not change.
+        let text = join(&env, &JoinConfig::new(foreign), &at, &local(9)).await.unwrap_err().to_string();
+        assert!(text.contains("invalid peer certificate") && text.contains("--peer-authority"), "{text}");
         assert_eq!(peers.stats().joins_admitted, 1);
     });
 }

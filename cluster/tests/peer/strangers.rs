@@ -40,13 +40,7 @@ async fn is_fine(host: &Peers) {
 fn garbage_is_hung_up_on() {
     real(async {
         let (host, _) = begin(local(1)).await;
-        let garbage: [&[u8]; 5] = [
-            b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
-            b"\x16\x03\x01\x02\x00",
-            &[0; 1000],
-            b"PRI * HTTP/1.9\r\n",
-            b"P",
-        ];
+        let garbage: [&[u8]; 3] = [b"\x16\x03\x01\x02\x00", &[0; 1000], b"P"];
         for bytes in garbage {
             let mut stranger = visit(&host).await;
             stranger.write_all(bytes).await.unwrap();
@@ -54,7 +48,34 @@ fn garbage_is_hung_up_on() {
             assert_eq!(farewell(&mut stranger).await, b"");
         }
         let clock = Env::real().clock;
-        until(&clock, "all are counted", || host.stats().strangers_garbage == 5).await;
+        until(&clock, "all are counted", || host.stats().strangers_garbage == 3).await;
+        is_fine(&host).await;
+    });
+}
+
+#[test]
+fn whoever_speaks_http_1_is_told_in_its_own_words_what_it_has_come_to() {
+    real(async {
+        let (host, _) = begin(local(1)).await;
+        let requests: [&[u8]; 3] = [
+            b"GET /v1/watermarks HTTP/1.1\r\nhost: x\r\naccept: */*\r\n\r\n",
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"PRI * HTTP/1.9\r\n\r\n",
+        ];
+        for request in requests {
+            let mut stranger = visit(&host).await;
+            stranger.write_all(request).await.unwrap();
+            let said = String::from_utf8(farewell(&mut stranger).await).unwrap();
+            let (head, body) = said.split_once("\r\n\r\n").expect("it is an answer");
+            assert!(head.starts_with("HTTP/1.1 421 "), "{said}");
+            assert!(head.contains(&format!("content-length: {}", body.len())), "{said}");
+            assert!(body.contains("this port is for the nodes") && body.contains("--listen"), "{said}");
+        }
+        let clock = Env::real().clock;
+        until(&clock, "all are counted", || host.stats().strangers_garbage == 3).await;
+        // Who only looks whether somebody listens is no reason to write a line.
+        drop(visit(&host).await);
+        until(&clock, "it is counted", || host.stats().strangers_silent == 1).await;
         is_fine(&host).await;
     });
 }

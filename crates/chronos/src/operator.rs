@@ -75,7 +75,10 @@ pub(crate) struct Watched {
 /// Which replicas are meant.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Which {
-    /// Only these partitions: 0 to 31, or system
+    /// 0 to 31, or system; all when left out
+    #[arg(value_name = "PARTITION", value_parser = parse_partition)]
+    pub(crate) partitions: Vec<PartitionId>,
+    /// The same, separated by commas
     #[arg(long, short, value_name = "PARTITION", value_delimiter = ',', value_parser = parse_partition)]
     pub(crate) partition: Vec<PartitionId>,
     /// Only the replicas on these nodes, such as n2 or 2
@@ -85,7 +88,7 @@ pub(crate) struct Which {
 
 impl From<Which> for Replicas {
     fn from(which: Which) -> Self {
-        Self { partitions: which.partition, nodes: which.node }
+        Self { partitions: [which.partitions, which.partition].concat(), nodes: which.node }
     }
 }
 
@@ -117,7 +120,11 @@ pub(crate) fn failed(error: ReadError) -> Failure {
     if failure.reason == "UNIMPLEMENTED" {
         return Failure::new(
             Exit::Failed,
-            format!("{failure}; is that the operators' port (--admin) and not the one for clients (--addr)?"),
+            format!(
+                "that is no operators' port: {}; name one with --admin or CHRONOS_ADMIN (a server says `admin on HOST:PORT` when \
+                 it starts)",
+                failure.message
+            ),
         );
     }
     Failure::from(&error)

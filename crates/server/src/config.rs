@@ -27,8 +27,8 @@ pub use scrub::Scrub;
 pub struct Config {
     /// The data directory; everything the node keeps is below it.
     pub data: PathBuf,
-    /// Where gRPC and HTTP are served, both on this one port.
-    pub listen: SocketAddr,
+    /// Where gRPC and HTTP are served, both on this one port; see [`Config::listen`] for what holds otherwise.
+    pub listen: Option<SocketAddr>,
     /// Rows of log files, each with one writer thread and one fdatasync for all partitions that write to it.
     /// May be changed at any restart.
     pub lanes: u8,
@@ -56,7 +56,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: PathBuf::new(),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+            listen: None,
             lanes: 1,
             segment_bytes: 64 << 20,
             cache_bytes: 512 << 20,
@@ -80,9 +80,23 @@ impl Config {
     /// # Errors
     /// With the line and what to write there instead.
     pub fn from_toml(text: &str) -> Result<Self, Invalid> {
-        let config: Self = toml::from_str(text).map_err(|error| Invalid(error.to_string()))?;
+        let config = Self::parse(text)?;
         config.check()?;
         Ok(config)
+    }
+
+    /// As [`Config::from_toml`], for who puts other things in the place of what is written there before it is used.
+    ///
+    /// # Errors
+    /// Those of a single key; relations between several are left to [`Config::check`].
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        toml::from_str(text).map_err(|error| Invalid(error.to_string()))
+    }
+
+    /// Where gRPC and HTTP are served.
+    #[must_use]
+    pub fn listen(&self) -> SocketAddr {
+        self.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))
     }
 
     /// Checks the relations between the values, wherever they came from.
@@ -243,7 +257,8 @@ mod tests {
             filter = "debug"
         "#;
         let config = Config::from_toml(text).unwrap();
-        assert_eq!(config.listen.port(), 7500);
+        assert_eq!(config.listen().port(), 7500);
+        assert_eq!(Config::default().listen(), ([127, 0, 0, 1], DEFAULT_PORT).into());
         assert_eq!((config.lanes, config.segment_bytes, config.cache_bytes), (4, 32 << 20, 1_000_000));
         assert_eq!(config.parts_cache_bytes, 20_000_000);
         let compaction = Compaction {

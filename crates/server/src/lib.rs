@@ -44,4 +44,5 @@ pub use config::{
 pub use engine::Engine;
 pub use limits::Limits;
 pub use node::{Node, RELEASE, StartError};
+pub use seating::{Recalled, recall};
 pub use serve::{serve, serve_admin};

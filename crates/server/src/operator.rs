@@ -33,6 +33,7 @@ use chronos_cluster::{Cluster, OrderError};
 use chronos_proto::cluster::{NodeId, Plan, PlannedStep, Status};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio::sync::watch;
 
 use crate::edge::Edge;
 use change::changes;
@@ -53,6 +54,9 @@ pub(crate) struct Operators {
 /// How often a watcher looks. What is known of other nodes is a second old anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How long other nodes are waited for before a status is told. Who is late shows with what it said last.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(300);
+
 impl Operators {
     pub(crate) fn new(edge: Arc<Edge>, cluster: Cluster, here: Arc<Here>) -> Self {
         Self { edge, cluster, here }
@@ -66,10 +70,21 @@ impl Operators {
     /// Everything at one glance.
     ///
     /// # Errors
-    /// When the caller may not observe.
-    pub(crate) fn status(&self) -> Result<Status, Error> {
+    /// When the caller may not observe, or the node knows of no member yet.
+    pub(crate) async fn status(&self) -> Result<Status, Error> {
         authorize(self.edge.principal(), Action::Observe)?;
-        Ok(self.look())
+        let status = self.look_now().await;
+        if status.nodes.is_empty() {
+            let text = "this node has not read its cluster's own data yet; ask again in a moment, or ask another node";
+            return Err(Error::new(Class::Failed, Reason::Unavailable, text));
+        }
+        Ok(status)
+    }
+
+    /// A look for which the others were asked, as far as they answer soon.
+    async fn look_now(&self) -> Status {
+        self.cluster.look_around(ANSWERED_WITHIN).await;
+        self.look()
     }
 
     fn look(&self) -> Status {
@@ -97,24 +112,26 @@ impl Operators {
     /// When the caller may not observe.
     pub(crate) fn watch(&self) -> Result<BoxStream<'static, chronos_proto::cluster::Change>, Error> {
         authorize(self.edge.principal(), Action::Observe)?;
-        let watcher = (self.clone(), self.look());
-        let looks = futures::stream::unfold(watcher, |(operators, before)| async move {
-            if !operators.is_due().await {
+        let watcher = (self.clone(), self.cluster.watch_epoch(), self.look());
+        let looks = futures::stream::unfold(watcher, |(operators, mut epoch, before)| async move {
+            if !operators.is_due(&mut epoch).await {
                 return None;
             }
             let after = operators.look();
             let seen = changes(&before, &after);
-            Some((futures::stream::iter(seen), (operators, after)))
+            Some((futures::stream::iter(seen), (operators, epoch, after)))
         });
         Ok(looks.flatten().boxed())
     }
 
-    /// Waits until it is time to look again; `false` when the node stops.
-    async fn is_due(&self) -> bool {
+    /// Waits until it is time to look again: at once when the cluster's own data has changed, lest two changes be seen as
+    /// one. `false` when the node stops.
+    async fn is_due(&self, epoch: &mut watch::Receiver<u64>) -> bool {
         let mut stopping = self.edge.stopping();
         tokio::select! {
             biased; // a node that stops is not watched to its end
             _ = stopping.wait_for(|is_stopping| *is_stopping) => false,
+            Ok(()) = epoch.changed() => true,
             () = self.edge.env.clock.sleep(LOOK_EVERY) => true,
         }
     }
@@ -125,7 +142,7 @@ impl Operators {
     /// What speaks against it, and what to do next.
     pub(crate) async fn steer(&self, wish: Wish, deadline: Duration) -> Result<u64, Error> {
         authorize(self.edge.principal(), Action::Administer)?;
-        let order = match permit::permit(&self.look(), wish)? {
+        let order = match permit::permit(&self.look_now().await, wish)? {
             permit::Permit::Order(order) => order,
             permit::Permit::Done => return Ok(self.cluster.epoch()),
         };

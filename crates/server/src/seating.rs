@@ -26,8 +26,8 @@ pub(crate) async fn take(env: &Env, config: &Config) -> Result<Seated, StartErro
     let mut threshold = env.tasks.blocking(move || Threshold::enter(&world, &dir)).await?;
     let wanted = &config.cluster;
     may_sit(wanted, &threshold)?;
-    let port = take_port(env, wanted, threshold.seat()).await?;
     let host = wanted.advertise.clone().or_else(|| advertised_before(threshold.seat()?));
+    let port = take_port(env, wanted, threshold.seat(), host.is_some()).await?;
     let addresses = addresses(config, port.as_ref().map(Port::address), host.as_deref());
     if threshold.is_nobodys() && !wanted.join.is_empty() {
         threshold = join(env, wanted, threshold, &addresses).await?;
@@ -38,6 +38,8 @@ pub(crate) async fn take(env: &Env, config: &Config) -> Result<Seated, StartErro
         client: addresses.client.clone(),
         peer: addresses.peer.clone(),
         admin: addresses.admin.clone(),
+        client_listen: config.listen().to_string(),
+        admin_listen: wanted.admin_listen(config.listen()).map(|at| at.to_string()).unwrap_or_default(),
     };
     let opening = env.tasks.blocking(move || {
         let mut data = threshold.open(&world, &options)?;
@@ -79,7 +81,12 @@ fn founder_joins(node: u64) -> Invalid {
 }
 
 /// Takes the port for other nodes, if there is to be one. A node that had one has it again: the others look for it there.
-async fn take_port(env: &Env, wanted: &Membership, seat: Option<&Seat>) -> Result<Option<Port>, StartError> {
+async fn take_port(
+    env: &Env,
+    wanted: &Membership,
+    seat: Option<&Seat>,
+    is_advertised: bool,
+) -> Result<Option<Port>, StartError> {
     let before = seat.and_then(|seat| seat.at.peer_listen.parse::<SocketAddr>().ok());
     let listen = match (wanted.peer_listen, before) {
         // Any port will do, so the one that is known to the others does best.
@@ -89,6 +96,9 @@ async fn take_port(env: &Env, wanted: &Membership, seat: Option<&Seat>) -> Resul
         (None, None) if wanted.is_among_others() => ([127, 0, 0, 1], DEFAULT_PEER_PORT).into(),
         (None, None) => return Ok(None),
     };
+    if listen.ip().is_unspecified() && !is_advertised {
+        return Err(nowhere(listen).into());
+    }
     let security: Security = wanted.security();
     let opened = Port::open(env, &listen.to_string(), &security).await;
     opened.map(Some).map_err(|error| match before {
@@ -99,12 +109,48 @@ async fn take_port(env: &Env, wanted: &Membership, seat: Option<&Seat>) -> Resul
 
 /// Where others reach this node.
 fn addresses(config: &Config, peer: Option<SocketAddr>, host: Option<&str>) -> Addresses {
-    let admin = config.cluster.admin_listen(config.listen);
+    let admin = config.cluster.admin_listen(config.listen());
     Addresses {
-        client: reached(host, config.listen),
+        client: reached(host, config.listen()),
         peer: peer.map(|peer| reached(host, peer)).unwrap_or_default(),
         admin: admin.map(|admin| reached(host, admin)).unwrap_or_default(),
     }
+}
+
+fn nowhere(listen: SocketAddr) -> Invalid {
+    Invalid(format!(
+        "cluster.peer_listen is {listen}, which says nothing about where others find this node; give cluster.advertise \
+         (--advertise HOST), too"
+    ))
+}
+
+/// Where a node listens that is to be found where it was: a node that has had others beside it is looked for there by
+/// clients and operators, too. What is configured wins; a node that was always alone was announced to nobody.
+///
+/// # Errors
+/// When what the node knows of itself cannot be read.
+pub fn recall(env: &Env, config: &mut Config) -> Result<Recalled, chronos_store::OpenError> {
+    let Some(Seat { at, .. }) = Seat::peek(env, &config.data)? else { return Ok(Recalled::default()) };
+    if at.peer_listen.is_empty() {
+        return Ok(Recalled::default());
+    }
+    let recall = |wanted: &mut Option<SocketAddr>, before: &str| {
+        let before = before.parse().ok().filter(|_| wanted.is_none());
+        *wanted = wanted.or(before);
+        before.is_some()
+    };
+    let clients = recall(&mut config.listen, &at.client_listen);
+    let operators = recall(&mut config.cluster.admin_listen, &at.admin_listen);
+    Ok(Recalled { clients, operators })
+}
+
+/// What was taken from a node's last life by [`recall`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recalled {
+    /// Where clients are listened for.
+    pub clients: bool,
+    /// Where operators are listened for.
+    pub operators: bool,
 }
 
 /// The host under which a node was found that listened everywhere.
@@ -196,5 +242,41 @@ mod tests {
         assert_eq!(reached(Some("west"), local), "127.0.0.1:7");
         assert_eq!(reached(Some("localhost"), local), "localhost:7");
         assert_eq!(reached(Some("::1"), local), "[::1]:7");
+    }
+
+    #[test]
+    fn a_node_among_others_comes_back_where_it_was_unless_it_is_told_otherwise() {
+        let env = chronos_env::sim::World::new(1).env();
+        let lived = |dir: &str, peer_listen: &str| {
+            let options = Options { cluster: None, release: RELEASE.to_owned() };
+            let mut data = DataDir::open(&env, dir.as_ref(), &options).unwrap();
+            let at = Whereabouts {
+                peer_listen: peer_listen.to_owned(),
+                client_listen: "127.0.0.1:7500".to_owned(),
+                admin_listen: "127.0.0.1:7502".to_owned(),
+                ..Whereabouts::default()
+            };
+            data.begin(&env, at).unwrap();
+        };
+        let recalled = |config: &Config| {
+            let mut config = config.clone();
+            let recalled = recall(&env, &mut config).unwrap();
+            (
+                recalled,
+                config.listen().port(),
+                config.cluster.admin_listen(config.listen()).map(|at| at.port()),
+            )
+        };
+        let nothing = Recalled::default();
+        let config = Config { data: "/data/node".into(), ..Config::default() };
+        assert_eq!(recalled(&config), (nothing, 7400, Some(7402)), "a new directory knows nothing");
+        lived("/data/node", "127.0.0.1:7501");
+        let both = Recalled { clients: true, operators: true };
+        assert_eq!(recalled(&config), (both, 7500, Some(7502)));
+        let told = Config { listen: Some(([127, 0, 0, 1], 9).into()), ..config };
+        assert_eq!(recalled(&told), (Recalled { clients: false, operators: true }, 9, Some(7502)));
+        lived("/data/alone", "");
+        let alone = Config { data: "/data/alone".into(), ..Config::default() };
+        assert_eq!(recalled(&alone), (nothing, 7400, Some(7402)), "who was alone was announced to nobody");
     }
 }

@@ -58,8 +58,9 @@ type Refilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
 /// There is one logger in a process, whoever runs in it.
 static REFILTER: OnceLock<Refilter> = OnceLock::new();
 
-/// Says of a library that speaks at every step when to be heard.
-const QUIET: &str = "openraft=warn";
+/// Silences a library that tells every heartbeat and vote which does not arrive, of each partition: that a node is not
+/// reached, and that a group has stopped, is told once by this code.
+const QUIET: &str = "openraft=off";
 
 /// Sends the process's logs to standard error from now on. Called once, by the binary.
 ///
@@ -99,6 +100,9 @@ fn refilter(set: impl Fn(EnvFilter) -> bool + Send + Sync + 'static) -> Refilter
 
 /// Reads a filter. What consensus does all day is of interest to few; whoever names it in the filter sees it.
 fn read(filter: &str) -> Result<EnvFilter, Error> {
+    if filter.trim().is_empty() {
+        return Err(Error::Filter { filter: filter.to_owned(), reason: "it is empty".to_owned() });
+    }
     EnvFilter::builder()
         .parse(format!("{QUIET},{filter}"))
         .map_err(|reason| Error::Filter { filter: filter.to_owned(), reason: reason.to_string() })
@@ -112,6 +116,7 @@ mod tests {
     fn a_filter_that_cannot_be_read_is_refused_with_an_example() {
         let why = set_filter("chronos=loud").unwrap_err().to_string();
         assert!(why.contains("chronos=loud") && why.contains("chronos_wal=debug"), "{why}");
+        assert!(set_filter(" ").unwrap_err().to_string().contains("empty"));
         // Tests do not set up logging.
         assert!(matches!(set_filter("info"), Err(Error::NotOurs)));
     }

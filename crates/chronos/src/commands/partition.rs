@@ -81,9 +81,7 @@ Example:
   chronos partition scrub --node n2")]
     Scrub(Which),
     /// Have nodes look for damage on their disks now, at full speed, and wait for what they find
-    #[command(
-        after_help = "Examples:\n  chronos partition verify --partition 7\n  chronos partition verify --node n2"
-    )]
+    #[command(after_help = "Examples:\n  chronos partition verify 7\n  chronos partition verify --node n2")]
     Verify(Which),
     /// Compare all replicas of partitions at one position each
     #[command(after_help = "\
@@ -98,7 +96,7 @@ Examples:
         partitions: Vec<PartitionId>,
     },
     /// Have damaged replicas made whole from the others; the same as `chronos repair`
-    #[command(after_help = "Example:\n  chronos partition repair --partition 7 --node n2")]
+    #[command(after_help = "Example:\n  chronos partition repair 7 --node n2")]
     Repair(Which),
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chronos_domain::EventId;
 use chronos_env::{self as env, Env};
 use chronos_server::telemetry::{self, Format as LogFormat};
-use chronos_server::{Config, Node, serve, serve_admin};
+use chronos_server::{Config, Node, recall, serve, serve_admin};
 use clap::{Args, ValueEnum};
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -21,16 +21,16 @@ use crate::stop_request;
 mod membership;
 
 const EXAMPLES: &str = "\
-Serves gRPC and HTTP on one port. Prints `listening on HOST:PORT` on standard output once it does; logs go to standard
-error. SIGTERM and SIGINT stop it in order (exit code 0); a write or sync that fails stops it at once (exit code 1),
+Serves gRPC and HTTP on one port. Prints `listening on HOST:PORT` on standard output once it does; logs go to standard \
+error. SIGTERM and SIGINT stop it in order (exit code 0); a write or sync that fails stops it at once (exit code 1), \
 saying why: nothing is acknowledged after it, and the next start recovers.
 
 Flags win over environment variables, those over the TOML file, that over defaults.
 
-Without --bootstrap and --join a node is a cluster of one. Several nodes make a cluster when one of them founds it
-(--bootstrap) and the others join it (--join, with the address that one or more of its nodes listen on for their peers).
-Once a node belongs to a cluster it needs neither again. Ready lines, in this order: `listening on`, `peers on` (if it
-has others beside it).
+Without --bootstrap and --join a node is a cluster of one. Several nodes make a cluster when one of them founds it \
+(--bootstrap) and the others join it (--join, with the address that one or more of its nodes listen on for their peers). \
+Once a node belongs to a cluster it needs neither again, and listens where it did unless it is told otherwise. Ready \
+lines, in this order: `listening on`, `peers on` (if it has others beside it), `admin on` (if operators are listened for).
 
 Examples:
   chronos server --data ./data
@@ -78,7 +78,8 @@ pub(crate) struct Server {
     /// The data directory; made when it is not there
     #[arg(long, env = "CHRONOS_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7400]
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7400; of a node that has others beside it: the same
+    /// again]
     #[arg(long, env = "CHRONOS_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// A TOML file with what is not given here
@@ -174,24 +175,31 @@ impl Server {
         let mut config = self.settings()?;
         telemetry::init(&config.log).map_err(Failure::usage)?;
         config.fit_open_files(env::files::raise_limit()).map_err(Failure::failed)?;
-        let socket = reserve(&mut config.listen)?;
-        let operators = reserve_for_operators(&mut config)?;
-        let node = Node::start(Env::real(), &config).await.map_err(Failure::failed)?;
+        let env = Env::real();
+        let recalled = recall(&env, &mut config).map_err(Failure::failed)?;
+        let (socket, listen) = reserve(config.listen()).map_err(|failure| {
+            if recalled.clients { looked_for(&failure, "clients", "--listen") } else { failure }
+        })?;
+        config.listen = Some(listen);
+        let operators = reserve_for_operators(&mut config).map_err(|failure| {
+            if recalled.operators { looked_for(&failure, "operators", "--admin-listen") } else { failure }
+        })?;
+        let node = Node::start(env, &config).await.map_err(Failure::failed)?;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => {
                 node.stop().await;
-                return Err(cannot_listen(config.listen, &error));
+                return Err(cannot_listen(listen, &error));
             }
         };
         let operators = match operators.map(|socket| socket.listen(BACKLOG)).transpose() {
             Ok(operators) => operators,
             Err(error) => {
                 node.stop().await;
-                return Err(cannot_listen(config.listen, &error));
+                return Err(cannot_listen(listen, &error));
             }
         };
-        announce(&node, config.listen, operators.as_ref());
+        announce(&node, listen, operators.as_ref());
         Box::pin(run(node, listener, operators, attached)).await
     }
 
@@ -202,11 +210,11 @@ impl Server {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|e| Failure::usage(format!("cannot read {}: {e}", path.display())))?;
-                Config::from_toml(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?
+                Config::parse(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?
             }
         };
         replace(&mut config.data, self.data);
-        replace(&mut config.listen, self.listen);
+        replace(&mut config.listen, self.listen.map(Some));
         replace(&mut config.lanes, self.lanes);
         replace(&mut config.segment_bytes, self.segment_bytes);
         replace(&mut config.cache_bytes, self.cache_bytes);
@@ -250,28 +258,25 @@ fn replace<T>(setting: &mut T, given: Option<T>) {
     }
 }
 
-/// Takes the port for clients, which nobody can reach yet: others are told of it before this node serves. `listen` becomes
-/// what was taken.
-fn reserve(listen: &mut SocketAddr) -> Outcome<TcpSocket> {
-    let wanted = *listen;
+/// Takes a port, which nobody can reach yet: others are told of it before this node serves. Says which was taken.
+fn reserve(wanted: SocketAddr) -> Outcome<(TcpSocket, SocketAddr)> {
     let open = || {
         let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // What an earlier process left behind in its last minute is no obstacle.
         socket.set_reuseaddr(true)?;
         socket.bind(wanted)?;
-        Ok((socket.local_addr()?, socket))
+        let taken = socket.local_addr()?;
+        Ok((socket, taken))
     };
-    let (taken, socket) = open().map_err(|error| cannot_listen(wanted, &error))?;
-    *listen = taken;
-    Ok(socket)
+    open().map_err(|error| cannot_listen(wanted, &error))
 }
 
 /// Takes the port for operators, if there shall be one. That nobody asked for by name is done without where it is taken:
 /// a second server on one machine need not be told.
 fn reserve_for_operators(config: &mut Config) -> Outcome<Option<TcpSocket>> {
-    let Some(mut listen) = config.cluster.admin_listen(config.listen) else { return Ok(None) };
-    match reserve(&mut listen) {
-        Ok(socket) => {
+    let Some(wanted) = config.cluster.admin_listen(config.listen()) else { return Ok(None) };
+    match reserve(wanted) {
+        Ok((socket, listen)) => {
             config.cluster.admin_listen = Some(listen);
             Ok(Some(socket))
         }
@@ -285,6 +290,14 @@ fn reserve_for_operators(config: &mut Config) -> Outcome<Option<TcpSocket>> {
 
 fn cannot_listen(on: SocketAddr, error: &std::io::Error) -> Failure {
     Failure::failed(format!("cannot listen on {on}: {error}"))
+}
+
+/// A port that was taken from the node's last life, and is somebody else's now.
+fn looked_for(failure: &Failure, by: &str, flag: &str) -> Failure {
+    Failure::failed(format!(
+        "{failure}; {by} look for this node there, where it listened before: free that address, or give another one with \
+         {flag}"
+    ))
 }
 
 /// The lines that whoever started the process waits for.

@@ -22,8 +22,14 @@ pub(crate) fn status(status: &Status) -> Page {
     let concerns = concerns(status);
     if concerns.is_empty() {
         let partitions = status.partitions.len();
-        let text =
-            format!("healthy: {partitions} of {partitions} partitions have a leader and all their replicas");
+        let text = if is_alone(status) {
+            format!(
+                "healthy: {partitions} of {partitions} partitions have a leader; each has 1 replica, because this node is \
+                 alone: others can join once it is started with --bootstrap"
+            )
+        } else {
+            format!("healthy: {partitions} of {partitions} partitions have a leader and all their replicas")
+        };
         page.line(Tone::Good, text);
     }
     for (tone, text) in concerns {
@@ -56,7 +62,7 @@ pub(crate) fn nodes(status: &Status) -> Page {
             state(node),
             crate::moment::show(node.since),
             heard(status, node),
-            node.incarnation.to_string(),
+            if node.incarnation == 0 { "-".to_owned() } else { node.incarnation.to_string() },
             address(&node.release),
             address(&node.addresses.client),
             address(&node.addresses.peer),
@@ -189,8 +195,13 @@ pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
     all
 }
 
+/// Whether a partition has a leader that is up: who follows a dead one goes on naming it until there is another.
+pub(super) fn is_led(status: &Status, partition: &Partition) -> bool {
+    partition.leader.and_then(|leader| status.node(leader)).is_some_and(|leader| leader.is_up)
+}
+
 fn leaderless(status: &Status) -> Option<(Tone, String)> {
-    let without: Vec<_> = status.partitions.iter().filter(|of| of.leader.is_none()).map(|of| of.id).collect();
+    let without: Vec<_> = status.partitions.iter().filter(|of| !is_led(status, of)).map(|of| of.id).collect();
     let text = match without.as_slice() {
         [] => return None,
         [one] => format!("partition {} has no leader: it takes nothing until it has one", name(*one)),
@@ -229,8 +240,16 @@ fn down(status: &Status, node: &Node) -> (Tone, String) {
     (Tone::Bad, text)
 }
 
+/// Whether this is one node without a port for others: there is nobody to have more replicas, and nobody shall be.
+fn is_alone(status: &Status) -> bool {
+    matches!(status.nodes.as_slice(), [only] if only.addresses.peer.is_empty())
+}
+
 /// Partitions with fewer voters than they should have.
 fn short(status: &Status) -> Option<(Tone, String)> {
+    if is_alone(status) {
+        return None;
+    }
     let wanted = usize::from(status.replication);
     let is_short = |of: &&Partition| of.voters.len() < wanted;
     let short: Vec<_> = status.partitions.iter().filter(is_short).map(|of| of.id).collect();
@@ -239,7 +258,8 @@ fn short(status: &Status) -> Option<(Tone, String)> {
     }
     let active = status.nodes.iter().filter(|node| node.state == NodeState::Active).count();
     let next = if active < wanted {
-        format!("there are only {active} nodes to have them: add one with `chronos server --join`")
+        let are = if active == 1 { "is only 1 node" } else { &format!("are only {active} nodes") };
+        format!("there {are} to have them: add one with `chronos server --join ADDR`")
     } else {
         "see what is being done about it with `chronos cluster plan`".to_owned()
     };
@@ -307,7 +327,7 @@ n3    db3   DOWN      12 s ago         32      ?      0
 partition 7 has no leader: it takes nothing until it has one
 partition 3 on n2 is refused: part 12 is not as it was written
 n3 is down for 12 s, with 32 replicas: start it again, or give it up with `chronos cluster replace n3`
-1 partition has fewer than 3 replicas: there are only 2 nodes to have them: add one with `chronos server --join`
+1 partition has fewer than 3 replicas: there are only 2 nodes to have them: add one with `chronos server --join ADDR`
 partition 5 on n2 is 2.5 M events behind
 n2 is being drained: 32 replicas to go
 placement is paused: go on with `chronos cluster resume`
@@ -320,10 +340,24 @@ placement is paused: go on with `chronos cluster resume`
         let shown = status(&sample::alone()).plain();
         assert!(shown.contains("1 replica each"), "{shown}");
         assert!(shown.contains("n1          up     here         32    0     32"), "{shown}");
-        assert!(
-            shown.ends_with("healthy: 33 of 33 partitions have a leader and all their replicas\n"),
-            "{shown}"
-        );
+        assert!(shown.contains("healthy: 33 of 33") && shown.contains("started with --bootstrap"), "{shown}");
+        // Nobody is missing where nobody can come, whatever was once meant.
+        let lonely = Status { replication: 3, ..sample::alone() };
+        assert_eq!(concerns(&lonely), []);
+        let mut waiting = lonely;
+        waiting.nodes[0].addresses.peer = "10.0.0.1:7401".to_owned();
+        let shown = status(&waiting).plain();
+        assert!(shown.contains("there is only 1 node to have them: add one"), "{shown}");
+    }
+
+    #[test]
+    fn a_leader_that_is_down_leads_nothing() {
+        let mut status = sample::healthy();
+        status.nodes[1].is_up = false;
+        let shown = super::status(&status).plain();
+        assert!(shown.contains("11 partitions have no leader: 1, 4, 7"), "{shown}");
+        let listed = crate::operator::partition::list(&status).plain();
+        assert_eq!(listed.matches("NO LEADER").count(), 11, "{listed}");
     }
 
     #[test]

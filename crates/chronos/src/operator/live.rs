@@ -86,12 +86,22 @@ impl Easel {
         }
         let begin = if self.drawn == 1 { ENTER } else { "" };
         // Lines that do not fit are cut: one that went on below would move all others at every drawing.
-        let height =
-            rustix::termios::tcgetwinsize(io::stdout()).map_or(usize::MAX, |size| size.ws_row.into());
-        let body: String =
-            lines.iter().take(height.max(2) - 1).map(|line| format!("{line}\x1b[K\r\n")).collect();
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let body: String = lines
+            .iter()
+            .take(room(size.map(|size| size.ws_row)))
+            .map(|line| format!("{line}\x1b[K\r\n"))
+            .collect();
         self.last = lines;
         write(&format!("{begin}\x1b[H{body}\x1b[J"))
+    }
+}
+
+/// How many lines fit on a terminal of so many rows. One that does not know its size has none to spare nor to lack.
+fn room(rows: Option<u16>) -> usize {
+    match rows {
+        None | Some(0) => usize::MAX,
+        Some(rows) => usize::from(rows).max(2) - 1,
     }
 }
 
@@ -116,4 +126,15 @@ fn print(lines: &[String]) -> Outcome {
 fn write(text: &str) -> Outcome {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_does_not_know_its_size_shows_everything() {
+        assert_eq!([room(None), room(Some(0))], [usize::MAX; 2]);
+        assert_eq!([room(Some(1)), room(Some(24))], [1, 23]);
+    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chronos_client::cluster::{Comparison, Health, NodeId, Partition, Replica, Status, Verdict};
 
+use super::cluster::is_led;
 use super::page::{Page, Tone};
 use super::{name, units};
 use crate::table::{Align, Table, grouped};
@@ -64,7 +65,7 @@ fn members(partition: &Partition) -> String {
 
 /// How a partition is, in the words of its worst replica.
 fn verdict(status: &Status, partition: &Partition) -> (Tone, String) {
-    if partition.leader.is_none() {
+    if !is_led(status, partition) {
         return (Tone::Bad, "NO LEADER".to_owned());
     }
     let is_up = |node: NodeId| status.node(node).is_some_and(|node| node.is_up);

@@ -18,7 +18,8 @@ pub(crate) fn healthy() -> Status {
 /// A node on its own.
 pub(crate) fn alone() -> Status {
     let partitions = PartitionId::all().chain([PartitionId::SYSTEM]).map(|id| partition(id, 1)).collect();
-    let node = Node { name: String::new(), ..node(1, 32) };
+    let addresses = Addresses { peer: String::new(), ..node(1, 32).addresses };
+    let node = Node { name: String::new(), addresses, ..node(1, 32) };
     status(vec![node], partitions, 1)
 }
 
@@ -33,6 +34,9 @@ pub(crate) fn troubled() -> Status {
     status.nodes[2].is_up = false;
     status.nodes[2].heard = Some(Duration::from_secs(12));
     for partition in &mut status.partitions {
+        if partition.leader == Some(NodeId::new(3)) {
+            partition.leader = Some(NodeId::new(1));
+        }
         for replica in &mut partition.replicas {
             replica.marks.applied = Position::new(1_000 + u64::from(partition.id.get()));
         }

@@ -157,13 +157,7 @@ impl Membership {
         if let Some(host) = self.advertise.as_ref().filter(|host| host.is_empty() || is_address(host)) {
             return invalid(format!("cluster.advertise is {host:?}; give a host without a port"));
         }
-        match self.peer_listen {
-            Some(listen) if listen.ip().is_unspecified() && self.advertise.is_none() => invalid(format!(
-                "cluster.peer_listen is {listen}, which says nothing about where others find this node; give \
-                 cluster.advertise (--advertise HOST), too"
-            )),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -230,7 +224,6 @@ mod tests {
             ("replication = 2", "give 1, 3 or 5"),
             ("join = [\"a\"]", "give HOST:PORT"),
             ("advertise = \"a:7\"", "a host without a port"),
-            ("peer_listen = \"0.0.0.0:7401\"", "--advertise HOST"),
             ("token = \"\"", "cluster.token is empty"),
             (
                 "plaintext_anywhere = true\ntls = { certificate = \"\", key = \"\", authority = \"\" }",

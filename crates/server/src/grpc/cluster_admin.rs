@@ -29,7 +29,7 @@ impl ClusterAdmin for Service {
     type RepairStream = Answers<v1::RepairResponse>;
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Reply<v1::StatusResponse> {
-        reply(self.operators.status().map(Into::into))
+        reply(self.operators.status().await.map(Into::into))
     }
 
     async fn watch(&self, _: Request<v1::WatchRequest>) -> Reply<Self::WatchStream> {

@@ -25,7 +25,7 @@ pub(super) fn info(edge: &Edge) -> v1::InfoResponse {
         node_id: EventId::from_u128(edge.identity.node).to_string(),
         release: RELEASE.to_owned(),
         partitions: limits::PARTITIONS.into(),
-        nodes: 1,
+        nodes: u32::try_from(edge.app.node().cluster().members()).unwrap_or(u32::MAX),
         durability: DURABILITY.to_owned(),
         limits: v1::Limits {
             payload_bytes_max: limits::PAYLOAD_BYTES_MAX as u64,

@@ -97,7 +97,7 @@ fn remove(status: &Status, id: NodeId, force: bool) -> Result<Permit, Error> {
         return Ok(Permit::Done);
     }
     not_last(status, id)?;
-    let is_empty = node.replicas == 0 && !status.partitions.iter().any(|of| of.members().any(|of| of == id));
+    let is_empty = node.replicas == 0 && !status.partitions.iter().any(|of| of.needs(id));
     let is_drained = is_empty && node.state == NodeState::Draining;
     if force || is_drained {
         return Ok(Permit::Order(Order::Remove(number(id))));
@@ -289,8 +289,15 @@ mod tests {
         assert!(refusal(&status, wish(false)).contains("replace n2"));
         status.nodes[3].state = NodeState::Draining;
         status.nodes[3].replicas = 0;
-        let drained = Wish::Remove { node: n(4), force: false };
-        assert_eq!(ordered(&status, drained), Order::Remove(number(n(4))));
+        let drained = || Wish::Remove { node: n(4), force: false };
+        assert_eq!(ordered(&status, drained()), Order::Remove(number(n(4))));
+        // What every node has of the system partition does not keep it.
+        let system = status.partitions.iter_mut().find(|of| of.id == PartitionId::SYSTEM).unwrap();
+        system.learners = vec![n(4)];
+        assert_eq!(ordered(&status, drained()), Order::Remove(number(n(4))));
+        let system = status.partitions.iter_mut().find(|of| of.id == PartitionId::SYSTEM).unwrap();
+        (system.voters, system.learners) = (vec![n(1), n(2), n(4)], Vec::new());
+        assert!(refusal(&status, drained()).contains("drain n4 --wait"), "it has a vote there");
     }
 
     #[test]

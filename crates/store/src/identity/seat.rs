@@ -9,7 +9,9 @@ use chronos_domain::xxh64::xxh64;
 use super::codec::Fault;
 
 const MAGIC: [u8; 8] = *b"CHRONOND";
-pub(super) const FORMAT: u16 = 1;
+pub(super) const FORMAT: u16 = 2;
+/// The first format, which did not say where clients and operators were listened for.
+const FIRST_FORMAT: u16 = 1;
 const FIXED_BYTES: usize = 64;
 const CHECKSUM_BYTES: usize = 8;
 /// The node that founds a cluster.
@@ -37,6 +39,10 @@ pub struct Whereabouts {
     pub peer: String,
     /// Where operators reach it.
     pub admin: String,
+    /// Where it listened for clients; empty when nobody wrote that down.
+    pub client_listen: String,
+    /// Where it listened for operators; empty when it did not.
+    pub admin_listen: String,
 }
 
 /// What a node knows of itself.
@@ -92,7 +98,8 @@ pub(super) fn encode(seat: &Seat) -> Vec<u8> {
     out.put_u128(seat.cluster);
     out.put_u64_le(seat.node);
     out.put_u64_le(seat.incarnation);
-    for text in [&seat.at.peer_listen, &seat.at.client, &seat.at.peer, &seat.at.admin] {
+    let Whereabouts { peer_listen, client, peer, admin, client_listen, admin_listen } = &seat.at;
+    for text in [peer_listen, client, peer, admin, client_listen, admin_listen] {
         put_text(&mut out, text);
     }
     out.put_u32_le(u32::try_from(seat.members.len()).expect("a cluster has far fewer nodes"));
@@ -121,13 +128,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Seat, Fault> {
         Some(start) if start[..8] == MAGIC => u16::from_le_bytes([start[8], start[9]]),
         _ => return Err(Fault::Damaged("its magic is missing")),
     };
-    if format != FORMAT {
+    if !(FIRST_FORMAT..=FORMAT).contains(&format) {
         return Err(Fault::Newer { found: format, supported: FORMAT });
     }
-    decode_first(summed)
+    decode_fields(summed, format)
 }
 
-fn decode_first(bytes: &[u8]) -> Result<Seat, Fault> {
+fn decode_fields(bytes: &[u8], format: u16) -> Result<Seat, Fault> {
     let (fixed, mut rest) =
         bytes.split_first_chunk::<FIXED_BYTES>().ok_or(Fault::Damaged("it is too short"))?;
     let origin = match fixed[10] {
@@ -140,12 +147,16 @@ fn decode_first(bytes: &[u8]) -> Result<Seat, Fault> {
     let (machine, cluster) = (numbers.get_u128(), numbers.get_u128());
     let (node, incarnation) = (numbers.get_u64_le(), numbers.get_u64_le());
     let rest = &mut rest;
-    let at = Whereabouts {
+    let mut at = Whereabouts {
         peer_listen: take_text(rest)?,
         client: take_text(rest)?,
         peer: take_text(rest)?,
         admin: take_text(rest)?,
+        ..Whereabouts::default()
     };
+    if format > FIRST_FORMAT {
+        (at.client_listen, at.admin_listen) = (take_text(rest)?, take_text(rest)?);
+    }
     let count = rest.try_get_u32_le().map_err(short)?;
     let members: Result<Vec<_>, Fault> =
         (0..count).map(|_| Ok((rest.try_get_u64_le().map_err(short)?, take_text(rest)?))).collect();
@@ -183,12 +194,31 @@ mod tests {
                 client: "c:7400".into(),
                 peer: "c:7401".into(),
                 admin: String::new(),
+                client_listen: "0.0.0.0:7400".into(),
+                admin_listen: "[::1]:7402".into(),
             },
             members: vec![(1, "a:7401".into()), (2, "b:7401".into())],
         }
     }
 
     /// The layout, byte by byte. Never edited: a new format adds its own.
+    #[test]
+    fn the_second_format_is_these_bytes() {
+        let golden: Vec<u8> = [
+            &b"CHRONOND\x02\x00\x02\x00\x00\x00\x00\x00"[..],
+            &(0..32).collect::<Vec<u8>>(),
+            &[3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0],
+            b"\x0c\x000.0.0.0:7401\x06\x00c:7400\x06\x00c:7401\x00\x00",
+            b"\x0c\x000.0.0.0:7400\x0a\x00[::1]:7402",
+            b"\x02\x00\x00\x00\x01\0\0\0\0\0\0\0\x06\x00a:7401\x02\0\0\0\0\0\0\0\x06\x00b:7401",
+        ]
+        .concat();
+        let encoded = encode(&seat());
+        assert_eq!(encoded[..encoded.len() - 8], golden);
+        assert_eq!(decode(&encoded).unwrap(), seat());
+    }
+
+    /// Written by releases before the second; only read. Never edited.
     #[test]
     fn the_first_format_is_these_bytes() {
         let golden: Vec<u8> = [
@@ -199,9 +229,9 @@ mod tests {
             b"\x02\x00\x00\x00\x01\0\0\0\0\0\0\0\x06\x00a:7401\x02\0\0\0\0\0\0\0\x06\x00b:7401",
         ]
         .concat();
-        let encoded = encode(&seat());
-        assert_eq!(encoded[..encoded.len() - 8], golden);
-        assert_eq!(decode(&encoded).unwrap(), seat());
+        let summed = [golden.as_slice(), &xxh64(&golden, 0).to_le_bytes()].concat();
+        let at = Whereabouts { client_listen: String::new(), admin_listen: String::new(), ..seat().at };
+        assert_eq!(decode(&summed).unwrap(), Seat { at, ..seat() });
     }
 
     #[test]
@@ -227,7 +257,8 @@ mod tests {
             bytes.put_u64_le(sum);
             decode(&bytes)
         };
-        assert!(matches!(summed(&|bytes| bytes[8] = 2), Err(Fault::Newer { found: 2, supported: 1 })));
+        assert!(matches!(summed(&|bytes| bytes[8] = 3), Err(Fault::Newer { found: 3, supported: 2 })));
+        assert!(matches!(summed(&|bytes| bytes[8] = 0), Err(Fault::Newer { found: 0, supported: 2 })));
         assert!(matches!(summed(&|bytes| bytes[10] = 3), Err(Fault::Damaged(_))));
         assert!(matches!(summed(&|bytes| bytes.truncate(70)), Err(Fault::Damaged(_))));
         assert!(matches!(summed(&|bytes| bytes.push(0)), Err(Fault::Damaged(_))));

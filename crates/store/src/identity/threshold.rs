@@ -152,6 +152,17 @@ impl Threshold {
     }
 }
 
+impl Seat {
+    /// The seat that was kept in a data directory, without locking it or checking anything else: whoever serves it may be
+    /// writing the next one. `None` where there is none.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn peek(env: &Env, path: &Path) -> Result<Option<Seat>, OpenError> {
+        read_seat(env, &path.join(NODE))
+    }
+}
+
 impl DataDir {
     /// The node's seat in its cluster.
     pub fn seat(&self) -> &Seat {

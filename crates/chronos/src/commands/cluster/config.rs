@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chronos_client::ClusterAdmin;
 use chronos_client::cluster::{NodeConfig, NodeId, Setting, SettingChanged};
+use chronos_client::{Class, ClusterAdmin};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -14,8 +14,8 @@ use crate::output::{Format, Out};
 use crate::table::{Align, Table};
 
 const EXAMPLES: &str = "\
-A setting that is marked `live` can be changed while nodes run; all others are read when a node starts, from its flags,
-its environment and its file. A live change is forgotten at the next start of a node, but for `cluster.replication`, which
+A setting that is marked `live` can be changed while nodes run; all others are read when a node starts, from its flags, \
+its environment and its file. A live change is forgotten at the next start of a node, but for `cluster.replication`, which \
 the cluster itself keeps.
 
 Examples:
@@ -73,7 +73,7 @@ pub(crate) struct LogLevel {
 impl LogLevel {
     pub(super) async fn run(self, admin: &ClusterAdmin, format: Format) -> Outcome {
         let changed = admin.set_log_level(&self.filter, &self.node).await.map_err(failed)?;
-        told(&changed, format)
+        told("log.filter", &changed, format)
     }
 }
 
@@ -84,7 +84,7 @@ impl Config {
             Some(Verb::Get { key, node }) => get(admin, key.as_deref(), &node, format).await,
             Some(Verb::Set { key, value, node }) => {
                 let changed = admin.set_config(&key, &value, &node).await.map_err(failed)?;
-                told(&changed, format)
+                told(&key, &changed, format)
             }
         }
     }
@@ -93,6 +93,11 @@ impl Config {
 async fn get(admin: &ClusterAdmin, key: Option<&str>, nodes: &[NodeId], format: Format) -> Outcome {
     let configs = admin.config(nodes).await.map_err(failed)?;
     let is_wanted = |setting: &Setting| key.is_none_or(|key| setting.key.contains(key));
+    if let Some(key) = key.filter(|_| !configs.iter().any(|of| of.settings.iter().flatten().any(is_wanted))) {
+        let text =
+            format!("no setting has {key:?} in its name; all there are shows: chronos cluster config get");
+        return Err(Failure::new(Exit::NotFound, text));
+    }
     let mut out = Out::new(format);
     match format {
         Format::Json => {
@@ -150,7 +155,8 @@ fn page(configs: &[NodeConfig], is_wanted: impl Fn(&Setting) -> bool) -> Page {
         for ((value, started_with), nodes) in values {
             let now = started_with.map_or_else(String::new, |was| format!(" (started with {was})"));
             let who = if nodes.len() == answered { "all".to_owned() } else { list(&nodes) };
-            tones.push(if nodes.len() == answered { Tone::Plain } else { Tone::Warn });
+            let is_as_expected = nodes.len() == answered || is_each_nodes_own(key);
+            tones.push(if is_as_expected { Tone::Plain } else { Tone::Warn });
             table.row([key.to_owned(), format!("{value}{now}"), change.to_owned(), who]);
         }
     }
@@ -164,35 +170,84 @@ fn page(configs: &[NodeConfig], is_wanted: impl Fn(&Setting) -> bool) -> Page {
     page
 }
 
+/// Whether nodes differ in a setting because they are different nodes.
+fn is_each_nodes_own(key: &str) -> bool {
+    let own = ["data", "listen", "cluster.name", "cluster.advertise", "cluster.bootstrap", "cluster.join"];
+    own.contains(&key) || key.starts_with("cluster.tls") || key.ends_with("_listen")
+}
+
 fn list(nodes: &[NodeId]) -> String {
     nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// What nodes made of a change.
-fn told(changed: &[SettingChanged], format: Format) -> Outcome {
+/// What nodes made of a change. A rule that says no says so on every node.
+fn told(key: &str, changed: &[SettingChanged], format: Format) -> Outcome {
     let mut out = Out::new(format);
-    for one in changed {
-        match (format, &one.outcome) {
-            (Format::Json, _) => out.object(&as_json::changed(one))?,
-            (Format::Table, Ok((before, after, kept))) => {
-                let until = if *kept { "" } else { ", until it is started again" };
-                out.line(format!("{}: {before} is {after} now{until}", one.node))?;
+    match format {
+        Format::Json => {
+            for one in changed {
+                out.object(&as_json::changed(one))?;
             }
-            (Format::Table, Err(failure)) => out.line(format!("{}: not changed: {failure}", one.node))?,
+        }
+        Format::Table => {
+            for line in outcomes(key, changed) {
+                out.line(line)?;
+            }
         }
     }
     out.finish()?;
-    if changed.iter().all(|one| one.outcome.is_ok()) {
-        return Ok(());
+    let refusals: Vec<_> = changed.iter().filter_map(|one| one.outcome.as_ref().err()).collect();
+    match refusals.as_slice() {
+        [] => Ok(()),
+        all if all.iter().all(|failure| failure.class == Class::Rejected) => {
+            Err(Failure::already_told(Exit::Rejected))
+        }
+        _ => Err(Failure::already_told(Exit::Failed)),
     }
-    Err(Failure::already_told(Exit::Failed))
+}
+
+/// A line for each outcome, with the nodes that have it.
+fn outcomes(key: &str, changed: &[SettingChanged]) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<NodeId>)> = Vec::new();
+    for one in changed {
+        let line = match &one.outcome {
+            Ok((before, after, true)) => format!("{key} is {after} now, it was {before}"),
+            Ok((before, after, false)) => {
+                format!("{key} is {after} now, it was {before}; forgotten at the next start")
+            }
+            Err(failure) => format!("{key} is not changed: {failure}"),
+        };
+        match lines.iter_mut().find(|(other, _)| *other == line) {
+            Some((_, nodes)) => nodes.push(one.node),
+            None => lines.push((line, vec![one.node])),
+        }
+    }
+    lines.into_iter().map(|(line, nodes)| format!("{}: {line}", list(&nodes))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use chronos_client::{Class, Failure as Refusal};
+    use chronos_client::Failure as Refusal;
 
     use super::*;
+
+    #[test]
+    fn what_several_nodes_say_alike_is_told_once() {
+        let of = |node, outcome| SettingChanged { node: NodeId::new(node), outcome };
+        let no = || Err(Refusal::new(Class::Rejected, "INVALID", "lanes is read when a node starts"));
+        assert_eq!(
+            outcomes("lanes", &[of(1, no()), of(2, no())]),
+            ["n1 n2: lanes is not changed: INVALID: lanes is read when a node starts"]
+        );
+        let was = |before: &str| Ok((before.to_owned(), "8".to_owned(), false));
+        assert_eq!(
+            outcomes("x", &[of(1, was("7")), of(2, was("6")), of(3, was("7"))]),
+            [
+                "n1 n3: x is 8 now, it was 7; forgotten at the next start",
+                "n2: x is 8 now, it was 6; forgotten at the next start",
+            ]
+        );
+    }
 
     #[test]
     fn settings_in_which_nodes_differ_are_told_apart() {

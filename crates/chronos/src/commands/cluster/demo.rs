@@ -17,7 +17,7 @@ use crate::stop_request;
 use crate::table::{Align, Table, grouped};
 
 const EXAMPLES: &str = "\
-Real processes on this machine, in a temporary directory, on the usual ports where those are free. Stays until Ctrl-C and
+Real processes on this machine, in a temporary directory, on the usual ports where those are free. Stays until Ctrl-C and \
 cleans up. Kill a node from another terminal and watch: a node that died is started again after five seconds.
 
 Examples:

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::failure::{Failure, Outcome};
 
 const EXAMPLES: &str = "\
-The token is read from standard input, so that it is in no list of processes and in no history of a shell. The cluster
+The token is read from standard input, so that it is in no list of processes and in no history of a shell. The cluster \
 keeps only a hash of it.
 
 Examples:

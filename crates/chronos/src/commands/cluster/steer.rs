@@ -39,8 +39,8 @@ impl Done<'_> {
         self.say(
             epoch,
             &format!(
-                "{node} is removed; its number is never given again, and its server can be stopped once \
-                                  `chronos cluster nodes` does not list it"
+                "{node} is removed; its number is never given again, and its server can be stopped once `chronos cluster \
+                 nodes` does not list it"
             ),
         )
     }
@@ -84,14 +84,17 @@ impl Done<'_> {
     pub(crate) async fn transfer(&self, partition: PartitionId, to: NodeId, wait: bool) -> Outcome {
         let epoch = self.admin.transfer(partition, to).await.map_err(failed)?;
         let id = name(partition);
-        if !wait {
-            return self.say(epoch, &format!("partition {id} is being handed over to {to}"));
-        }
+        let leads = format!("partition {id} is led by {to}");
         let led_by = |status: &Status| status.partition(partition).and_then(|partition| partition.leader);
+        if !wait {
+            let leads_already = self.admin.status().await.is_ok_and(|status| led_by(&status) == Some(to));
+            let goes = format!("partition {id} is being handed over to {to}");
+            return self.say(epoch, if leads_already { &leads } else { &goes });
+        }
         let wanted =
-            |status: &Status| (led_by(status) != Some(to)).then(|| format!("{to} does not lead yet"));
+            |status: &Status| (led_by(status) != Some(to)).then(|| format!("{to} does not lead {id} yet"));
         let after = wait_until(self.admin, wanted).await?;
-        self.say(after.epoch, &format!("partition {id} is led by {to}"))
+        self.say(after.epoch, &leads)
     }
 
     fn say(&self, epoch: u64, text: &str) -> Outcome {
@@ -106,7 +109,26 @@ impl Done<'_> {
 
 /// What a node still holds, in words.
 fn left_on(status: &Status, node: NodeId) -> Option<String> {
-    let is_on = |nodes: &[NodeId]| nodes.contains(&node);
-    let held = status.partitions.iter().filter(|of| is_on(&of.voters) || is_on(&of.learners)).count();
+    let held = status.partitions.iter().filter(|of| of.needs(node)).count();
     (held > 0).then(|| format!("{held} replicas to go from {node}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::sample;
+
+    #[test]
+    fn a_node_is_drained_when_only_what_every_node_has_of_the_system_partition_is_left() {
+        let (mut status, node) = (sample::healthy(), NodeId::new(3));
+        assert_eq!(left_on(&status, node).as_deref(), Some("33 replicas to go from n3"));
+        for partition in &mut status.partitions {
+            partition.voters.retain(|voter| *voter != node);
+        }
+        let system = status.partitions.iter_mut().find(|of| of.id == PartitionId::SYSTEM).unwrap();
+        system.learners.push(node);
+        assert_eq!(left_on(&status, node), None);
+        status.partitions[7].learners.push(node);
+        assert_eq!(left_on(&status, node).as_deref(), Some("1 replicas to go from n3"));
+    }
 }

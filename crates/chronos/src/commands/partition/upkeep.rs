@@ -62,10 +62,22 @@ fn scrubs(one: &ScrubBegun) -> Page {
 
 pub(super) async fn verify(admin: &ClusterAdmin, which: &Replicas, format: Format) -> Outcome {
     let (mut teller, mut answers) = (Teller::new(format), admin.verify(which).await.map_err(failed)?);
+    let (mut looked, mut damaged) = (0, 0);
     while let Some(one) = answers.next().await.map_err(failed)? {
         let is_whole = one.outcome.outcome.as_ref().is_ok_and(|seen| seen.findings.is_empty());
+        (looked, damaged) = (looked + 1, damaged + u64::from(!is_whole));
         teller.tell(is_whole, json::verified(&one), || verified(&one))?;
     }
+    teller.sum_up(|| match damaged {
+        0 => line(Tone::Good, format!("{} looked at, all of them whole", replicas(looked))),
+        _ => line(
+            Tone::Bad,
+            format!(
+                "{} looked at, {damaged} not whole: have them made so with `chronos repair`",
+                replicas(looked)
+            ),
+        ),
+    })?;
     teller.finish()
 }
 
@@ -104,9 +116,24 @@ pub(super) async fn digest(admin: &ClusterAdmin, partitions: &[PartitionId], for
 pub(in crate::commands) async fn repair(admin: &ClusterAdmin, which: &Replicas, format: Format) -> Outcome {
     let mut answers = admin.repair(which).await.map_err(failed)?;
     let mut teller = Teller::new(format);
+    let (mut whole, mut mended, mut broken) = (0, 0, 0);
+    // Of all replicas of a cluster those are worth a line that were not whole; of those that were named, each.
+    let is_each_told = !which.partitions.is_empty();
     while let Some(one) = answers.next().await.map_err(failed)? {
-        teller.tell(one.did.is_ok(), json::repaired(&one), || repaired(&one))?;
+        match &one.did {
+            Ok(did) if did.is_empty() => whole += 1,
+            Ok(_) => mended += 1,
+            Err(_) => broken += 1,
+        }
+        let is_told = is_each_told || one.did.as_ref().map_or(true, |did| !did.is_empty());
+        let page = || if is_told { repaired(&one) } else { Page::default() };
+        teller.tell(one.did.is_ok(), json::repaired(&one), page)?;
     }
+    teller.sum_up(|| {
+        let tone = if broken > 0 { Tone::Bad } else { Tone::Good };
+        let all = replicas(whole + mended + broken);
+        line(tone, format!("{all} looked at: {whole} whole, {mended} made whole, {broken} not whole"))
+    })?;
     teller.finish()
 }
 
@@ -123,6 +150,10 @@ fn repaired(one: &Repaired) -> Page {
         }
         Err(failure) => line(Tone::Bad, format!("{id:>6}  {node}  NOT WHOLE: {failure}")),
     }
+}
+
+fn replicas(count: u64) -> String {
+    if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") }
 }
 
 fn line(tone: Tone, text: String) -> Page {
@@ -153,6 +184,16 @@ impl Teller {
             }
         }
         self.out.flush()
+    }
+
+    /// What all of it came to, for people.
+    fn sum_up(&mut self, page: impl FnOnce() -> Page) -> Outcome {
+        if let Format::Table = self.out.format {
+            for line in page().lines(is_painted()) {
+                self.out.line(line)?;
+            }
+        }
+        Ok(())
     }
 
     /// Exit code 1 when something was not: it was told in its place.

@@ -17,13 +17,15 @@ pub(super) struct MembershipArgs {
     /// port: the same again]
     #[arg(long, env = "CHRONOS_PEER_LISTEN", value_name = "ADDR")]
     peer_listen: Option<SocketAddr>,
-    /// Where operators are listened for [default: 127.0.0.1:7402 with --bootstrap, --join, or the usual --listen port]
+    /// Where operators are listened for [default: 127.0.0.1:7402 with --bootstrap, --join, or the usual --listen
+    /// port; of a node that has others beside it: the same again]
     #[arg(long, env = "CHRONOS_ADMIN_LISTEN", value_name = "ADDR")]
     admin_listen: Option<SocketAddr>,
-    /// The host under which others reach this node [default: the address it listens on]
+    /// The host under which others reach this node [default: the address it listens on; of a node that listened on all
+    /// addresses: the same again]
     #[arg(long, env = "CHRONOS_ADVERTISE", value_name = "HOST")]
     advertise: Option<String>,
-    /// What people call this node [default: its number]
+    /// What people call this node [default: what they did before, or its number]
     #[arg(long, env = "CHRONOS_NAME", value_name = "NAME")]
     name: Option<String>,
     /// Found a cluster that others will join; no effect on a node that has founded one

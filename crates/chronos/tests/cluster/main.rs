@@ -1,13 +1,20 @@
 //! Server processes that become a cluster, and those that do not.
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere, its helpers too")]
 
+mod operators;
+mod tls;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use chronos_env::Env;
 use chronos_store::{Seat, Threshold};
+
+/// No flag: a server that is told nothing about where to listen.
+const AS_BEFORE: &str = "as before";
 
 /// A server on free ports of this machine, not yet started.
 fn server(data: &Path, more: &[&str]) -> Command {
@@ -18,7 +25,11 @@ fn server(data: &Path, more: &[&str]) -> Command {
         }
     }
     command.arg("server").arg("--data").arg(data);
-    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(more);
+    // Where it says so, it comes back where it was.
+    if !more.contains(&AS_BEFORE) {
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    }
+    command.args(more.iter().filter(|flag| **flag != AS_BEFORE));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -29,17 +40,22 @@ fn refused(data: &Path, more: &[&str]) -> (Option<i32>, String) {
     (status.code(), String::from_utf8_lossy(&stderr).into_owned())
 }
 
+/// How long servers may take to find each other on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// A server that is up.
 struct Node {
     child: Child,
     clients: String,
     peers: String,
+    operators: String,
     data: PathBuf,
 }
 
 impl Node {
     fn start(data: &Path, more: &[&str]) -> Node {
-        let mut command = server(data, &[&["--peer-listen", "127.0.0.1:0"], more].concat());
+        let peers: &[&str] = if more.contains(&AS_BEFORE) { &[] } else { &["--peer-listen", "127.0.0.1:0"] };
+        let mut command = server(data, &[peers, more].concat());
         let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut next = |what: &str| {
@@ -49,7 +65,8 @@ impl Node {
                 .to_owned()
         };
         let (clients, peers) = (next("listening on "), next("peers on "));
-        Node { child, clients, peers, data: data.to_path_buf() }
+        let operators = next("admin on ");
+        Node { child, clients, peers, operators, data: data.to_path_buf() }
     }
 
     /// What it counts under this name and these labels.
@@ -60,6 +77,25 @@ impl Node {
         http.read_to_string(&mut text).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(sample));
         line.unwrap_or_else(|| panic!("{sample} is not counted")).trim().parse().unwrap()
+    }
+
+    /// Waits until it counts at least so many.
+    fn counts_at_last(&self, sample: &str, least: u64) {
+        let begun = Instant::now();
+        while self.counted(sample) < least {
+            assert!(begun.elapsed() < PATIENCE, "{sample} does not come to {least}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What an operator's command says when this node is asked, and its exit code.
+    fn asked(&self, verb: &[&str]) -> (Option<i32>, String) {
+        let asked = Command::new(env!("CARGO_BIN_EXE_chronos"))
+            .args(verb)
+            .args(["--admin", &self.operators])
+            .output();
+        let Output { status, stdout, stderr } = asked.unwrap();
+        (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
     }
 
     /// SIGTERM; its seat, once it has ended in order.
@@ -94,9 +130,15 @@ fn three_servers_become_a_cluster_and_each_is_the_same_node_when_it_starts_again
     assert_eq!(cluster, 2);
     let seats: Vec<Seat> = others.into_iter().map(Node::stop).collect();
     assert_eq!([seats[0].node, seats[1].node], [2, 3]);
-    // No flag is needed again; the port is the one that the others know.
-    let again = Node::start(&second, &[]);
-    assert_eq!(again.peers, seats[0].at.peer_listen);
+    // No flag is needed again; the ports are those that the others, clients and operators know.
+    let again = Node::start(&second, &[AS_BEFORE]);
+    let at = &seats[0].at;
+    assert_eq!([&again.peers, &again.clients, &again.operators], [&at.peer_listen, &at.client, &at.admin]);
+    // Whoever has taken one of them meanwhile is named.
+    let squatter = std::net::TcpListener::bind(&seats[1].at.client).unwrap();
+    let (code, why) = refused(&third, &[AS_BEFORE]);
+    assert!(code == Some(1) && why.contains(&seats[1].at.client) && why.contains("--listen"), "{why}");
+    drop(squatter);
     // And those of the first time do no harm.
     let third_again = Node::start(&third, &join);
     for (node, before) in [again, third_again].into_iter().zip(&seats) {
