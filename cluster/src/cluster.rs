@@ -3,6 +3,7 @@
 
 mod desk;
 mod driving;
+mod forwarding;
 mod knowing;
 mod leaving;
 mod operators;
