@@ -15,7 +15,8 @@ const CLIENTS: [&str; 4] = [
 /// What operators may call besides, on a port of their own.
 const OPERATORS: &str = "chronos/admin/v1/admin.proto";
 /// What nodes say to each other. No port describes it.
-const PEERS: [&str; 2] = ["chronos/peer/v1/peer.proto", "chronos/peer/v1/cluster.proto"];
+const PEERS: [&str; 3] =
+    ["chronos/peer/v1/peer.proto", "chronos/peer/v1/cluster.proto", "chronos/peer/v1/forward.proto"];
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     // Server reflection describes what may be called on the port that is asked, and nothing else.

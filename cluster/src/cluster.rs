@@ -4,6 +4,7 @@
 mod bereft;
 mod desk;
 mod driving;
+mod forwarding;
 mod knowing;
 mod leaving;
 mod operators;

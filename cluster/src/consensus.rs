@@ -25,7 +25,7 @@ use std::time::Duration;
 use chronos_domain::{LogIndex, PartitionId};
 use chronos_env::Env;
 use chronos_store::{Leftovers, Partition};
-use chronos_wal::{Fault, Log};
+use chronos_wal::{Fault, Log, Mark};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 
 use crate::backlog::Backlog;
@@ -404,6 +404,13 @@ impl Consensus {
     pub(crate) fn voters(&self) -> BTreeSet<NodeId> {
         let members = self.known().or_named(self.partition.members());
         members.map(|members| members.voter_ids().collect()).unwrap_or_default()
+    }
+
+    /// The entry by which this node is a member, with or without a vote, going by what is applied here.
+    pub(crate) fn named_member(&self) -> Option<Mark> {
+        let members = self.known().or_named(self.partition.members()).ok()?;
+        let is_one = members.nodes().any(|(node, ())| *node == self.common.node);
+        is_one.then(|| mark_of(members.log_id().as_ref()))
     }
 
     /// Whether this node is the only voter, going by everything that its log says.

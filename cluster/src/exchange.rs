@@ -22,6 +22,10 @@ pub(crate) mod kinds {
     pub(crate) const CONSENSUS: RangeInclusive<u8> = 1..=15;
     /// From one replica of a group to the one that leads it, about how fresh a read is.
     pub(crate) const READS: RangeInclusive<u8> = 16..=31;
+    /// What callers of one node want of a partition that another one leads or holds.
+    pub(crate) const FORWARDED: RangeInclusive<u8> = 32..=63;
+    /// The one kind of it: what is wanted is in the body.
+    pub(crate) const FORWARD: u8 = 32;
     /// About the cluster itself.
     pub(crate) const CLUSTER: RangeInclusive<u8> = 64..=79;
     /// How does every replica of yours do?

@@ -140,7 +140,7 @@ impl Freshness {
         }
         // Boxed here and below: the futures of callers nest deep enough without it.
         let index = self.persist(deadline, || self.read_index()).boxed().await?;
-        self.applied(index, deadline).await
+        self.reach(LogIndex::new(index), deadline).await
     }
 
     /// Returns once no event can be recorded at `t` or before any more, whoever leads and whatever clock it has, and all
@@ -153,7 +153,7 @@ impl Freshness {
         let body = Bytes::copy_from_slice(&t.get().to_le_bytes());
         let index =
             self.persist(deadline, || self.at_leader(self.tick_until(t), PASS, body.clone())).boxed().await?;
-        self.applied(index, deadline).await
+        self.reach(LogIndex::new(index), deadline).await
     }
 
     /// Returns once everything that was applied before the call, by whichever node, belongs to a generation that has
@@ -164,7 +164,7 @@ impl Freshness {
             .persist(deadline, || self.at_leader(self.cutting.join(cut()), CUT, Bytes::new()))
             .boxed()
             .await?;
-        self.applied(index, deadline).await
+        self.reach(LogIndex::new(index), deadline).await
     }
 
     /// Whatever is applied from now on is recorded later: time only moves forward in the log.
@@ -357,8 +357,8 @@ impl Freshness {
     }
 
     /// Returns once an entry is applied here.
-    async fn applied(&self, index: u64, deadline: Duration) -> Result<(), ReadError> {
-        let (clock, index) = (&self.consensus.env.clock, LogIndex::new(index));
+    pub(crate) async fn reach(&self, index: LogIndex, deadline: Duration) -> Result<(), ReadError> {
+        let clock = &self.consensus.env.clock;
         let mut reached = self.consensus.reached.subscribe();
         let partition = &self.consensus.partition;
         while partition.applied_index() < index {

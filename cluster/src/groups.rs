@@ -5,11 +5,11 @@ mod care;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_domain::{PartitionId, Timestamp};
+use chronos_domain::{LogIndex, PartitionId, Timestamp};
 use chronos_env::{Env, Task};
 use chronos_store::entry::Outcome;
 use chronos_store::{Leftovers, Partition, Shelf};
-use chronos_wal::{Log, LogId, Wal};
+use chronos_wal::{Log, LogId, Mark, Wal};
 use futures::future::join_all;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, mpsc};
@@ -361,6 +361,20 @@ impl Groups {
     /// See [`ReadError`].
     pub async fn cut(&self, id: PartitionId, deadline: Duration) -> Result<(), ReadError> {
         self.group(id).map_err(ReadError::Refused)?.freshness.cut(deadline).await
+    }
+
+    /// Returns once an entry of the partition's log is applied here.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn reach(&self, id: PartitionId, index: LogIndex, deadline: Duration) -> Result<(), ReadError> {
+        self.group(id).map_err(ReadError::Refused)?.freshness.reach(index, deadline).await
+    }
+
+    /// The entry by which this node is a member of a partition's group, going by what it has applied and serves; `None`
+    /// when it is none. Of a member that no entry names, the beginning.
+    pub(crate) fn named_member(&self, id: PartitionId) -> Option<Mark> {
+        self.group(id).ok()?.consensus.named_member()
     }
 
     /// Answers what other nodes ask about how fresh reads are.

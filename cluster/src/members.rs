@@ -35,6 +35,14 @@ impl Groups {
         running.raft.metrics().borrow_watched().current_leader
     }
 
+    /// The same, with the term in which it does.
+    pub(crate) fn leader_in_term(&self, id: PartitionId) -> Option<(u64, NodeId)> {
+        let Phase::Serving(running) = self.group(id).ok()?.consensus.phase_now() else { return None };
+        let metrics = running.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.current_leader.map(|leader| (metrics.current_term, leader))
+    }
+
     /// Has a node receive everything of a partition, without a vote. To be asked of the leader; returns when the node has
     /// caught up.
     ///

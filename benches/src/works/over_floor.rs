@@ -246,7 +246,7 @@ impl Layer for InProcess {
 
     fn check(&mut self) -> Result<(), Failure> {
         let mut stored = 0;
-        for (_, marks) in self.app.watermarks(&Principal::default())? {
+        for (_, marks) in self.runtime.block_on(self.app.watermarks(&Principal::default()))? {
             stored += marks?.applied.get();
         }
         if stored == self.appended {

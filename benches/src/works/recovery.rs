@@ -77,7 +77,7 @@ async fn reopen(config: &Config, events: u64) -> Result<Run, Failure> {
     let start = Instant::now();
     let node = Node::start(Env::real(), config).await?;
     let elapsed = start.elapsed();
-    let found = stored(&node)?;
+    let found = stored(&node).await?;
     node.stop().await;
     if found != events {
         return Err(format!("{events} events were acknowledged, {found} are there after a restart").into());
@@ -88,9 +88,9 @@ async fn reopen(config: &Config, events: u64) -> Result<Run, Failure> {
 }
 
 /// How many events a node of this process serves.
-fn stored(node: &Node) -> Result<u64, Failure> {
+async fn stored(node: &Node) -> Result<u64, Failure> {
     let mut events = 0;
-    for (_, marks) in node.app().watermarks(&Principal::default())? {
+    for (_, marks) in node.app().watermarks(&Principal::default()).await? {
         events += marks?.applied.get();
     }
     Ok(events)

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{Cluster, Inner};
 use crate::groups::every_group;
 use crate::node::NodeId;
-use crate::status::{DOWN_AFTER, Heard, NodeReport, Report, leader_of};
+use crate::status::{DOWN_AFTER, Heard, NodeReport, Report, leader_in_term, leader_of};
 use crate::view::{Member, MemberState, NodeView, PartitionView, Role, View};
 
 impl Cluster {
@@ -36,8 +36,8 @@ impl Cluster {
         }
     }
 
-    /// The node that leads a partition's group, as far as this one knows: from its own replica, else from what others
-    /// said.
+    /// The node that leads a partition's group, as far as this one knows: from its own replica or from what others said,
+    /// whichever knows the later term.
     pub fn leader(&self, id: PartitionId) -> Option<NodeId> {
         self.inner.leader(id)
     }
@@ -84,11 +84,15 @@ impl Cluster {
 
 impl Inner {
     pub(super) fn leader(&self, id: PartitionId) -> Option<NodeId> {
-        self.groups.leader(id).or_else(|| {
-            let (now, heard) = (self.env.clock.monotonic(), self.board.all());
-            let lately = heard.values().filter(|heard| heard.is_lately(now));
-            leader_of(lately.filter_map(|heard| heard.report.group(id)))
-        })
+        let own = self.groups.leader_in_term(id);
+        if self.peers.is_none() {
+            return own.map(|(_, leader)| leader);
+        }
+        // Who was removed from a group hears no more of it, and goes on believing in the leader of then.
+        let (now, heard) = (self.env.clock.monotonic(), self.board.all());
+        let lately = heard.values().filter(|heard| heard.is_lately(now) && heard.report.node != self.me);
+        let named = leader_in_term(lately.filter_map(|heard| heard.report.group(id)));
+        own.max(named).map(|(_, leader)| leader)
     }
 
     /// What was heard of everybody, this node's own present report included.
@@ -133,7 +137,7 @@ fn holds(group: &PartitionView, node: NodeId) -> bool {
 
 /// One group, from what all nodes said of it. Who belongs to it is what its leader says, or else the latest entry that
 /// anybody has seen; who has fallen silent leads nothing any more.
-fn group_view(id: PartitionId, heard: &BTreeMap<NodeId, Heard>, now: Duration) -> PartitionView {
+pub(super) fn group_view(id: PartitionId, heard: &BTreeMap<NodeId, Heard>, now: Duration) -> PartitionView {
     let reports = || heard.values().filter_map(|heard| heard.report.group(id));
     let lately = heard.values().filter(|heard| heard.is_lately(now));
     let leader = leader_of(lately.filter_map(|heard| heard.report.group(id)));

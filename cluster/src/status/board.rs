@@ -56,9 +56,14 @@ impl Board {
 
 /// Who leads a group, going by what its replicas say: whoever is named, by itself or by others, in the greatest term.
 pub(crate) fn leader_of<'a>(reports: impl Iterator<Item = &'a Report>) -> Option<NodeId> {
+    leader_in_term(reports).map(|(_, leader)| leader)
+}
+
+/// The same, with the term.
+pub(crate) fn leader_in_term<'a>(reports: impl Iterator<Item = &'a Report>) -> Option<(u64, NodeId)> {
     let named = reports.filter_map(|Report { replica, .. }| match replica.role {
         Role::Leader => Some((replica.term, replica.node)),
         _ => replica.knows_leader.map(|leader| (replica.term, leader)),
     });
-    named.max().map(|(_, leader)| leader)
+    named.max()
 }

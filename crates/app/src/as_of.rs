@@ -57,7 +57,7 @@ impl<N: Node> App<N> {
         deadline: Duration,
     ) -> Result<Position, Error> {
         match as_of {
-            None => Ok(self.node().marks(partition)?.applied),
+            None => Ok(self.node().marks(partition).await?.applied),
             Some(AsOf::Timestamp(t)) => {
                 self.past(*t)?;
                 // A command may already carry a time before now and not be applied yet, and the clock of the next leader

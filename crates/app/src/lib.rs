@@ -81,6 +81,12 @@ impl<N: Node> App<N> {
         Self { quota: Some(Arc::new(quota)), ..self }
     }
 
+    /// The same over another node, or over the same one by another way: the bounds and the checkpoints are shared.
+    #[must_use]
+    pub fn over(&self, node: N) -> Self {
+        Self { node, quota: self.quota.clone(), checkpoints: self.checkpoints.clone() }
+    }
+
     /// The node behind the use cases.
     pub const fn node(&self) -> &N {
         &self.node

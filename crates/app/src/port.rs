@@ -25,11 +25,8 @@ pub trait Node: Clone + Send + Sync + 'static {
         deadline: Duration,
     ) -> impl Future<Output = Result<Verdict, Error>> + Send;
 
-    /// The partition's marks on this node.
-    ///
-    /// # Errors
-    /// When this node does not serve the partition.
-    fn marks(&self, partition: PartitionId) -> Result<Marks, Error>;
+    /// The partition's marks on the replica that answers for it.
+    fn marks(&self, partition: PartitionId) -> impl Future<Output = Result<Marks, Error>> + Send;
 
     /// Returns once everything acknowledged before the call is applied here.
     fn linearize(

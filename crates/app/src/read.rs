@@ -7,6 +7,7 @@ use chronos_domain::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use chronos_domain::{
     EntityId, EventId, ForkId, Marks, PartitionId, Position, TenantId, Token, Version, place,
 };
+use futures::future::{join_all, try_join_all};
 
 use crate::App;
 use crate::as_of::{AsOf, Consistency};
@@ -299,32 +300,49 @@ impl<N: Node> App<N> {
         }
     }
 
-    /// The event of that id, wherever it lives.
+    /// The event of that id, wherever it lives: any that was acknowledged before the call.
     ///
     /// # Errors
-    /// `NOT_FOUND` only when every partition said so; the first refusal when one could not be asked.
-    pub async fn event(&self, principal: &Principal, id: EventId) -> Result<Recorded, Error> {
+    /// `NOT_FOUND` only when every partition said so, as fresh as its leader; the first refusal when one could not be
+    /// asked.
+    pub async fn event(
+        &self,
+        principal: &Principal,
+        id: EventId,
+        deadline: Duration,
+    ) -> Result<Recorded, Error> {
         authorize(principal, Action::Read)?;
+        // What is there stays there, so only what is not found needs more than a look.
+        if let Some(event) = self.look_for(principal, id).await? {
+            return Ok(event);
+        }
+        try_join_all(PartitionId::all().map(|partition| self.node().linearize(partition, deadline))).await?;
+        let found = self.look_for(principal, id).await?;
+        found.ok_or_else(|| Error::not_found(format!("no event has the id {id}")).with("event_id", id))
+    }
+
+    async fn look_for(&self, principal: &Principal, id: EventId) -> Result<Option<Recorded>, Error> {
         let space = (principal.tenant(), ForkId::MAIN);
         let mut refusal = None;
         for partition in PartitionId::all() {
             match self.node().event(partition, space, id).await {
-                Ok(Some(event)) => return Ok(event),
+                Ok(Some(event)) => return Ok(Some(event)),
                 Ok(None) => {}
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
-        Err(refusal
-            .unwrap_or_else(|| Error::not_found(format!("no event has the id {id}")).with("event_id", id)))
+        refusal.map_or(Ok(None), Err)
     }
 
     /// Every partition's marks, or why it is not served here.
     ///
     /// # Errors
     /// When the principal may not observe.
-    pub fn watermarks(&self, principal: &Principal) -> Result<Watermarks, Error> {
+    pub async fn watermarks(&self, principal: &Principal) -> Result<Watermarks, Error> {
         authorize(principal, Action::Observe)?;
-        Ok(PartitionId::all().map(|partition| (partition, self.node().marks(partition))).collect())
+        let each = PartitionId::all()
+            .map(|partition| async move { (partition, self.node().marks(partition).await) });
+        Ok(join_all(each).await)
     }
 
     /// Refuses an entity that never had an event.

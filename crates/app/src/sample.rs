@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use chronos_block::{Direction, Filter, Page, Range, Recorded};
 use chronos_domain::limits::{PAGE_BYTES_MAX, SAMPLE_EVENTS_MAX};
 use chronos_domain::{EventType, ForkId, PartitionId, Position, Rejection};
+use futures::future::try_join_all;
 
 use crate::App;
 use crate::authority::{Action, Principal, authorize};
@@ -44,7 +45,7 @@ impl<N: Node> App<N> {
     pub async fn sample(&self, principal: &Principal, request: &SampleRequest) -> Result<Sample, Error> {
         authorize(principal, Action::Read)?;
         check(request)?;
-        let line = Line::of(self.node())?;
+        let line = Line::of(self.node()).await?;
         let filter = Filter { types: request.types.clone(), ..Filter::default() };
         let mut basket = Basket { events: BTreeMap::new(), bytes: 0, wanted: request.events };
         for (partition, from) in line.places(request.events, request.seed) {
@@ -93,9 +94,10 @@ struct Line {
 }
 
 impl Line {
-    fn of<N: Node>(node: &N) -> Result<Self, Error> {
-        let heads = PartitionId::all().map(|id| Ok((id, node.marks(id)?.applied)));
-        let heads = heads.collect::<Result<BTreeMap<_, _>, Error>>()?;
+    async fn of<N: Node>(node: &N) -> Result<Self, Error> {
+        let heads =
+            PartitionId::all().map(|id| async move { Ok::<_, Error>((id, node.marks(id).await?.applied)) });
+        let heads: BTreeMap<_, _> = try_join_all(heads).await?.into_iter().collect();
         let total = heads.values().map(|head| head.get()).sum();
         Ok(Self { heads, total })
     }

@@ -12,11 +12,11 @@ use crate::error::Error;
 use crate::port::Node;
 
 impl<N: Node> App<N> {
-    /// How far each partition reaches in the past of `as_of`; what is applied here, without one. Whoever reads no
-    /// further sees the same events however often it reads.
+    /// How far each partition reaches in the past of `as_of`; everything acknowledged before the call, without one. Whoever
+    /// reads no further sees the same events however often it reads.
     ///
     /// # Errors
-    /// When a partition is not served here, or `as_of` is not the past of all of them.
+    /// When a partition cannot be asked, or `as_of` is not the past of all of them.
     pub async fn snapshot(
         &self,
         principal: &Principal,
@@ -26,6 +26,9 @@ impl<N: Node> App<N> {
         authorize(principal, Action::Read)?;
         // Side by side: each may have to ask another node.
         let bounds = PartitionId::all().map(|partition| async move {
+            if as_of.is_none() {
+                self.node().linearize(partition, deadline).await?;
+            }
             Ok::<_, Error>((partition, self.bound(partition, as_of, deadline).await?))
         });
         Ok(try_join_all(bounds).await?.into_iter().collect())

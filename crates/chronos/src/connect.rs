@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_client::{
-    Answer, Append, AppendError, Appended, Backup, Block, Client, CompactedPartition, Counters, Digests,
-    EntityState, EventId, Events, Info, Moment, Options, PartitionHoldings, PartitionId, Placement, Proof,
-    Query, Read, ReadError, Rejection, Rule, Sample, State, Truncation, Verification, Version, Watermarks,
+    Answer, Append, AppendError, Appended, Backup, Block, Client, CompactedPartition, Consistency, Counters,
+    Digests, EntityState, EventId, Events, Info, Moment, Options, PartitionHoldings, PartitionId, Placement,
+    Proof, Query, Read, ReadError, Rejection, Rule, Sample, State, Token, Truncation, Verification, Version,
+    Watermarks,
 };
 use chronos_domain::Batch as _;
 use chronos_proto::Event;
@@ -89,6 +90,15 @@ impl Connection {
     pub(crate) async fn exists(&self, entity: &str) -> Outcome<bool> {
         let mut events = self.read(Read::entity(entity).limit(1)).await?;
         Ok(events.next().await?.is_some())
+    }
+
+    /// The present moment of all partitions: everything that was acknowledged before the call belongs to it.
+    pub(crate) async fn now(&self) -> Outcome<Token> {
+        let nothing = Read::all().limit(0).consistency(Consistency::Linearizable);
+        let mut events = self.client.read(nothing).await.map_err(|e| Failure::from(&e))?;
+        while events.try_next().await.map_err(|e| Failure::from(&e))?.is_some() {}
+        let token = events.token().cloned();
+        token.ok_or_else(|| Failure::failed("the server answered a read without the moment that it is of"))
     }
 
     /// Asks in SQL.

@@ -206,7 +206,7 @@ impl Client {
         read.open(&self.inner, own).await
     }
 
-    /// The event of that id; `None` when there is none.
+    /// The event of that id, as fresh as the leaders have it; `None` when there is none.
     ///
     /// # Errors
     /// See [`ReadError`].

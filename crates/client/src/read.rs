@@ -130,7 +130,9 @@ impl Read {
         self
     }
 
-    /// How fresh. Linearizable for an entity and local for the others, unless this says otherwise.
+    /// How fresh. Without this an entity is read as fresh as its leader has it (linearizable), and a partition or all of
+    /// them as fresh as the nearest node that has them (local); where
+    /// [`Options::read_your_writes`](crate::Options::read_your_writes) is on, never without what this client has appended.
     pub fn consistency(mut self, consistency: Consistency) -> Self {
         self.consistency = Some(consistency);
         self

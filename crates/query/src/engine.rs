@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::answer::{Answer, Work};
 use crate::columns;
+use crate::elsewhere::{Elsewhere, Remote};
 use crate::error::Error;
 use crate::explain;
 use crate::guard::{self, Watch};
@@ -36,6 +37,8 @@ pub struct Question {
     pub sql: String,
     /// The partitions, each with the last position that the question may see.
     pub partitions: Vec<(Partition, Position)>,
+    /// The same of partitions that this node does not hold.
+    pub elsewhere: Vec<(Arc<dyn Elsewhere>, Position)>,
     /// How many rows the answer may have.
     pub rows: u64,
 }
@@ -80,11 +83,12 @@ impl Engine {
         question: Question,
         expiry: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Answer, Error> {
-        let Question { tenant, sql, partitions, rows } = question;
+        let Question { tenant, sql, partitions, elsewhere, rows } = question;
         let stored = |(partition, bound)| -> Arc<dyn Source> {
             Arc::new(Stored::new(partition, tenant.clone(), bound))
         };
-        let sources = partitions.into_iter().map(stored).collect();
+        let remote = |(of, bound)| -> Arc<dyn Source> { Arc::new(Remote::new(of, bound)) };
+        let sources = partitions.into_iter().map(stored).chain(elsewhere.into_iter().map(remote)).collect();
         self.ask(&tenant, &sql, sources, rows, expiry).await
     }
 

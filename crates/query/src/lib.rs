@@ -8,7 +8,8 @@
 //!   SQL ─► statement: is it a question? ─► session: one table, three views, functions ─► plan
 //!                                                                                        │ conditions
 //!            parts (pruned by the manifest, then by their indexes) ─┐                    ▼
-//!            what is not in parts yet ──────────────────────────────┴─► source ─► scan, two streams
+//!            what is not in parts yet ──────────────────────────────┼─► source ─► scan, two streams
+//!            pages of partitions that only other nodes hold ────────┘
 //! ```
 //!
 //! Invariants:
@@ -33,6 +34,7 @@
 
 mod answer;
 mod columns;
+mod elsewhere;
 mod engine;
 mod error;
 mod explain;
@@ -50,6 +52,7 @@ mod views;
 mod wanted;
 
 pub use answer::Answer;
+pub use elsewhere::Elsewhere;
 pub use engine::{Engine, Question};
 pub use error::Error;
 pub use limits::Limits;

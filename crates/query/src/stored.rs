@@ -13,6 +13,8 @@ use chronos_store::{Partition, Shelf};
 use crate::source::{Piece, Source, Wish};
 use crate::wanted::{Span, Wanted};
 
+pub(crate) use tail::{batch, filter};
+
 /// A partition up to a bound, as one tenant sees it.
 ///
 /// What is in parts is fixed when this is made: the shelf holds its files open, whatever is compacted meanwhile. What
@@ -97,22 +99,22 @@ impl Source for Stored {
 }
 
 /// Positions as columns have them.
-fn numbers(positions: &RangeInclusive<Position>) -> RangeInclusive<i64> {
+pub(crate) fn numbers(positions: &RangeInclusive<Position>) -> RangeInclusive<i64> {
     let number = |position: &Position| i64::try_from(position.get()).unwrap_or(i64::MAX);
     number(positions.start())..=number(positions.end())
 }
 
 /// The wanted positions that exist for this question.
-fn positions(wanted: &Wanted, bound: Position) -> RangeInclusive<Position> {
+pub(crate) fn positions(wanted: &Wanted, bound: Position) -> RangeInclusive<Position> {
     let position = |number: i64| Position::new(u64::try_from(number).unwrap_or(0));
     let span = wanted.positions.unwrap_or(Span { from: 1, to: i64::MAX });
     position(span.from.max(1))..=position(span.to).min(bound)
 }
 
-type Moments = (Option<Timestamp>, Option<Timestamp>);
+pub(crate) type Moments = (Option<Timestamp>, Option<Timestamp>);
 
 /// The wanted moments of recording, both included.
-fn moments(wanted: &Wanted) -> Moments {
+pub(crate) fn moments(wanted: &Wanted) -> Moments {
     let Some(span) = wanted.recorded else { return (None, None) };
     let end = |number: i64, open: i64| (number != open).then(|| Timestamp::new(number));
     (end(span.from, i64::MIN), end(span.to, i64::MAX))

@@ -9,6 +9,7 @@ use chronos_domain::{EventId, Token};
 use chronos_env::{Entropy, Env};
 use chronos_store::Identity;
 use chronos_wal::Wal;
+use http::HeaderMap;
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, watch};
 
@@ -17,9 +18,33 @@ use crate::http::sql::ANSWERS_BYTES_MAX;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 
+/// The header, of gRPC as well as HTTP, by which a caller says who may serve him.
+const ROUTING: &str = "chronos-routing";
+/// Only the node that he asks.
+const DIRECT: &str = "direct";
+
+/// Who may serve a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Routing {
+    /// Whichever node can.
+    Open,
+    /// The one that was asked, or nobody.
+    Direct,
+}
+
+impl Routing {
+    /// As the caller says.
+    pub(crate) fn of(headers: &HeaderMap) -> Routing {
+        let is_direct = headers.get(ROUTING).is_some_and(|routing| routing == DIRECT);
+        if is_direct { Routing::Direct } else { Routing::Open }
+    }
+}
+
 /// One node as its callers meet it.
 pub(crate) struct Edge {
     pub(crate) app: App<Engine>,
+    /// The same for callers who want no other node to be asked.
+    direct: App<Engine>,
     pub(crate) env: Env,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
@@ -42,12 +67,26 @@ impl Edge {
             Some(rate) => app.with_quota(Quota::new(rate.get())),
             None => app,
         };
+        let direct = app.over(app.node().direct());
         let metrics = Metrics::new();
         let query = chronos_query::Engine::new(limits.query());
         let sql_answers = Arc::new(Semaphore::new(ANSWERS_BYTES_MAX));
         let wal = RwLock::new(Some(Arc::new(wal)));
         let (principal, stopping) = (Principal::default(), watch::Sender::new(false));
-        Self { app, env, limits, metrics, query, sql_answers, identity, wal, principal, ids, stopping }
+        Self {
+            app,
+            direct,
+            env,
+            limits,
+            metrics,
+            query,
+            sql_answers,
+            identity,
+            wal,
+            principal,
+            ids,
+            stopping,
+        }
     }
 
     /// The log, while the node runs.
@@ -92,18 +131,42 @@ impl Edge {
         self.ids.u64()
     }
 
+    /// The use cases as this request wants them: by whichever node can serve it, unless its caller finds the way himself
+    /// and says so, as `chronos-routing: direct`.
+    pub(crate) fn app_for(&self, headers: &HeaderMap) -> &App<Engine> {
+        self.app_by(Routing::of(headers))
+    }
+
+    /// The same, where the headers have been read.
+    pub(crate) const fn app_by(&self, routing: Routing) -> &App<Engine> {
+        match routing {
+            Routing::Open => &self.app,
+            Routing::Direct => &self.direct,
+        }
+    }
+
+    /// The use cases on this node alone.
+    pub(crate) const fn app_here(&self) -> &App<Engine> {
+        &self.direct
+    }
+
     /// Appends one packed request and counts how it ended.
-    pub(crate) async fn append(&self, block: Block, deadline: Duration) -> Result<Appended, Error> {
+    pub(crate) async fn append(
+        &self,
+        app: &App<Engine>,
+        block: Block,
+        deadline: Duration,
+    ) -> Result<Appended, Error> {
         let began = self.env.clock.monotonic();
         let bytes = block.bytes().len();
-        let outcome = self.app.append(self.principal(), block, deadline).await;
+        let outcome = app.append(self.principal(), block, deadline).await;
         self.metrics.append(&outcome, bytes, self.env.clock.monotonic().saturating_sub(began));
         outcome
     }
 
     /// How far each partition has come, and what is applied in those that are served as a token.
-    pub(crate) fn watermarks(&self) -> Result<(Watermarks, Token), Error> {
-        let all = self.app.watermarks(self.principal())?;
+    pub(crate) async fn watermarks(&self, app: &App<Engine>) -> Result<(Watermarks, Token), Error> {
+        let all = app.watermarks(self.principal()).await?;
         let mut token = Token::new();
         for (partition, marks) in &all {
             if let Ok(marks) = marks {

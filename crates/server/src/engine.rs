@@ -1,18 +1,22 @@
 //! The node behind the use cases: partitions to read from, groups to propose to, a clock to wait on.
 
 mod archive;
+mod forward;
+mod routing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_app::{Class, Error, Node, Reason};
 use chronos_block::{Block, Filter, Page, Range, Recorded};
-use chronos_cluster::{Cluster, Groups, NodeId, Outcome, ProposeError, ReadError, Request};
+use chronos_cluster::{Cluster, Groups, Outcome, ProposeError, ReadError, Request};
 use chronos_domain::{
     EventId, ForkId, Marks, PartitionId, Position, Space, TenantId, Timestamp, Verdict, Version,
 };
 use chronos_env::Env;
 use chronos_store::{Fault, Partition};
+
+use forward::{Forward, command};
 
 /// All partitions of this node. Cheap to clone.
 #[derive(Clone)]
@@ -20,6 +24,8 @@ pub struct Engine {
     env: Env,
     cluster: Cluster,
     groups: Groups,
+    /// The way to other nodes, for callers who may be served by them.
+    forward: Option<Arc<Forward>>,
 }
 
 /// After how long a caller may try again whom a full disk turned away.
@@ -32,7 +38,7 @@ const ELECTION_RETRY_MS: u64 = 250;
 impl Engine {
     pub(crate) fn new(env: Env, cluster: Cluster) -> Self {
         let groups = cluster.groups().clone();
-        Self { env, cluster, groups }
+        Self { env, cluster, groups, forward: None }
     }
 
     /// What a partition holds, counted.
@@ -41,6 +47,19 @@ impl Engine {
     /// When this node does not serve the partition.
     pub fn stats(&self, partition: PartitionId) -> Result<chronos_store::Stats, Error> {
         self.partition(partition).map(|partition| partition.stats())
+    }
+
+    /// The marks of this node's own replica.
+    ///
+    /// # Errors
+    /// When this node does not serve the partition.
+    pub(crate) fn marks_here(&self, partition: PartitionId) -> Result<Marks, Error> {
+        self.partition(partition).map(|partition| partition.marks())
+    }
+
+    /// Whether this node holds the partition and serves it.
+    pub(crate) fn serves(&self, partition: PartitionId) -> bool {
+        self.cluster.holds(partition) && self.partition(partition).is_ok()
     }
 
     /// The cluster as this node is part of it.
@@ -92,9 +111,26 @@ impl Engine {
         self.groups.partition(id).map_err(|why| refused(Class::NotApplied, id, &why))?;
         let proposed = self.groups.propose(id, request, deadline);
         match self.env.clock.timeout(self.left(deadline), proposed).await {
-            Ok(answer) => answer.map_err(|error| proposal_failed(id, &error)),
+            Ok(answer) => answer.map_err(|error| self.proposal_failed(id, &error)),
             // It may wait for its turn, or be on its way to the disk: only a retry can tell.
             Err(_) => Err(Error::new(Class::Unknown, Reason::DeadlineExceeded, LATE).with("partition", id)),
+        }
+    }
+
+    /// The same, where this node leads. The inner error says that it does not, and perhaps who does: then another node
+    /// may do it.
+    async fn here(
+        &self,
+        id: PartitionId,
+        request: Request,
+        deadline: Duration,
+    ) -> Result<Result<Outcome, Error>, Error> {
+        if !self.cluster.holds(id) {
+            return Ok(Err(self.not_taken(id)));
+        }
+        match self.outcome(id, request, deadline).await {
+            Err(error) if error.reason == Reason::NotLeader => Ok(Err(error)),
+            outcome => outcome.map(Ok),
         }
     }
 
@@ -105,6 +141,24 @@ impl Engine {
             self.groups.quarantine(id, damage);
         }
         failed(id, fault)
+    }
+
+    fn proposal_failed(&self, id: PartitionId, error: &ProposeError) -> Error {
+        let say = |class, reason| Error::new(class, reason, error.to_string()).with("partition", id);
+        match error {
+            ProposeError::Unavailable(_) => {
+                say(Class::NotApplied, Reason::Unavailable).retry_after_ms(UNAVAILABLE_RETRY_MS)
+            }
+            ProposeError::NotLeader { leader } => self.not_leader(id, *leader, error.to_string()),
+            ProposeError::NoSpace => {
+                say(Class::NotApplied, Reason::ResourceExhausted).retry_after_ms(NO_SPACE_RETRY_MS)
+            }
+            ProposeError::Behind => {
+                say(Class::NotApplied, Reason::ResourceExhausted).retry_after_ms(UNAVAILABLE_RETRY_MS)
+            }
+            ProposeError::DeadlinePassed => say(Class::NotApplied, Reason::DeadlineExceeded),
+            ProposeError::Unknown(_) => say(Class::Unknown, Reason::Unavailable),
+        }
     }
 
     fn left(&self, deadline: Duration) -> Duration {
@@ -124,20 +178,35 @@ impl Node for Engine {
         block: Block,
         deadline: Duration,
     ) -> Result<Verdict, Error> {
+        let ask = command::append(&block);
         let request = Request::Append { tenant: tenant.clone(), fork: ForkId::MAIN, block };
-        let outcome = self.outcome(id, request, deadline).await?;
-        Ok(outcome.verdict().expect("what answers an append is a verdict"))
+        match self.here(id, request, deadline).await? {
+            Ok(outcome) => Ok(outcome.verdict().expect("what answers an append is a verdict")),
+            Err(elsewhere) => {
+                let answer = self.at_leader(id, tenant, (ask, deadline), elsewhere).await?;
+                command::verdict(id, answer)
+            }
+        }
     }
 
-    fn marks(&self, id: PartitionId) -> Result<Marks, Error> {
-        self.partition(id).map(|partition| partition.marks())
+    async fn marks(&self, id: PartitionId) -> Result<Marks, Error> {
+        match self.away(Class::Failed, id)? {
+            Some(away) => away.marks().await,
+            None => self.marks_here(id),
+        }
     }
 
     async fn linearize(&self, id: PartitionId, deadline: Duration) -> Result<(), Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.linearize(deadline).await;
+        }
         self.groups.linearize(id, deadline).await.map_err(|error| not_fresh(id, &error))
     }
 
     async fn settle(&self, id: PartitionId, t: Timestamp, deadline: Duration) -> Result<(), Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.settle(t, deadline).await;
+        }
         self.groups.pass(id, t, deadline).await.map_err(|error| not_fresh(id, &error))
     }
 
@@ -147,6 +216,9 @@ impl Node for Engine {
         position: Position,
         deadline: Duration,
     ) -> Result<(), Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.wait_applied(position, deadline).await;
+        }
         let mut applied = self.partition(id)?.watch();
         if *applied.borrow_and_update() >= position {
             return Ok(());
@@ -160,6 +232,9 @@ impl Node for Engine {
     }
 
     async fn bound_at(&self, id: PartitionId, t: Timestamp) -> Result<Position, Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.bound_at(t).await;
+        }
         self.read(id, move |partition| partition.bound_at(t)).await
     }
 
@@ -170,6 +245,9 @@ impl Node for Engine {
         entity: &str,
         bound: Position,
     ) -> Result<Version, Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.version((tenant, fork), entity, bound).await;
+        }
         let (tenant, entity) = (tenant.clone(), Arc::<str>::from(entity));
         let read =
             move |partition: &Partition| partition.version_at_bound(borrow(&(&tenant, fork)), &entity, bound);
@@ -183,6 +261,9 @@ impl Node for Engine {
         entity: &str,
         range: Range,
     ) -> Result<Page, Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.entity((tenant, fork), entity, range).await;
+        }
         let (tenant, entity) = (tenant.clone(), Arc::<str>::from(entity));
         self.read(id, move |partition| partition.entity(borrow(&(&tenant, fork)), &entity, range)).await
     }
@@ -194,6 +275,9 @@ impl Node for Engine {
         range: Range,
         filter: &Filter,
     ) -> Result<Page, Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.scan((tenant, fork), range, filter).await;
+        }
         let (tenant, filter) = (tenant.clone(), filter.clone());
         self.read(id, move |partition| partition.scan(borrow(&(&tenant, fork)), range, &filter)).await
     }
@@ -204,6 +288,9 @@ impl Node for Engine {
         (tenant, fork): (&TenantId, ForkId),
         event: EventId,
     ) -> Result<Option<Recorded>, Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.event((tenant, fork), event).await;
+        }
         let tenant = tenant.clone();
         self.read(id, move |partition| partition.by_id(borrow(&(&tenant, fork)), event)).await
     }
@@ -229,24 +316,6 @@ fn failed(id: PartitionId, fault: &Fault) -> Error {
     Error::new(Class::Failed, reason, fault.to_string()).with("partition", id)
 }
 
-fn proposal_failed(id: PartitionId, error: &ProposeError) -> Error {
-    let say = |class, reason| Error::new(class, reason, error.to_string()).with("partition", id);
-    match error {
-        ProposeError::Unavailable(_) => {
-            say(Class::NotApplied, Reason::Unavailable).retry_after_ms(UNAVAILABLE_RETRY_MS)
-        }
-        ProposeError::NotLeader { leader } => not_leader(id, *leader, error.to_string()),
-        ProposeError::NoSpace => {
-            say(Class::NotApplied, Reason::ResourceExhausted).retry_after_ms(NO_SPACE_RETRY_MS)
-        }
-        ProposeError::Behind => {
-            say(Class::NotApplied, Reason::ResourceExhausted).retry_after_ms(UNAVAILABLE_RETRY_MS)
-        }
-        ProposeError::DeadlinePassed => say(Class::NotApplied, Reason::DeadlineExceeded),
-        ProposeError::Unknown(_) => say(Class::Unknown, Reason::Unavailable),
-    }
-}
-
 /// Why a replica is not as fresh as a read has to have it.
 fn not_fresh(id: PartitionId, error: &ReadError) -> Error {
     let say = |reason| Error::new(Class::Failed, reason, error.to_string()).with("partition", id);
@@ -260,15 +329,6 @@ fn not_fresh(id: PartitionId, error: &ReadError) -> Error {
         ReadError::Behind | ReadError::Unwritten(_) => say(Reason::DeadlineExceeded),
         ReadError::Future(_) => Error { class: Class::Rejected, ..say(Reason::Invalid) },
         ReadError::NoSpace => say(Reason::ResourceExhausted).retry_after_ms(NO_SPACE_RETRY_MS),
-    }
-}
-
-/// A command that came to the wrong node. What says where it belongs are the details.
-fn not_leader(id: PartitionId, leader: Option<NodeId>, text: String) -> Error {
-    let error = Error::new(Class::NotApplied, Reason::NotLeader, text).with("partition", id);
-    match leader {
-        Some(leader) => error.with("leader_node", leader.get()),
-        None => error.retry_after_ms(ELECTION_RETRY_MS),
     }
 }
 

@@ -29,7 +29,7 @@ use tonic::{Request, Status, Streaming};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
 
-use crate::edge::Edge;
+use crate::edge::{Edge, Routing};
 use crate::http::Problem;
 use crate::operator::Operators;
 use crate::placement;
@@ -148,7 +148,8 @@ impl EventStore for Service {
         &self,
         request: Request<Streaming<v1::AppendStreamRequest>>,
     ) -> Reply<Self::AppendStreamStream> {
-        Ok(tonic::Response::new(session::open(self.edge.clone(), request.into_inner())))
+        let routing = Routing::of(request.metadata().as_ref());
+        Ok(tonic::Response::new(session::open(self.edge.clone(), routing, request.into_inner())))
     }
 
     async fn read_entity(&self, request: Request<v1::ReadEntityRequest>) -> Reply<read::Pages> {
@@ -164,7 +165,7 @@ impl EventStore for Service {
     }
 
     async fn get_event(&self, request: Request<v1::GetEventRequest>) -> Reply<v1::GetEventResponse> {
-        reply(read::event(&self.edge, &request.into_inner()).await)
+        reply(read::event(&self.edge, request).await)
     }
 
     async fn get_state(&self, request: Request<v1::GetStateRequest>) -> Reply<v1::GetStateResponse> {
@@ -178,8 +179,8 @@ impl EventStore for Service {
         reply(admin::truncate(&self.edge, request).await)
     }
 
-    async fn watermarks(&self, _: Request<v1::WatermarksRequest>) -> Reply<v1::WatermarksResponse> {
-        reply(info::watermarks(&self.edge))
+    async fn watermarks(&self, request: Request<v1::WatermarksRequest>) -> Reply<v1::WatermarksResponse> {
+        reply(info::watermarks(&self.edge, &request).await)
     }
 
     async fn info(&self, _: Request<v1::InfoRequest>) -> Reply<v1::InfoResponse> {

@@ -11,7 +11,7 @@ mod wal;
 
 use std::time::Duration;
 
-use chronos_app::{Appended, Error, Node as _};
+use chronos_app::{Appended, Error};
 use chronos_domain::PartitionId;
 use chronos_wal::Wal;
 use prometheus::{
@@ -208,6 +208,7 @@ impl Metrics {
         families.extend(upkeep::families(engine.groups()));
         families.extend(cluster::families(&engine.cluster().view()));
         families.extend(engine.cluster().peers().map(peers::families).into_iter().flatten());
+        families.extend(engine.forwarded().map(cluster::forwarded).into_iter().flatten());
         families.extend(log.map(|log| wal::families(&log.stats())).into_iter().flatten());
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text).expect("a vector takes every byte");
@@ -216,7 +217,7 @@ impl Metrics {
 
     fn observe(&self, engine: &Engine, partition: PartitionId) {
         let name = partition.to_string();
-        let marks = engine.marks(partition);
+        let marks = engine.marks_here(partition);
         self.refused.with_label_values(&[&name]).set(i64::from(marks.is_err()));
         let Ok(marks) = marks else { return };
         for (mark, position) in [

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_app::{App, Node as _};
+use chronos_app::App;
 use chronos_cluster::{Cluster, NodeId, peer};
 use chronos_domain::PartitionId;
 use chronos_domain::limits::PARTITIONS;
@@ -90,7 +90,7 @@ impl Node {
             tracing::error!(%damage, "damage found in the log");
         }
         let cluster = Cluster::start(&env, &wal, &groups_config(config, &data), standing).await?;
-        let engine = Engine::new(env.clone(), cluster.clone());
+        let engine = Engine::new(env.clone(), cluster.clone()).among_others(config.cluster.forward);
         let (identity, limits) = (data.identity.clone(), config.limits.clone());
         let edge = Arc::new(Edge::new(env.clone(), engine, wal, identity, limits));
         let operators = open_to_operators(&edge, &cluster, config);
@@ -105,7 +105,7 @@ impl Node {
 
     /// How many partitions are served, and how many events they hold.
     fn served(&self) -> (usize, u64) {
-        let heads = PartitionId::all().filter_map(|id| self.app().node().marks(id).ok());
+        let heads = PartitionId::all().filter_map(|id| self.app().node().marks_here(id).ok());
         heads.fold((0, 0), |(served, events), marks| (served + 1, events + marks.applied.get()))
     }
 
@@ -113,6 +113,12 @@ impl Node {
     #[must_use]
     pub fn app(&self) -> &App<Engine> {
         &self.edge.app
+    }
+
+    /// The use cases on this node alone: what it does not lead or hold it refuses, and says who does.
+    #[must_use]
+    pub fn app_here(&self) -> &App<Engine> {
+        self.edge.app_here()
     }
 
     /// Which node of its cluster this is.

@@ -1,15 +1,19 @@
 //! SQL questions, as both surfaces ask them.
 
+mod away;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chronos_app::{AsOf, Class, Error, Reason};
-use chronos_domain::{PartitionId, Token};
-use chronos_query::{Answer, Question, Stats};
+use chronos_domain::{PartitionId, Position, Token};
+use chronos_query::{Answer, Elsewhere, Question, Stats};
 
 use crate::edge::Edge;
+
+use away::{Away, Reader};
 
 /// What a caller asks.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(crate) struct Answering {
     answer: Answer,
     token: Token,
     began: Duration,
+    /// What waits for another node is let go with the answer.
+    _reader: Arc<Reader>,
 }
 
 /// After how long a caller may ask again whose question found no memory.
@@ -48,16 +54,21 @@ async fn begin(edge: &Arc<Edge>, asked: Asked) -> Result<Answering, Error> {
     let token = edge.app.snapshot(edge.principal(), asked.as_of.as_ref(), began + patience).await?;
     let engine = edge.app.node();
     let bounded = |id| Ok((engine.partition(id)?, token.get(id)));
+    let (here, elsewhere): (Vec<_>, Vec<_>) = PartitionId::all().partition(|id| engine.serves(*id));
+    let tenant = edge.principal().tenant().clone();
+    let reader = Arc::new(Reader::start(&edge.env, engine.clone(), &tenant));
+    let remote = |id| -> (Arc<dyn Elsewhere>, Position) { (Arc::new(Away::new(id, &reader)), token.get(id)) };
     let question = Question {
-        tenant: edge.principal().tenant().clone(),
+        partitions: here.into_iter().map(bounded).collect::<Result<_, Error>>()?,
+        elsewhere: elsewhere.into_iter().map(remote).collect(),
+        tenant,
         sql: asked.sql,
-        partitions: PartitionId::all().map(bounded).collect::<Result<_, Error>>()?,
         rows,
     };
     let left = (began + patience).saturating_sub(clock.monotonic());
     let expiry = async move { clock.sleep(left).await };
     let answer = edge.query.run(question, expiry).await.map_err(|error| failed(edge, &error))?;
-    Ok(Answering { edge: edge.clone(), answer, token, began })
+    Ok(Answering { edge: edge.clone(), answer, token, began, _reader: reader })
 }
 
 impl Answering {

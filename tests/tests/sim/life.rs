@@ -45,7 +45,7 @@ pub(crate) async fn under_load(world: &World, ledger: &Shared, requests: u64) ->
     Ok(())
 }
 
-type App = chronos_app::App<chronos_server::Engine>;
+pub(crate) type App = chronos_app::App<chronos_server::Engine>;
 
 async fn client_life(world: World, app: App, entropy: Entropy, ledger: Shared, requests: u64) {
     let env = world.env();

@@ -2,12 +2,15 @@
 //! calls; swapped are clock, randomness, disk and tasks. Power is cut, bits rot, syncs fail, the disk fills up; after
 //! every restart a ledger of what was promised is held against what is there.
 //!
+//! Several nodes on hosts of their own, with a network between them, are in `forwarding`.
+//!
 //! Not in here: sockets, gRPC and HTTP (tested over real connections in the server's own tests).
 
 mod compact;
 mod crash;
 mod determinism;
 mod faults;
+mod forwarding;
 mod ledger;
 mod life;
 mod past;

@@ -89,7 +89,8 @@ impl Plain {
     }
 
     pub(crate) fn head(&self, partition: PartitionId) -> Position {
-        self.marks(partition).unwrap().applied
+        let inner = self.inner.lock().unwrap();
+        Position::new(inner.events.iter().filter(|event| event.partition == partition).count() as u64)
     }
 
     /// Where the event of that id is.
@@ -172,10 +173,8 @@ impl Node for Plain {
         unreachable!("events are stored directly")
     }
 
-    fn marks(&self, partition: PartitionId) -> Result<Marks, Error> {
-        let inner = self.inner.lock().unwrap();
-        let head = inner.events.iter().filter(|event| event.partition == partition).count();
-        let head = Position::new(head as u64);
+    async fn marks(&self, partition: PartitionId) -> Result<Marks, Error> {
+        let head = self.head(partition);
         Ok(Marks { appended: head, flushed: head, committed: head, applied: head, ..Marks::default() })
     }
 

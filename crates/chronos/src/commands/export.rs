@@ -4,12 +4,11 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use chronos_client::{Moment, PartitionId, Read};
+use chronos_client::{Consistency, Moment, PartitionId, Read};
 use clap::{Args, ValueEnum};
 
 use crate::cli::Context;
 use crate::commands::read::found;
-use crate::commands::watermarks::of_everything;
 use crate::connect::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::moment;
@@ -21,7 +20,7 @@ JSON text with a line break between its tokens loses that white space, because a
 reads it back. An event that `chronos truncate` has erased is a line with \"erased\": true and no content: it cannot be
 imported again. `chronos backup` and `chronos restore` keep such a history as it is.
 
-The whole export is one moment: that of --as-of, or else of its beginning.
+The whole export is one moment: that of --as-of, or else of its beginning, with everything that was acknowledged by then.
 
 Order. `partition`, the default: by partition, then position. `time`: by (recorded_at, partition, position).
 
@@ -88,7 +87,7 @@ impl Export {
     async fn partitions(&self, connection: &Connection, lines: &mut Lines) -> Outcome {
         let moment = match &self.as_of {
             Some(moment) => moment.clone(),
-            None => Moment::Token(of_everything(&connection.watermarks().await?)?),
+            None => Moment::Token(connection.now().await?),
         };
         for partition in PartitionId::all() {
             // A token does not name a partition in which there is nothing.
@@ -103,7 +102,7 @@ impl Export {
     fn bounded(&self, read: Read) -> Read {
         match &self.as_of {
             Some(moment) => read.as_of(moment.clone()),
-            None => read,
+            None => read.consistency(Consistency::Linearizable),
         }
     }
 }

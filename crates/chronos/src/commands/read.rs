@@ -1,6 +1,6 @@
 //! `chronos read`
 
-use chronos_client::{Filter, Moment, PartitionId, Read as Request, Timestamp, Version};
+use chronos_client::{Consistency, Filter, Moment, PartitionId, Read as Request, Timestamp, Version};
 use clap::Args;
 
 use crate::cli::Context;
@@ -11,7 +11,7 @@ use crate::output::events::EventPrinter;
 
 const EXAMPLES: &str = "\
 One entity's events come in the order of versions, a partition's in the order of positions, all events in the order of
-(recorded_at, partition, position).
+(recorded_at, partition, position). Everything that was acknowledged before is there, whichever node answers.
 
 --as-of is what the store knew then: a time, or a token that an append or `chronos watermarks --token` gave. The same
 --as-of gives the same events for ever. --occurred-until is what had happened by then in the world (occurred_at, or
@@ -122,7 +122,8 @@ impl Read {
         }
         match &self.as_of {
             Some(moment) => request.as_of(moment.clone()),
-            None => request,
+            // Who looks by hand has just done something, here or elsewhere, and wants to see it.
+            None => request.consistency(Consistency::Linearizable),
         }
     }
 }

@@ -61,6 +61,7 @@ A configuration file (every key is optional):
   advertise = \"west.example.net\"    # the host under which others reach this node
   join = [\"north.example.net:7401\"]
   token = \"…\"                       # better in CHRONOS_JOIN_TOKEN
+  forward = true                    # have others do for callers what this node does not lead or hold
   tls = { certificate = \"/etc/chronos/node.pem\", key = \"/etc/chronos/node.key\", authority = \"/etc/chronos/ca.pem\" }
   [log]
   format = \"json\"

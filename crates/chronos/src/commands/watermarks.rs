@@ -56,7 +56,7 @@ impl Watermarks {
 }
 
 /// The token of all partitions. One that leaves out a partition would make its events look as if there were none.
-pub(crate) fn of_everything(marks: &chronos_client::Watermarks) -> Outcome<Token> {
+fn of_everything(marks: &chronos_client::Watermarks) -> Outcome<Token> {
     let refused =
         marks.partitions.iter().find_map(|one| one.marks.as_ref().err().map(|why| (one.partition, why)));
     match refused {

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use chronos_domain::place;
 use chronos_env::Env;
 use chronos_store::{Seat, Threshold};
+use serde_json::Value;
 
 /// No flag: a server that is told nothing about where to listen.
 const AS_BEFORE: &str = "as before";
@@ -98,6 +100,39 @@ impl Node {
         (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
     }
 
+    /// One request on a connection of its own: the status, and the body if it is JSON.
+    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
+        let mut http = TcpStream::connect(&self.clients).unwrap();
+        let length = body.len();
+        write!(http, "{method} {path} HTTP/1.0\r\nContent-Length: {length}\r\n{headers}\r\n{body}").unwrap();
+        let mut text = String::new();
+        http.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or_else(|_| panic!("{text}")))
+    }
+
+    fn append(&self, entity: &str, headers: &str) -> (u16, Value) {
+        let headers = format!("Content-Type: application/json\r\n{headers}");
+        let body = format!(r#"{{"entity_id":"{entity}","event_type":"order.placed","payload":{{}}}}"#);
+        self.ask("POST", "/v1/events?timeout_ms=60000", &headers, &body)
+    }
+
+    /// By partition: who leads it, once every node has every partition and a third of them leads.
+    fn leaders(&self) -> Vec<u64> {
+        loop {
+            let placement = self.ask("GET", "/v1/placement", "", "").1;
+            let partitions = placement["partitions"].as_array().unwrap();
+            let whole = partitions.iter().all(|one| one["replicas"].as_array().unwrap().len() == 3);
+            let leaders: Vec<u64> = partitions.iter().filter_map(|one| one["leader"].as_u64()).collect();
+            let leads = |node| leaders.iter().filter(|leader| **leader == node).count();
+            if whole && (1..=3).all(|node| (10..=11).contains(&leads(node))) {
+                return leaders;
+            }
+            pause();
+        }
+    }
+
     /// SIGTERM; its seat, once it has ended in order.
     fn stop(mut self) -> Seat {
         let pid = rustix::process::Pid::from_child(&self.child);
@@ -112,6 +147,12 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Between two looks at what takes its time.
+fn pause() {
+    #[expect(clippy::disallowed_methods, reason = "real processes take real time")]
+    std::thread::sleep(std::time::Duration::from_millis(200));
 }
 
 fn home() -> (tempfile::TempDir, [PathBuf; 3]) {
@@ -188,6 +229,36 @@ fn a_client_at_the_port_for_nodes_is_told_so_and_it_is_counted() {
     let said = String::from_utf8_lossy(&asked.stderr);
     assert!(!asked.status.success() && said.contains("this port is for the nodes"), "{said}");
     assert!(founder.counted("chronos_peer_strangers_total{why=\"other service\"}") >= 1);
+}
+
+#[test]
+fn a_client_that_reaches_one_node_of_three_is_served_there_unless_the_operator_or_it_itself_wants_otherwise()
+{
+    let (_home, [first, second, third]) = home();
+    let founder = Node::start(&first, &["--bootstrap"]);
+    let join = ["--join", &founder.peers];
+    let second = Node::start(&second, &join);
+    let third = Node::start(&third, &[&join[..], &["--forward", "off"]].concat());
+    let (leaders, addresses) = (second.leaders(), [&founder.clients, &second.clients, &third.clients]);
+    for number in 0..64 {
+        let entity = format!("order-{number}");
+        let (status, said) = second.append(&entity, "");
+        assert_eq!((status, said["deduplicated"].as_bool()), (200, Some(false)), "{said}");
+        let (status, said) = founder.ask("GET", &format!("/v1/entities/{entity}/events"), "", "");
+        assert_eq!((status, said["events"].as_array().map(Vec::len)), (200, Some(1)), "{said}");
+        for (node, (asked, headers)) in [(2, (&second, "chronos-routing: direct\r\n")), (3, (&third, ""))] {
+            let (status, said) = asked.append(&format!("{entity}-{node}"), headers);
+            let leader_of = leaders[place("default", &format!("{entity}-{node}")).index()];
+            if leader_of == node {
+                assert_eq!(status, 200, "{said}");
+                continue;
+            }
+            assert_eq!((status, said["reason"].as_str()), (421, Some("NOT_LEADER")), "{said}");
+            assert_eq!(said["class"], "NOT_APPLIED");
+            assert_eq!(said["details"]["leader_node"], leader_of.to_string());
+            assert_eq!(said["details"]["leader"], *addresses[leader_of as usize - 1]);
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is not in parts yet, or was not when the question began.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::error::Unreadable;
 use crate::limits::BATCH_ROWS;
 use crate::source::{Batches, Piece, Wish};
 use crate::stats::Counters;
-use crate::wanted::Extent;
+use crate::wanted::{Extent, Wanted};
 
 /// A stretch of positions, read page by page.
 #[derive(Clone)]
@@ -33,22 +34,6 @@ impl Tail {
         wish: Arc<Wish>,
     ) -> Tail {
         Tail { view, positions, before, moments, wish }
-    }
-
-    /// What the partition can leave out by itself.
-    fn filter(&self) -> Filter {
-        let wanted = &self.wish.wanted;
-        let only = |names: &std::collections::BTreeSet<String>| match names.len() {
-            1 => names.first().cloned(),
-            _ => None,
-        };
-        Filter {
-            types: wanted.types.iter().flatten().cloned().collect(),
-            entity_prefix: wanted.entities.as_ref().and_then(only),
-            recorded_from: self.moments.0,
-            recorded_until: self.moments.1,
-            ..Filter::default()
-        }
     }
 }
 
@@ -75,7 +60,12 @@ impl Piece for Tail {
             return Ok(Box::new(std::iter::empty()));
         }
         let from = Some(self.positions.start().get());
-        Ok(Box::new(Pages { tail: self.clone(), filter: self.filter(), from, counters: counters.clone() }))
+        Ok(Box::new(Pages {
+            tail: self.clone(),
+            filter: filter(&self.wish.wanted, self.moments),
+            from,
+            counters: counters.clone(),
+        }))
     }
 }
 
@@ -105,8 +95,23 @@ impl Iterator for Pages {
     }
 }
 
+/// What a partition can leave out by itself.
+pub(crate) fn filter(wanted: &Wanted, (from, until): Moments) -> Filter {
+    let only = |names: &BTreeSet<String>| match names.len() {
+        1 => names.first().cloned(),
+        _ => None,
+    };
+    Filter {
+        types: wanted.types.iter().flatten().cloned().collect(),
+        entity_prefix: wanted.entities.as_ref().and_then(only),
+        recorded_from: from,
+        recorded_until: until,
+        ..Filter::default()
+    }
+}
+
 /// Events as stored rows with the wished columns.
-pub(super) fn batch(events: &[Recorded], wish: &Wish) -> RecordBatch {
+pub(crate) fn batch(events: &[Recorded], wish: &Wish) -> RecordBatch {
     let whole = chronos_parts::to_batch(events);
     let schema = whole.schema();
     let index = |name: &&str| schema.index_of(name).expect("stored rows have every stored column");

@@ -151,6 +151,7 @@ impl Node {
             tenant: tenant(owner),
             sql: sql.to_owned(),
             partitions: self.partitions.iter().zip(bounds).map(bounded).collect(),
+            elsewhere: Vec::new(),
             rows: 100_000,
         };
         let mut answer = self.engine.run(question, std::future::pending()).await?;

@@ -39,6 +39,8 @@ pub struct Membership {
     pub token: Option<String>,
     /// How many replicas each partition of a cluster has that is founded now: 1, 3 or 5.
     pub replication: u8,
+    /// Whether this node has others do for its callers what it does not lead or hold; otherwise it tells them who does.
+    pub forward: bool,
     /// Certificates for connections between nodes.
     pub tls: Option<Tls>,
     /// Nodes may talk without protection beyond this machine: the network is trusted, or protects by itself.
@@ -69,6 +71,7 @@ impl Default for Membership {
             join: Vec::new(),
             token: None,
             replication: 3,
+            forward: true,
             tls: None,
             plaintext_anywhere: false,
         }
@@ -87,6 +90,7 @@ impl std::fmt::Debug for Membership {
             .field("bootstrap", &self.bootstrap)
             .field("join", &self.join)
             .field("replication", &self.replication)
+            .field("forward", &self.forward)
             .field("tls", &self.tls)
             .field("plaintext_anywhere", &self.plaintext_anywhere)
             .finish_non_exhaustive()
@@ -195,6 +199,7 @@ mod tests {
             join = ["a:7401", "[::1]:7401"]
             token = "hush"
             replication = 5
+            forward = false
             tls = { certificate = "/c", key = "/k", authority = "/a" }
         "#;
         let cluster = Config::from_toml(text).unwrap().cluster;
@@ -209,6 +214,7 @@ mod tests {
             join: vec!["a:7401".into(), "[::1]:7401".into()],
             token: Some("hush".into()),
             replication: 5,
+            forward: false,
             tls: Some(tls),
             plaintext_anywhere: false,
         };

@@ -10,6 +10,7 @@ use chronos_domain::{EntityId, EventId, ForkId, PartitionId, Position, TenantId,
 use chronos_proof::Proof;
 use chronos_store::{Fault, Partition, Scrubbed};
 
+use super::forward::command;
 use super::{Engine, borrow, not_fresh, refused};
 
 /// Events that are in no part yet are counted by type up to this many of a partition; of more, only the others are.
@@ -46,9 +47,17 @@ impl Archive for Engine {
         before: Version,
         deadline: Duration,
     ) -> Result<Truncation, Error> {
-        let (tenant, entity) = (tenant.clone(), entity.clone());
-        let request = Request::Truncate { tenant, fork: ForkId::MAIN, entity, before };
-        match self.outcome(id, request, deadline).await? {
+        let request =
+            Request::Truncate { tenant: tenant.clone(), fork: ForkId::MAIN, entity: entity.clone(), before };
+        let outcome = match self.here(id, request, deadline).await? {
+            Ok(outcome) => outcome,
+            Err(elsewhere) => {
+                let ask = command::truncate(entity, before);
+                let answer = self.at_leader(id, tenant, (ask, deadline), elsewhere).await?;
+                return command::truncation(id, answer);
+            }
+        };
+        match outcome {
             Outcome::Truncate(Ok(done)) => Ok(Truncation { before: done.before, version: done.version }),
             Outcome::Truncate(Err(rejection)) => Err(rejection.into()),
             Outcome::Append(_) | Outcome::Cut(_) | Outcome::Tick(_) => {
@@ -58,6 +67,7 @@ impl Archive for Engine {
     }
 
     async fn cut(&self, id: PartitionId, deadline: Duration) -> Result<Position, Error> {
+        self.only_here(id)?;
         let partition = self.partition(id)?;
         if partition.debt().uncut_entries == 0 {
             return Ok(partition.head());
@@ -67,11 +77,15 @@ impl Archive for Engine {
     }
 
     async fn compact(&self, id: PartitionId, deadline: Duration) -> Result<Position, Error> {
+        self.only_here(id)?;
         self.groups.compact(&[id], deadline).await.map_err(|error| not_compacted(id, &error))?;
         Ok(self.partition(id)?.marks().compacted)
     }
 
     async fn digest(&self, id: PartitionId, at: Position, deadline: Duration) -> Result<Digest, Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.digest(at, deadline).await;
+        }
         let digest = self.aside(id, deadline, move |partition| partition.digest(Some(at))).await?;
         let chronos_store::Digest { position, chain, root, digest } = digest;
         Ok(Digest { position, digest, chain, root })
@@ -85,6 +99,9 @@ impl Archive for Engine {
         at: Position,
         deadline: Duration,
     ) -> Result<Option<Proof>, Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.prove((tenant, fork), (event, at), deadline).await;
+        }
         let tenant = tenant.clone();
         let prove = move |partition: &Partition| partition.prove(borrow(&(&tenant, fork)), event, Some(at));
         self.aside(id, deadline, prove).await
@@ -99,6 +116,9 @@ impl Archive for Engine {
     }
 
     async fn holdings(&self, id: PartitionId) -> Result<Holdings, Error> {
+        if let Some(away) = self.away(Class::Failed, id)? {
+            return away.holdings().await;
+        }
         self.read(id, holdings).await
     }
 }

@@ -59,12 +59,12 @@ pub(super) async fn truncate(
     edge: &Edge,
     request: Request<v1::TruncateEntityRequest>,
 ) -> Result<v1::TruncateEntityResponse, Error> {
-    let asked = deadline::to_answer(request.metadata().as_ref());
+    let (asked, app) =
+        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
     let message = request.into_inner();
     let entity = EntityId::parse(&message.entity_id).map_err(Rejection::from)?;
     let before = Version::new(message.before_version);
-    let (partition, done) =
-        edge.app.truncate(edge.principal(), &entity, before, edge.deadline(asked)).await?;
+    let (partition, done) = app.truncate(edge.principal(), &entity, before, edge.deadline(asked)).await?;
     Ok(v1::TruncateEntityResponse {
         partition: partition.get().into(),
         truncated_before: done.before.get(),

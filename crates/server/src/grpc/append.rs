@@ -14,9 +14,10 @@ pub(super) async fn append(
     edge: &Arc<Edge>,
     request: Request<v1::AppendRequest>,
 ) -> Result<v1::AppendResponse, Error> {
+    let app = edge.app_for(request.metadata().as_ref());
     let deadline = edge.deadline(deadline::asked(request.metadata().as_ref()));
     let packed = append::pack(request.into_inner(), || edge.mint())?;
-    let appended = edge.append(packed.block, deadline).await?;
+    let appended = edge.append(app, packed.block, deadline).await?;
     let event_ids = packed.event_ids.iter().map(EventId::to_string).collect();
     Ok(v1::AppendResponse { event_ids, ..response(appended) })
 }

@@ -106,6 +106,7 @@ impl Call {
             None => return Ok(()),
         }
         let edge = self.edge.clone();
+        edge.app.node().all_here("a backup").map_err(End::Failed)?;
         let source = backup::cut(&edge.env, edge.app.node().groups(), &edge.identity);
         let source = tokio::select! {
             biased; // who is gone needs no cut

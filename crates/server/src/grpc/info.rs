@@ -4,13 +4,18 @@ use chronos_app::{DURABILITY, Error};
 use chronos_domain::{EventId, limits};
 use chronos_proto::{Info, PartitionMarks, v1};
 
+use tonic::Request;
+
 use super::failure;
 use crate::edge::Edge;
 use crate::node::RELEASE;
 use crate::stats;
 
-pub(super) fn watermarks(edge: &Edge) -> Result<v1::WatermarksResponse, Error> {
-    let (all, token) = edge.watermarks()?;
+pub(super) async fn watermarks(
+    edge: &Edge,
+    request: &Request<v1::WatermarksRequest>,
+) -> Result<v1::WatermarksResponse, Error> {
+    let (all, token) = edge.watermarks(edge.app_for(request.metadata().as_ref())).await?;
     let partitions = all.into_iter().map(|(partition, marks)| {
         let marks = marks.map_err(failure::failure);
         PartitionMarks { partition, marks }.into()

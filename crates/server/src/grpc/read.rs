@@ -27,7 +27,8 @@ pub(super) async fn entity(
     edge: &Arc<Edge>,
     request: Request<v1::ReadEntityRequest>,
 ) -> Result<Pages, Error> {
-    let asked = deadline::to_answer(request.metadata().as_ref());
+    let (asked, app) =
+        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
     let message = request.into_inner();
     let wanted = EntityRequest {
         entity: EntityId::parse(&message.entity_id).map_err(Rejection::from)?,
@@ -42,7 +43,7 @@ pub(super) async fn entity(
             deadline: edge.deadline(asked),
         },
     };
-    let opened = edge.app.read_entity(edge.principal(), wanted).await;
+    let opened = app.read_entity(edge.principal(), wanted).await;
     edge.metrics.read(Read::Entity, &opened);
     Ok(stream(crate::pages::Pages::of_one(edge.clone(), opened?).within(asked)))
 }
@@ -51,7 +52,8 @@ pub(super) async fn partition(
     edge: &Arc<Edge>,
     request: Request<v1::ReadPartitionRequest>,
 ) -> Result<Pages, Error> {
-    let asked = deadline::to_answer(request.metadata().as_ref());
+    let (asked, app) =
+        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
     let message = request.into_inner();
     let wanted = PartitionRequest {
         partition: chronos_proto::partition(message.partition).map_err(Rejection::from)?,
@@ -65,13 +67,14 @@ pub(super) async fn partition(
             deadline: edge.deadline(asked),
         },
     };
-    let opened = edge.app.read_partition(edge.principal(), wanted).await;
+    let opened = app.read_partition(edge.principal(), wanted).await;
     edge.metrics.read(Read::Partition, &opened);
     Ok(stream(crate::pages::Pages::of_one(edge.clone(), opened?).within(asked)))
 }
 
 pub(super) async fn all(edge: &Arc<Edge>, request: Request<v1::ReadAllRequest>) -> Result<Pages, Error> {
-    let asked = deadline::to_answer(request.metadata().as_ref());
+    let (asked, app) =
+        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
     let message = request.into_inner();
     let cursor = request::cursor(&message.cursor)?;
     let wanted = AllRequest {
@@ -85,7 +88,7 @@ pub(super) async fn all(edge: &Arc<Edge>, request: Request<v1::ReadAllRequest>) 
             deadline: edge.deadline(asked),
         },
     };
-    let opened = edge.app.read_all(edge.principal(), wanted).await;
+    let opened = app.read_all(edge.principal(), wanted).await;
     edge.metrics.read(Read::All, &opened);
     let pages = crate::pages::Pages::of_all(edge.clone(), opened?, &cursor.unwrap_or_default());
     Ok(stream(pages.within(asked)))
@@ -93,10 +96,12 @@ pub(super) async fn all(edge: &Arc<Edge>, request: Request<v1::ReadAllRequest>) 
 
 pub(super) async fn event(
     edge: &Arc<Edge>,
-    message: &v1::GetEventRequest,
+    request: Request<v1::GetEventRequest>,
 ) -> Result<v1::GetEventResponse, Error> {
-    let id = EventId::parse(&message.event_id).map_err(Rejection::from)?;
-    let found = edge.app.event(edge.principal(), id).await;
+    let (asked, app) =
+        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
+    let id = EventId::parse(&request.get_ref().event_id).map_err(Rejection::from)?;
+    let found = app.event(edge.principal(), id, edge.deadline(asked)).await;
     edge.metrics.read(Read::Event, &found);
     Ok(v1::GetEventResponse { event: Some((&found?).into()) })
 }
@@ -105,7 +110,8 @@ pub(super) async fn state(
     edge: &Arc<Edge>,
     request: Request<v1::GetStateRequest>,
 ) -> Result<v1::GetStateResponse, Error> {
-    let asked = deadline::to_answer(request.metadata().as_ref());
+    let (asked, app) =
+        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
     let message = request.into_inner();
     let wanted = StateRequest {
         entity: EntityId::parse(&message.entity_id).map_err(Rejection::from)?,
@@ -115,7 +121,7 @@ pub(super) async fn state(
         consistency: request::consistency(message.consistency, Consistency::Linearizable)?,
         deadline: edge.deadline(asked),
     };
-    let state = edge.app.state(edge.principal(), wanted).await;
+    let state = app.state(edge.principal(), wanted).await;
     edge.metrics.read(Read::State, &state);
     let state = state?;
     Ok(v1::GetStateResponse {

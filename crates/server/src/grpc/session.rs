@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use tonic::{Status, Streaming};
 
 use super::{append, failure};
-use crate::edge::Edge;
+use crate::edge::{Edge, Routing};
 
 /// The answers of a session.
 pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<v1::AppendStreamResponse, Status>> + Send>>;
@@ -47,6 +47,8 @@ struct Answer {
 
 struct Session {
     edge: Arc<Edge>,
+    /// Who may serve this session's caller.
+    routing: Routing,
     requests: Streaming<v1::AppendStreamRequest>,
     in_flight: FuturesUnordered<Pending>,
     bytes: usize,
@@ -72,11 +74,15 @@ enum Step {
 }
 
 /// Serves a session.
-pub(super) fn open(edge: Arc<Edge>, requests: Streaming<v1::AppendStreamRequest>) -> Answers {
+pub(super) fn open(
+    edge: Arc<Edge>,
+    routing: Routing,
+    requests: Streaming<v1::AppendStreamRequest>,
+) -> Answers {
     edge.metrics.sessions.inc();
     let stopping = edge.stopping();
     let in_flight = FuturesUnordered::new();
-    let session = Session { edge, requests, in_flight, bytes: 0, stopping, state: State::Open };
+    let session = Session { edge, routing, requests, in_flight, bytes: 0, stopping, state: State::Open };
     Box::pin(stream::unfold(session, |mut session| async move {
         let answer = session.next().await?;
         Some((answer, session))
@@ -124,7 +130,7 @@ impl Session {
 
     fn start(&mut self, request: v1::AppendStreamRequest) {
         self.bytes += request.block.len();
-        self.in_flight.push(Box::pin(answer(self.edge.clone(), request)));
+        self.in_flight.push(Box::pin(answer(self.edge.clone(), self.routing, request)));
     }
 
     /// What is said when nothing is in flight any more.
@@ -142,7 +148,7 @@ impl Drop for Session {
     }
 }
 
-async fn answer(edge: Arc<Edge>, request: v1::AppendStreamRequest) -> Answer {
+async fn answer(edge: Arc<Edge>, routing: Routing, request: v1::AppendStreamRequest) -> Answer {
     let deadline = edge.deadline(request.deadline_ms.map(Duration::from_millis));
     let bytes = request.block.len();
     // A slice of the transport's buffer would keep all of it alive, up to twice the bytes, until the events are in
@@ -150,7 +156,7 @@ async fn answer(edge: Arc<Edge>, request: v1::AppendStreamRequest) -> Answer {
     let block = Bytes::copy_from_slice(&request.block);
     drop(request.block);
     let outcome = match Block::open(block) {
-        Ok(block) => edge.append(block, deadline).await,
+        Ok(block) => edge.append(edge.app_by(routing), block, deadline).await,
         Err(malformed) => Err(refuse(malformed)),
     };
     let outcome = match outcome {

@@ -36,7 +36,7 @@ pub(super) async fn append(
     query.end()?;
     let body = body::json(&edge, &headers, body, deadline).await?;
     let (block, ids) = pack(parse(&body)?, || edge.mint())?;
-    let appended = edge.append(block, deadline).await?;
+    let appended = edge.append(edge.app_for(&headers), block, deadline).await?;
     Ok(Json(json!({
         "partition": appended.partition.get(),
         "first_position": appended.first_position.get(),

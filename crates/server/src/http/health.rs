@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chronos_app::Node as _;
 use chronos_domain::PartitionId;
 use http::{StatusCode, header};
 use serde_json::json;
@@ -24,15 +23,17 @@ pub(super) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
     let node = edge.app.node();
     let refused: Vec<_> = PartitionId::all()
         .filter_map(|id| {
-            node.marks(id).err().map(|error| json!({"partition": id.get(), "reason": error.message}))
+            node.marks_here(id).err().map(|error| json!({"partition": id.get(), "reason": error.message}))
         })
         .collect();
     let fault = edge.wal().and_then(|wal| wal.fault()).map(|fault| fault.to_string());
     let stopping = *edge.stopping().borrow();
     let served = PartitionId::all().len() - refused.len();
     let is_led = |id: &PartitionId| node.cluster().leader(*id).is_some();
-    let leaderless: Vec<_> =
-        PartitionId::all().filter(|id| node.marks(*id).is_ok() && !is_led(id)).map(|id| id.get()).collect();
+    let leaderless: Vec<_> = PartitionId::all()
+        .filter(|id| node.marks_here(*id).is_ok() && !is_led(id))
+        .map(|id| id.get())
+        .collect();
     let ready = fault.is_none() && !stopping && served > 0 && leaderless.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({

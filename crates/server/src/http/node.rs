@@ -7,10 +7,10 @@ use axum::extract::Path;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
-use chronos_app::{Error, Node as _};
+use chronos_app::Error;
 use chronos_domain::{EntityId, Marks, PartitionId, limits, place, routing_key};
 use chronos_proto::{LogStats, NodeId, PartitionStats, Stats};
-use http::header;
+use http::{HeaderMap, header};
 use serde_json::{Value, json};
 
 use super::Problem;
@@ -38,13 +38,16 @@ pub(super) async fn route(
         "entity_id": entity.as_str(),
         "routing_key": routing_key(entity.as_str()),
         "partition": partition.get(),
-        "served": edge.app.node().marks(partition).is_ok(),
+        "served": edge.app.node().serves(partition),
     })))
 }
 
-/// How far each partition has come on this node.
-pub(super) async fn watermarks(State(edge): State<Arc<Edge>>) -> Result<Json<Value>, Problem> {
-    let (all, token) = edge.watermarks()?;
+/// How far each partition has come on this node; those that it does not hold, on one that does.
+pub(super) async fn watermarks(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let (all, token) = edge.watermarks(edge.app_for(&headers)).await?;
     let partitions: Vec<Value> = all.into_iter().map(|(partition, marks)| mark(partition, marks)).collect();
     Ok(Json(json!({"partitions": partitions, "token": token.to_string()})))
 }

@@ -98,7 +98,7 @@ pub(super) async fn entity(
         view,
     };
     query.end()?;
-    let opened = edge.app.read_entity(edge.principal(), wanted).await;
+    let opened = edge.app_for(&headers).read_entity(edge.principal(), wanted).await;
     edge.metrics.read(Read::Entity, &opened);
     let pages = Pages::of_one(edge, opened?).within(asked);
     answer(pages, form, move |last, _| json!(beyond(last.version.get(), direction))).await
@@ -120,7 +120,7 @@ pub(super) async fn partition(
         view,
     };
     query.end()?;
-    let opened = edge.app.read_partition(edge.principal(), wanted).await;
+    let opened = edge.app_for(&headers).read_partition(edge.principal(), wanted).await;
     edge.metrics.read(Read::Partition, &opened);
     let pages = Pages::of_one(edge, opened?).within(asked);
     answer(pages, form, move |last, _| json!(beyond(last.position.get(), direction))).await
@@ -137,15 +137,19 @@ pub(super) async fn all(
     let wanted =
         AllRequest { from: cursor.clone(), view: view(&edge, &mut query, form, asked, Consistency::Local)? };
     query.end()?;
-    let opened = edge.app.read_all(edge.principal(), wanted).await;
+    let opened = edge.app_for(&headers).read_all(edge.principal(), wanted).await;
     edge.metrics.read(Read::All, &opened);
     let pages = Pages::of_all(edge, opened?, &cursor.unwrap_or_default()).within(asked);
     answer(pages, form, |_, pages| json!(pages.cursor().map(|cursor| cursor.to_string()))).await
 }
 
-pub(super) async fn event(State(edge): State<Arc<Edge>>, named: Named) -> Result<Response, Problem> {
+pub(super) async fn event(
+    State(edge): State<Arc<Edge>>,
+    named: Named,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let id = EventId::parse(&body::path(named)?)?;
-    let found = edge.app.event(edge.principal(), id).await;
+    let found = edge.app_for(&headers).event(edge.principal(), id, edge.deadline(None)).await;
     edge.metrics.read(Read::Event, &found);
     let mut text = Vec::new();
     write(&mut text, &found?, Layout::Embedded);
@@ -156,6 +160,7 @@ pub(super) async fn state(
     State(edge): State<Arc<Edge>>,
     named: Named,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let mut query = Query::parse(query.as_deref())?;
     let entity = EntityId::parse(&body::path(named)?)?;
@@ -169,7 +174,7 @@ pub(super) async fn state(
         deadline: edge.deadline(query.patience()?),
     };
     query.end()?;
-    let state = edge.app.state(edge.principal(), wanted).await;
+    let state = edge.app_for(&headers).state(edge.principal(), wanted).await;
     edge.metrics.read(Read::State, &state);
     let state = state?;
     Ok(Json(json!({

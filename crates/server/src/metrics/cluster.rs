@@ -7,7 +7,7 @@
 use chronos_cluster::{Health, PartitionView, ReplicaView, Role, View};
 use prometheus::proto::MetricFamily;
 
-use super::family::{Labels, gauge, gauges};
+use super::family::{Labels, counter, counters, gauge, gauges};
 
 /// All of them, as of one view.
 pub(super) fn families(view: &View) -> Vec<MetricFamily> {
@@ -101,6 +101,19 @@ fn flag(set: bool) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "the registry's numbers are floats")]
 fn float(number: u64) -> f64 {
     number as f64
+}
+
+/// What this node passes on to others for its callers.
+pub(super) fn forwarded([commands, reads, failed]: [u64; 3]) -> Vec<MetricFamily> {
+    let kind = |name: &str| vec![("kind", name.to_owned())];
+    vec![
+        counters(
+            "chronos_forwarded_total",
+            "Requests that this node passed on to one that leads or holds the partition.",
+            [(kind("command"), commands), (kind("read"), reads)],
+        ),
+        counter("chronos_forwarded_failed_total", "Those of them that failed, for whatever reason.", failed),
+    ]
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Here {
         let wanted = wire::partitions(&ask.partitions).map_err(Rejection::from)?;
         let wait = if ask.wait { Wait::Yes } else { Wait::No };
         let within = (wait, self.due(ask.within_ms));
-        let each = self.edge.app.compact(self.edge.principal(), &wanted, within).await?;
+        let each = self.edge.app_here().compact(self.edge.principal(), &wanted, within).await?;
         let each = each.into_iter().map(|(partition, position)| {
             CompactedPartition { partition, position: position.map_err(failure::failure) }.into()
         });
@@ -97,7 +97,7 @@ impl Here {
 
     async fn verify(&self, ask: &VerifyHere) -> Result<clients::VerifyResponse, Error> {
         let partition = partition(ask.partition)?;
-        let outcome = self.edge.app.verify(self.edge.principal(), partition).await;
+        let outcome = self.edge.app_here().verify(self.edge.principal(), partition).await;
         let outcome = outcome.map(verified).map_err(failure::failure);
         Ok(VerifiedPartition { partition, outcome }.into())
     }
@@ -115,7 +115,7 @@ impl Here {
         position: Position,
         deadline: Duration,
     ) -> Result<chronos_proto::admin::Digest, Error> {
-        let engine = self.edge.app.node();
+        let engine = self.edge.app_here().node();
         engine.wait_applied(partition, position, deadline).await?;
         chronos_app::Archive::digest(engine, partition, position, deadline).await.map(digest)
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chronos_server::{Membership, Tls};
 use clap::Args;
 
-use super::replace;
+use super::{Switch, replace};
 use crate::data_dir;
 use crate::failure::{Failure, Outcome};
 
@@ -40,6 +40,9 @@ pub(super) struct MembershipArgs {
     /// How many replicas each partition has, at --bootstrap: 1, 3 or 5 [default: 3]
     #[arg(long, env = "CHRONOS_REPLICATION", value_name = "N")]
     replication: Option<u8>,
+    /// Whether this node has others do for its callers what it does not lead or hold [default: on]
+    #[arg(long, env = "CHRONOS_FORWARD", value_enum, value_name = "SWITCH")]
+    forward: Option<Switch>,
     /// This node's certificate for connections between nodes, a PEM file; it names the host that others reach it by
     #[arg(long, env = "CHRONOS_PEER_CERTIFICATE", value_name = "FILE")]
     peer_certificate: Option<PathBuf>,
@@ -66,6 +69,7 @@ impl MembershipArgs {
         replace(&mut to.join, Some(self.join).filter(|join| !join.is_empty()));
         replace(&mut to.token, self.token.map(Some));
         replace(&mut to.replication, self.replication);
+        replace(&mut to.forward, self.forward.map(Switch::is_on));
         to.plaintext_anywhere |= self.plaintext_anywhere;
         Ok(())
     }

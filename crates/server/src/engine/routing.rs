@@ -1,0 +1,163 @@
+//! Which node does what is asked: this one, or one that leads or holds the partition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_app::{Class, Error, Reason};
+use chronos_cluster::NodeId;
+use chronos_domain::{ForkId, PartitionId, TenantId};
+use chronos_proto::peer::v1::forward_request::Ask;
+use chronos_proto::peer::v1::forward_response::Answer;
+
+use super::forward::{Answers, Away, Forward};
+use super::{ELECTION_RETRY_MS, Engine, refused};
+
+/// How many nodes that are said to lead are asked to do one thing.
+const LEADERS_MAX: usize = 2;
+
+impl Engine {
+    /// The same node for callers who want nobody else to be asked.
+    pub(crate) fn direct(&self) -> Engine {
+        Engine { forward: None, ..self.clone() }
+    }
+
+    /// Lets this node's callers be served by others, where there are any. What others ask for theirs is answered in any
+    /// case.
+    pub(crate) fn among_others(self, forwards: bool) -> Engine {
+        self.cluster.answer_forwarded(Arc::new(Answers::new(&self)));
+        let forward = Forward::new(self.env.clock.clone(), &self.cluster).filter(|_| forwards);
+        Engine { forward: forward.map(Arc::new), ..self }
+    }
+
+    /// Commands and reads that this node passed on, and how many of them failed; `None` where it passes nothing on.
+    pub(crate) fn forwarded(&self) -> Option<[u64; 3]> {
+        self.forward.as_ref().map(|forward| forward.counts())
+    }
+
+    /// A partition that has to be asked about elsewhere; `None` where this node may answer.
+    ///
+    /// # Errors
+    /// When it may not, and nobody else may be asked: who holds it, or why this node does not serve what it has.
+    pub(super) fn away(&self, class: Class, id: PartitionId) -> Result<Option<Away<'_>>, Error> {
+        if self.cluster.holds(id) {
+            return Ok(None);
+        }
+        let holders = self.cluster.others_holding(id);
+        match &self.forward {
+            Some(forward) if !holders.is_empty() => Ok(Some(Away { forward, id, holders })),
+            _ => Err(self.not_held(class, id, &holders)),
+        }
+    }
+
+    /// The partition, for what is done on this node or not at all.
+    ///
+    /// # Errors
+    /// When this node does not hold or serve it.
+    pub(super) fn only_here(&self, id: PartitionId) -> Result<(), Error> {
+        if self.cluster.holds(id) {
+            return Ok(());
+        }
+        Err(self.not_held(Class::Failed, id, &self.cluster.others_holding(id)))
+    }
+
+    /// Refuses what needs all of the history on this node where it has only part of it.
+    ///
+    /// # Errors
+    /// Which partitions are missing, and who holds them.
+    pub(crate) fn all_here(&self, what: &str) -> Result<(), Error> {
+        let missing: Vec<PartitionId> = PartitionId::all().filter(|id| !self.cluster.holds(*id)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut by_holders: BTreeMap<String, Vec<PartitionId>> = BTreeMap::new();
+        for id in &missing {
+            by_holders.entry(list(&self.cluster.others_holding(*id))).or_default().push(*id);
+        }
+        let places = by_holders.iter().map(|(holders, ids)| format!("{} on {holders}", numbers(ids)));
+        let text = format!(
+            "{what} needs every partition on one node, and this one, {}, does not hold {}: {}; \
+             `chronos export` reads from all of them",
+            self.cluster.me(),
+            numbers(&missing),
+            places.collect::<Vec<_>>().join("; ")
+        );
+        Err(Error::new(Class::Failed, Reason::NotLeader, text).with("partitions", numbers(&missing)))
+    }
+
+    fn not_held(&self, class: Class, id: PartitionId, holders: &[NodeId]) -> Error {
+        if let Err(why) = self.groups.partition(id) {
+            return refused(class, id, &why);
+        }
+        let (me, names) = (self.cluster.me(), list(holders));
+        let text = match holders {
+            [] => format!(
+                "this node, {me}, holds no replica of partition {id}, and knows nobody yet who does; ask again"
+            ),
+            _ => format!("this node, {me}, holds no replica of partition {id}; ask one that does: {names}"),
+        };
+        let error = Error::new(class, Reason::NotLeader, text).with("partition", id);
+        self.naming_leader(error, self.cluster.leader(id)).with("holders", names)
+    }
+
+    /// A command that came to the wrong node. What says where it belongs are the details.
+    pub(super) fn not_leader(&self, id: PartitionId, leader: Option<NodeId>, text: String) -> Error {
+        let error = Error::new(Class::NotApplied, Reason::NotLeader, text).with("partition", id);
+        self.naming_leader(error, leader)
+    }
+
+    fn naming_leader(&self, error: Error, leader: Option<NodeId>) -> Error {
+        let Some(leader) = leader else { return error.retry_after_ms(ELECTION_RETRY_MS) };
+        let error = error.with("leader_node", leader.get()).with("epoch", self.cluster.epoch());
+        let address = self.cluster.member(leader).map(|member| member.addresses.client).unwrap_or_default();
+        if address.is_empty() { error } else { error.with("leader", address) }
+    }
+
+    /// What a command comes to that this node does not take.
+    pub(super) fn not_taken(&self, id: PartitionId) -> Error {
+        self.not_held(Class::NotApplied, id, &self.cluster.others_holding(id))
+    }
+
+    /// Has the leader do what this node may not, as it said when it was `turned_away`: one node, and whoever leads by then
+    /// when that one certainly did not do it.
+    pub(super) async fn at_leader(
+        &self,
+        id: PartitionId,
+        tenant: &TenantId,
+        (ask, deadline): (Ask, Duration),
+        mut turned_away: Error,
+    ) -> Result<Answer, Error> {
+        let Some(forward) = &self.forward else { return Err(turned_away) };
+        let mut asked = None;
+        for _ in 0..LEADERS_MAX {
+            let leader = named(&turned_away).or_else(|| self.cluster.leader(id));
+            let leader = leader.filter(|leader| *leader != self.cluster.me() && Some(*leader) != asked);
+            let Some(leader) = leader else { break };
+            let space = Some((tenant, ForkId::MAIN));
+            match forward.ask((leader, id), space, ask.clone(), deadline).await {
+                Err(error) if is_elsewhere(&error) => (turned_away, asked) = (error, Some(leader)),
+                answer => return answer,
+            }
+        }
+        Err(turned_away)
+    }
+}
+
+/// The leader that an error names.
+fn named(error: &Error) -> Option<NodeId> {
+    let (_, number) = error.details.iter().find(|(name, _)| *name == "leader_node")?;
+    number.parse().ok().map(NodeId::new)
+}
+
+/// Whether the command was certainly not done because of the node that was asked.
+fn is_elsewhere(error: &Error) -> bool {
+    error.class == Class::NotApplied && matches!(error.reason, Reason::NotLeader | Reason::Unavailable)
+}
+
+fn numbers(partitions: &[PartitionId]) -> String {
+    partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn list(nodes: &[NodeId]) -> String {
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
