@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use chronos_cluster::peer::{Names, Security, TlsFiles};
+use chronos_cluster::peer::{Limits, Names, Security, TlsFiles};
 use chronos_domain::EventId;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -39,6 +39,8 @@ pub struct Membership {
     pub token: Option<String>,
     /// How many replicas each partition of a cluster has that is founded now: 1, 3 or 5.
     pub replication: u8,
+    /// Bytes of parts that this node sends to others in a second at most. At least 1.
+    pub transfer_bytes_per_second: u64,
     /// Certificates for connections between nodes.
     pub tls: Option<Tls>,
     /// Nodes may talk without protection beyond this machine: the network is trusted, or protects by itself.
@@ -69,6 +71,7 @@ impl Default for Membership {
             join: Vec::new(),
             token: None,
             replication: 3,
+            transfer_bytes_per_second: Limits::default().bulk_bytes_per_second,
             tls: None,
             plaintext_anywhere: false,
         }
@@ -87,6 +90,7 @@ impl std::fmt::Debug for Membership {
             .field("bootstrap", &self.bootstrap)
             .field("join", &self.join)
             .field("replication", &self.replication)
+            .field("transfer_bytes_per_second", &self.transfer_bytes_per_second)
             .field("tls", &self.tls)
             .field("plaintext_anywhere", &self.plaintext_anywhere)
             .finish_non_exhaustive()
@@ -131,6 +135,9 @@ impl Membership {
         }
         if ![1, 3, 5].contains(&self.replication) {
             return invalid(format!("cluster.replication is {}; give 1, 3 or 5", self.replication));
+        }
+        if self.transfer_bytes_per_second == 0 {
+            return invalid("cluster.transfer_bytes_per_second is 0; give at least 1".to_owned());
         }
         if self.tls.is_some() && self.plaintext_anywhere {
             return invalid(
@@ -201,6 +208,7 @@ mod tests {
             join = ["a:7401", "[::1]:7401"]
             token = "hush"
             replication = 5
+            transfer_bytes_per_second = 1000000
             tls = { certificate = "/c", key = "/k", authority = "/a" }
         "#;
         let cluster = Config::from_toml(text).unwrap().cluster;
@@ -215,6 +223,7 @@ mod tests {
             join: vec!["a:7401".into(), "[::1]:7401".into()],
             token: Some("hush".into()),
             replication: 5,
+            transfer_bytes_per_second: 1_000_000,
             tls: Some(tls),
             plaintext_anywhere: false,
         };
@@ -228,6 +237,7 @@ mod tests {
         for (text, wanted) in [
             ("bootstrap = true\njoin = [\"a:1\"]", "exactly one node of a cluster founds it"),
             ("replication = 2", "give 1, 3 or 5"),
+            ("transfer_bytes_per_second = 0", "give at least 1"),
             ("join = [\"a\"]", "give HOST:PORT"),
             ("advertise = \"a:7\"", "a host without a port"),
             ("peer_listen = \"0.0.0.0:7401\"", "--advertise HOST"),
