@@ -34,12 +34,17 @@ struct Node {
     child: Child,
     clients: String,
     peers: String,
+    operators: String,
     data: PathBuf,
 }
 
 impl Node {
     fn start(data: &Path, more: &[&str]) -> Node {
-        let mut command = server(data, &[&["--peer-listen", "127.0.0.1:0"], more].concat());
+        Node::listening(data, "127.0.0.1:0", more)
+    }
+
+    fn listening(data: &Path, peers: &str, more: &[&str]) -> Node {
+        let mut command = server(data, &[&["--peer-listen", peers], more].concat());
         let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut next = |what: &str| {
@@ -49,7 +54,25 @@ impl Node {
                 .to_owned()
         };
         let (clients, peers) = (next("listening on "), next("peers on "));
-        Node { child, clients, peers, data: data.to_path_buf() }
+        let operators = next("admin on ");
+        Node { child, clients, peers, operators, data: data.to_path_buf() }
+    }
+
+    /// What it serves there over HTTP.
+    fn get(&self, path: &str) -> serde_json::Value {
+        let mut http = TcpStream::connect(&self.clients).unwrap();
+        http.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+        let mut text = String::new();
+        http.read_to_string(&mut text).unwrap();
+        serde_json::from_str(text.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+    }
+
+    /// The digest of everything it holds, partition by partition, and how many events that is.
+    fn holds(&self) -> (u64, Vec<String>) {
+        let held = self.get("/v1/digest");
+        let each = held["partitions"].as_array().unwrap();
+        let events = each.iter().map(|of| of["position"].as_u64().unwrap_or(0)).sum();
+        (events, each.iter().map(|of| format!("{} {}", of["position"], of["digest"])).collect())
     }
 
     /// What it counts under this name and these labels.
@@ -162,4 +185,78 @@ fn what_contradicts_itself_is_refused_with_what_to_do() {
         let (code, why) = refused(&first, flags);
         assert!(code.is_some_and(|code| code > 0) && why.contains(wanted), "{flags:?}: {why}");
     }
+}
+
+/// A command of the CLI that has to succeed; what it prints.
+fn chronos(args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chronos"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHRONOS_")) {
+        command.env_remove(name);
+    }
+    let Output { status, stdout, stderr } = command.args(args).stdin(Stdio::null()).output().unwrap();
+    assert!(status.success(), "{args:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8_lossy(&stdout).into_owned()
+}
+
+/// Asks until it is so; a test that waits for ever is stopped from outside.
+fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+/// Nodes that all hold the same: so many events, and the same digests.
+fn agree(nodes: &[Node], events: u64) {
+    until(|| nodes.iter().all(|node| node.holds().0 == events));
+    let all: Vec<_> = nodes.iter().map(|node| node.holds().1).collect();
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
+}
+
+#[test]
+fn a_restored_backup_grows_into_a_cluster_of_its_own_and_is_never_the_node_it_came_from() {
+    let home = tempfile::tempdir().unwrap();
+    let place = |name: &str| home.path().canonicalize().unwrap().join(name);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let events: String = (0..600)
+        .map(|i| {
+            format!(
+                "{{\"entity_id\":\"order-{}\",\"event_type\":\"a.b\",\"payload\":{{\"n\":{i}}}}}\n",
+                i % 50
+            )
+        })
+        .collect();
+    std::fs::write(place("events"), events).unwrap();
+
+    // A cluster of three, a backup of it, and a directory restored from that.
+    let founder = Node::start(&place("old1"), &["--bootstrap"]);
+    let join = ["--join", &founder.peers];
+    let old = [Node::start(&place("old2"), &join), Node::start(&place("old3"), &join)];
+    chronos(&["import", &text(&place("events")), "--addr", &founder.clients, "--timeout", "60s"]);
+    until(|| old.iter().all(|node| node.holds().0 == 600));
+    chronos(&["backup", &text(&place("backup")), "--addr", &founder.clients, "--timeout", "60s"]);
+    for name in ["new1", "stray"] {
+        chronos(&["restore", &text(&place("backup")), "--data", &text(&place(name))]);
+    }
+
+    // Two fresh nodes join the restored one, and get everything.
+    let first = Node::start(&place("new1"), &[]);
+    let join_new = ["--join", &first.peers];
+    let (second, third) = (Node::start(&place("new2"), &join_new), Node::start(&place("new3"), &join_new));
+    let new = [first, second, third];
+    agree(&new, 600);
+    let table = chronos(&["partition", "digest", "--admin", &new[1].operators, "--timeout", "60s"]);
+    assert!(!table.contains("differ"), "{table}");
+
+    // Where the founder of the old cluster was, another directory with its number comes up: nobody takes it for that.
+    let seat = founder.stop();
+    let [old2, old3] = old;
+    old3.stop();
+    old2.stop();
+    let stray = Node::listening(&place("stray"), &seat.at.peer_listen, &[]);
+    let old2 = Node::start(&place("old2"), &[]);
+    until(|| old2.counted("chronos_peer_turned_away_total{why=\"outdated\"}") > 0);
+    assert_eq!(old2.counted("chronos_peer_link_up{node=\"n1\"}"), 0);
+    stray.stop();
+    let (code, why) = refused(&place("stray"), &["--join", &old2.peers]);
+    assert!(code == Some(1) && why.contains("n1, which founded its cluster"), "{why}");
 }
