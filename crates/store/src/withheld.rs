@@ -26,6 +26,12 @@ pub enum Withheld {
         /// The entry; zero while no leader has named one.
         reach: u64,
     },
+    /// Everything was discarded on purpose. The log is sound and its vote stands, but entries that were acknowledged are
+    /// gone with it: no vote is cast and none asked for until everything up to `reach` is applied again.
+    Discarded {
+        /// The last entry that the log had.
+        reach: u64,
+    },
 }
 
 impl Withheld {
@@ -66,6 +72,7 @@ impl Withheld {
         let says = match self {
             Withheld::Damaged => "damaged".to_owned(),
             Withheld::CatchingUp { term, reach } => format!("catching up: term {term} reach {reach}"),
+            Withheld::Discarded { reach } => format!("discarded: reach {reach}"),
         };
         let text = format!("{FIRST_LINE}\n{says}\n");
         format!("{text}sum {:016x}\n", xxh64(text.as_bytes(), 0))
@@ -74,13 +81,13 @@ impl Withheld {
     fn decode(bytes: &[u8]) -> Option<Withheld> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut words = text.lines().nth(1)?.split(' ');
-        let says = match words.next()? {
+        let says = words.next()?;
+        let mut number =
+            |word: &str| words.find(|found| *found == word).and_then(|_| words.next()?.parse().ok());
+        let says = match says {
             "damaged" => Withheld::Damaged,
-            "catching" => {
-                let mut number =
-                    |word: &str| words.find(|found| *found == word).and_then(|_| words.next()?.parse().ok());
-                Withheld::CatchingUp { term: number("term")?, reach: number("reach")? }
-            }
+            "catching" => Withheld::CatchingUp { term: number("term")?, reach: number("reach")? },
+            "discarded:" => Withheld::Discarded { reach: number("reach")? },
             _ => return None,
         };
         (says.encode() == text).then_some(says)
@@ -103,7 +110,8 @@ mod tests {
         let env = chronos_env::sim::World::new(1).env();
         let dir = Path::new("/parts/p07");
         assert_eq!(Withheld::read(env.disk.as_ref(), dir).unwrap(), None);
-        for says in [Withheld::Damaged, Withheld::CatchingUp { term: 7, reach: 120 }] {
+        let catching_up = Withheld::CatchingUp { term: 7, reach: 120 };
+        for says in [Withheld::Damaged, Withheld::Discarded { reach: 9 }, catching_up] {
             says.write(env.disk.as_ref(), dir).unwrap();
             assert_eq!(Withheld::read(env.disk.as_ref(), dir).unwrap(), Some(says));
         }

@@ -55,7 +55,7 @@ impl Unfinished {
                 "started among the other nodes, it asks them what they know, discards its log and gets everything from its \
                  leader; it neither serves nor votes before"
             }
-            Unfinished::Withheld(Withheld::CatchingUp { .. }) => {
+            Unfinished::Withheld(Withheld::CatchingUp { .. } | Withheld::Discarded { .. }) => {
                 "started among the other nodes, it goes on catching up; it neither serves nor votes before it has come so \
                  far and has proven its digest"
             }
@@ -82,6 +82,12 @@ impl fmt::Display for Unfinished {
             Unfinished::Reset => f.write_str("it was discarding all it had, to begin anew"),
             Unfinished::Withheld(Withheld::Damaged) => {
                 f.write_str("its log was found damaged, and its votes are withheld")
+            }
+            Unfinished::Withheld(Withheld::Discarded { reach }) => {
+                write!(
+                    f,
+                    "it was discarded on purpose, and its votes are withheld until it has entry {reach} again"
+                )
             }
             Unfinished::Withheld(Withheld::CatchingUp { term, reach: 0 }) => {
                 write!(f, "its log was begun anew in term {term}, and its votes are withheld")
@@ -134,8 +140,10 @@ impl Notes {
             }
             Err(fault) => self.damages.push(blamed(dir, partition, fault)?),
         }
-        if let Some(withheld) = Withheld::read(disk, dir)? {
-            self.pending.push(note(withheld::FILE, Unfinished::Withheld(withheld)));
+        match Withheld::read(disk, dir)? {
+            // A replica that was taken away on purpose: so it stays until the node is given it again.
+            None | Some(Withheld::Discarded { .. }) => {}
+            Some(withheld) => self.pending.push(note(withheld::FILE, Unfinished::Withheld(withheld))),
         }
         Ok(())
     }
