@@ -36,12 +36,8 @@ use crate::raft::{
     Anew, Chance, Ill, Intake, Known, LogStore, Machine, Member, Metrics, Post, Raft, Transfers, Trouble,
     WatchReceiver, Wire, found, mark_of, settings, theirs,
 };
-<<<<<<< HEAD
-use crate::repair::Ballots;
-use crate::retained::Retained;
-=======
 use crate::repair::{Ballots, Withheld, set_withheld};
->>>>>>> main
+use crate::retained::Retained;
 
 /// While the log is full it is asked for room this often.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
