@@ -133,7 +133,6 @@ impl Cluster {
                 };
                 let (handler, source) = (Arc::new(exchange.clone()), Arc::new(parcels.clone()));
                 let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(desk.clone()))?;
-                standing.members.iter().for_each(|(node, address)| peers.set_peer(*node, address));
                 let link = Arc::new(peers.clone());
                 let among = Among { link, founder: known.is_founder, peers: Some(peers.clone()) };
                 (Groups::start_among(env, wal, config, among).await, Some(peers))
@@ -144,6 +143,13 @@ impl Cluster {
         exchange.open(kinds::READS, groups.readers());
         parcels.open(&groups);
         let ledger = Arc::new(Ledger::new(env, groups.clone(), me));
+        if let Some(peers) = &peers {
+            // Where others were once, other machines may listen by now: what is known of them comes first. A replica that
+            // cannot be read knows nothing, and says so when it is followed.
+            let _ = ledger.fold().await;
+            driving::know_machines(peers, &ledger.state());
+            standing.members.iter().for_each(|(node, address)| peers.set_peer(*node, address));
+        }
         let board = Board::default();
         let poll = peers.clone().map(|peers| Poll { env: env.clone(), peers, board: board.clone() });
         let poll = poll.map(Arc::new);

@@ -38,6 +38,7 @@ use crate::raft::{
     Trouble, WatchReceiver, Wire, bereave, found, mark_of, settings, theirs,
 };
 use crate::repair::{Ballots, Withheld, set_withheld};
+use crate::retained::Retained;
 
 /// While the log is full it is asked for room this often.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -103,6 +104,8 @@ pub(crate) struct Consensus {
     phase: watch::Sender<Phase>,
     /// Held while the group is started or ended, and by whoever needs it not to be.
     changing: Mutex<()>,
+    /// How much of the log stays for followers.
+    retained: parking_lot::Mutex<Retained>,
     /// Whoever wants everything discarded.
     wish: parking_lot::Mutex<Option<Wish>>,
     wished: Notify,
@@ -136,6 +139,7 @@ impl Consensus {
             log,
             phase: watch::Sender::new(Phase::Starting),
             changing: Mutex::default(),
+            retained: parking_lot::Mutex::default(),
             wish: parking_lot::Mutex::default(),
             wished: Notify::new(),
         }
@@ -362,7 +366,7 @@ impl Consensus {
     fn intake(&self) -> Option<Intake> {
         let Common { env, node, transfers, .. } = &self.common;
         let peers = transfers.peers.as_ref()?;
-        Some(Intake::new(env, *node, &self.partition, peers, &transfers.turns))
+        Some(Intake::new(env, *node, &self.partition, peers, transfers))
     }
 
     async fn build(&self, alive: mpsc::Sender<()>, trouble: &Trouble) -> Result<Running, End> {
@@ -534,9 +538,11 @@ impl Consensus {
     /// Less than `to`, for followers that are a little behind, and for those that fetch parts and will need what comes
     /// behind them; but the log is not kept for ever, nor when it is too long already.
     fn spare_followers(&self, to: u64) -> u64 {
-        let wanted = to.saturating_sub(self.common.entries_kept);
+        let (position, is_long) =
+            (self.partition.shelf().compacted().get(), self.common.backlog.log_is_long());
+        let wanted = self.retained.lock().up_to(to, position, self.common.entries_kept, is_long);
         let Some(offered) = self.common.transfers.offers.purge_up_to(self.id().get()) else { return wanted };
-        let is_bearable = !self.common.backlog.log_is_long() && to.saturating_sub(offered) <= HELD_MAX;
+        let is_bearable = !is_long && to.saturating_sub(offered) <= HELD_MAX;
         if is_bearable { wanted.min(offered) } else { wanted }
     }
 

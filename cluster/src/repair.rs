@@ -184,8 +184,37 @@ pub struct RepairStats {
     pub bytes: u64,
     /// Attempts that did not come to their end.
     pub setbacks: u64,
+    /// Repairs that were given up until the next start.
+    pub refused: u64,
+    /// Of the system partition alone, which the counts above include: found, repaired, setbacks, refused.
+    pub system: [u64; 4],
     /// The last repair of each partition.
     pub last: BTreeMap<PartitionId, Repaired>,
+}
+
+impl RepairStats {
+    /// Counts something that happened to a repair of `id`, for its kind of partition too.
+    fn count(&mut self, id: PartitionId, what: Turn) {
+        let total = match what {
+            Turn::Found => &mut self.found,
+            Turn::Repaired => &mut self.repaired,
+            Turn::SetBack => &mut self.setbacks,
+            Turn::Refused => &mut self.refused,
+        };
+        *total += 1;
+        if id == PartitionId::SYSTEM {
+            self.system[what as usize] += 1;
+        }
+    }
+}
+
+/// What happens to a repair, in the order in which [`RepairStats::system`] counts it.
+#[derive(Clone, Copy)]
+enum Turn {
+    Found,
+    Repaired,
+    SetBack,
+    Refused,
 }
 
 /// All wards of a node.

@@ -14,6 +14,7 @@ use super::Inner;
 use crate::exchange::kinds;
 use crate::groups::every_group;
 use crate::node::NodeId;
+use crate::peer::Peers;
 use crate::peer::{Denial, Denied};
 use crate::placement::{Action, Group, Observed, Replica, Seen, Steer, Step, gone, plan};
 use crate::raft::MembersChange;
@@ -303,12 +304,19 @@ fn refused(why: impl Into<String>) -> NotWritten {
     NotWritten::Refused(Denied::new(Denial::Malformed, why))
 }
 
+/// Has nobody taken for a member but the machine that was admitted as it. To be done before anybody is called: an address
+/// may by now be that of another machine.
+pub(super) fn know_machines(peers: &Peers, state: &State) {
+    state.members.values().for_each(|member| peers.know_machine(member.node, member.machine));
+}
+
 /// Keeps the links in step with the members.
 pub(super) async fn keep_links(inner: Arc<Inner>) {
     let Some(peers) = inner.peers.clone() else { return };
     let mut states = inner.ledger.watch();
     loop {
         let state = states.borrow_and_update().clone();
+        know_machines(&peers, &state);
         let known = state
             .members
             .values()

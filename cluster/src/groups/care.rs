@@ -12,6 +12,7 @@ use super::{Groups, Inner};
 use crate::group::{self, Group};
 use crate::node::NodeId;
 use crate::peer::{Handler, Link, Peers};
+use crate::raft::TransferStats;
 use crate::repair::{Answers, Ballots, Repairs, Rounds};
 use crate::slow::Watch;
 
@@ -29,6 +30,18 @@ impl Groups {
     /// Answers the questions of replicas on other nodes that are being repaired.
     pub fn repair_handler(&self) -> Arc<dyn Handler> {
         Arc::new(Answers(self.downgrade()))
+    }
+
+    /// What was offered to other nodes and taken over from them since the start.
+    pub fn transfer_stats(&self) -> TransferStats {
+        self.inner.common.transfers.stats()
+    }
+
+    /// How many bytes of parts this node sends to others in a second from now on, at most.
+    pub fn set_transfer_rate(&self, bytes_per_second: u64) {
+        if let Some(peers) = self.peers() {
+            peers.set_bulk_rate(bytes_per_second);
+        }
     }
 
     pub(crate) fn downgrade(&self) -> WeakGroups {

@@ -18,6 +18,9 @@ pub struct Config {
     pub cluster: u128,
     /// Must grow with every start of this node; others turn an older one away once they have seen a newer.
     pub incarnation: u64,
+    /// The UUID of this node's data directory, as the cluster admitted it; 0 says nothing. Who comes as a node that the
+    /// others know with another one is turned away.
+    pub machine: u128,
     /// For the log of others.
     pub release: String,
     /// Where to listen for other nodes, as `host:port`; port 0 takes a free one.
@@ -43,6 +46,7 @@ impl Config {
             node,
             cluster,
             incarnation,
+            machine: 0,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             listen: listen.into(),
             security,
@@ -80,7 +84,8 @@ pub struct Limits {
     pub backoff_max: Duration,
     /// Connections that may be open at our port at once, from whomever.
     pub connections_max: usize,
-    /// Bytes of files that this node sends per second, to all peers together.
+    /// Bytes of files that this node sends per second, to all peers together: so few that those it serves do not feel it,
+    /// also where they share two cores with whoever receives.
     pub bulk_bytes_per_second: u64,
     /// Bytes of a file that are read and sent at once.
     pub bulk_chunk_bytes: usize,
@@ -104,7 +109,7 @@ impl Default for Limits {
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),
             connections_max: 1024,
-            bulk_bytes_per_second: 64 << 20,
+            bulk_bytes_per_second: 16 << 20,
             bulk_chunk_bytes: 256 << 10,
             bulk_streams_max: 16,
             bulk_patience: Duration::from_secs(30),

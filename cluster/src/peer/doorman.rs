@@ -24,6 +24,8 @@ pub(super) struct Doorman {
     known: Mutex<BTreeMap<NodeId, Known>>,
     /// Nodes that were removed from the cluster.
     removed: Mutex<BTreeSet<NodeId>>,
+    /// The data directory of each node, as the cluster admitted it.
+    machines: Mutex<BTreeMap<NodeId, u128>>,
     is_closed: AtomicBool,
 }
 
@@ -77,8 +79,9 @@ impl Drop for Pass {
 
 impl Doorman {
     pub(super) fn new(me: Identity, versions: RangeInclusive<u32>, release: String) -> Doorman {
-        let (known, removed) = Default::default();
-        Doorman { me, versions, release, known, removed, is_closed: AtomicBool::new(false) }
+        let (known, removed, machines) = Default::default();
+        let is_closed = AtomicBool::new(false);
+        Doorman { me, versions, release, known, removed, machines, is_closed }
     }
 
     /// From now on a node is turned away, whatever its process; the link it has is over. False if it was so before.
@@ -94,6 +97,28 @@ impl Doorman {
     /// Whether a node is turned away for good.
     pub(super) fn is_banned(&self, node: NodeId) -> bool {
         self.removed.lock().contains(&node)
+    }
+
+    /// A node is that machine, and no other one. A node that was admitted keeps its machine for ever.
+    pub(super) fn know_machine(&self, node: NodeId, machine: u128) {
+        if machine != 0 {
+            self.machines.lock().insert(node, machine);
+        }
+    }
+
+    /// Whether `who` has the data directory that was admitted as that node.
+    fn is_that_machine(&self, who: &Identity) -> Result<(), Turned> {
+        match self.machines.lock().get(&who.node) {
+            Some(known) if who.machine != 0 && *known != who.machine => {
+                let text = format!(
+                    "{} is machine {known:032x}, and this is machine {:032x}; a directory that was restored from a backup, or \
+                     founded anew, is a cluster of its own and never a node of this one: to join, clear it",
+                    who.node, who.machine
+                );
+                Err(self.turned(Why::Outdated, text))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// From now on nothing is done for anybody.
@@ -215,6 +240,7 @@ impl Doorman {
     }
 
     fn admit(self: &Arc<Self>, who: &Identity, purpose: Purpose) -> Result<Pass, Turned> {
+        self.is_that_machine(who)?;
         let mut all = self.known.lock();
         if self.is_banned(who.node) {
             let text = format!(
@@ -299,7 +325,7 @@ mod tests {
     use super::*;
 
     fn identity(node: u64, incarnation: u64, process: u64) -> Identity {
-        Identity { cluster: 5, node: NodeId::new(node), incarnation, process }
+        Identity { cluster: 5, node: NodeId::new(node), incarnation, process, machine: 0 }
     }
 
     fn doorman() -> Arc<Doorman> {
@@ -356,6 +382,22 @@ mod tests {
         assert_eq!(doorman.believe(&answer, NodeId::new(2)).unwrap_err().why, Why::Removed);
         assert!(greet(3, 1, Purpose::Link).is_ok(), "somebody else is turned away, too");
         assert!(!doorman.ban(NodeId::new(2)), "it is news twice");
+    }
+
+    #[test]
+    fn a_directory_that_was_restored_is_never_taken_for_the_node_it_came_from() {
+        let doorman = doorman();
+        doorman.know_machine(NodeId::new(2), 77);
+        let of = |machine| Identity { machine, ..identity(2, 9, 7) };
+        let greet = |machine| doorman.greet(&hello(of(machine)), Purpose::Link).map(drop);
+        let turned = greet(78).unwrap_err();
+        assert_eq!(turned.why, Why::Outdated, "a later incarnation is no proof");
+        assert!(turned.text.contains("restored from a backup"), "{}", turned.text);
+        let answer = |machine| Welcome { by: of(machine), version: 3, release: String::new() };
+        assert_eq!(doorman.believe(&answer(78), NodeId::new(2)).map(drop).unwrap_err().why, Why::Outdated);
+        assert_eq!(greet(77), Ok(()));
+        doorman.know_machine(NodeId::new(2), 0);
+        assert!(greet(78).is_err(), "nothing said is nothing new");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(super) struct Identity {
     pub(super) node: NodeId,
     pub(super) incarnation: u64,
     pub(super) process: u64,
+    /// The UUID of its data directory; 0 when it is not said.
+    pub(super) machine: u128,
 }
 
 /// A caller's greeting.
@@ -115,6 +117,7 @@ impl Hello {
             version_min: *self.versions.start(),
             version_max: *self.versions.end(),
             release: self.release.clone(),
+            machine: machine_bytes(self.from.machine),
         }
     }
 
@@ -123,7 +126,8 @@ impl Hello {
         let cluster = cluster_from(&wire.cluster)?;
         let (node, to) = (NodeId::new(wire.from), NodeId::new(wire.to));
         let versions = wire.version_min..=wire.version_max;
-        let from = Identity { cluster, node, incarnation: wire.incarnation, process: wire.process };
+        let (incarnation, process, machine) = (wire.incarnation, wire.process, machine_from(&wire.machine)?);
+        let from = Identity { cluster, node, incarnation, process, machine };
         (!versions.is_empty()).then_some(Hello { from, to, versions, release: wire.release })
     }
 }
@@ -137,14 +141,15 @@ impl Welcome {
             process: self.by.process,
             version: self.version,
             release: self.release.clone(),
+            machine: machine_bytes(self.by.machine),
         }
     }
 
     /// What came as a welcome, unless it makes no sense.
     pub(super) fn from_wire(wire: v1::Welcome) -> Option<Welcome> {
         let cluster = cluster_from(&wire.cluster)?;
-        let (incarnation, process) = (wire.incarnation, wire.process);
-        let by = Identity { cluster, node: NodeId::new(wire.node), incarnation, process };
+        let (incarnation, process, machine) = (wire.incarnation, wire.process, machine_from(&wire.machine)?);
+        let by = Identity { cluster, node: NodeId::new(wire.node), incarnation, process, machine };
         Some(Welcome { by, version: wire.version, release: wire.release })
     }
 }
@@ -190,12 +195,27 @@ fn cluster_from(bytes: &[u8]) -> Option<u128> {
     bytes.try_into().ok().map(u128::from_be_bytes)
 }
 
+/// Nothing when it is not said.
+fn machine_bytes(machine: u128) -> Bytes {
+    if machine == 0 { Bytes::new() } else { cluster_bytes(machine) }
+}
+
+fn machine_from(bytes: &[u8]) -> Option<u128> {
+    if bytes.is_empty() { Some(0) } else { cluster_from(bytes) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn identity() -> Identity {
-        Identity { cluster: 7 << 90, node: NodeId::new(3), incarnation: 9, process: u64::MAX }
+        Identity {
+            cluster: 7 << 90,
+            node: NodeId::new(3),
+            incarnation: 9,
+            process: u64::MAX,
+            machine: 5 << 70,
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Not faster than wanted, whoever asks.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chronos_env::Clock;
@@ -11,19 +12,26 @@ const SLACK: Duration = Duration::from_millis(50);
 /// A rate that many share.
 pub(super) struct Pace {
     clock: Clock,
-    bytes_per_second: u64,
+    bytes_per_second: AtomicU64,
     /// Until then everything is spoken for.
     taken_until: Mutex<Duration>,
 }
 
 impl Pace {
     pub(super) fn new(clock: Clock, bytes_per_second: u64) -> Pace {
-        Pace { clock, bytes_per_second: bytes_per_second.max(1), taken_until: Mutex::new(Duration::ZERO) }
+        let bytes_per_second = AtomicU64::new(bytes_per_second.max(1));
+        Pace { clock, bytes_per_second, taken_until: Mutex::new(Duration::ZERO) }
+    }
+
+    /// From the next payment on.
+    pub(super) fn set(&self, bytes_per_second: u64) {
+        self.bytes_per_second.store(bytes_per_second.max(1), Ordering::Relaxed);
     }
 
     /// Waits until it is the turn of `bytes` more; first come, first served.
     pub(super) async fn pay(&self, bytes: usize) {
-        let cost = Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / self.bytes_per_second);
+        let rate = self.bytes_per_second.load(Ordering::Relaxed);
+        let cost = Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / rate);
         let wait = {
             let now = self.clock.monotonic();
             let mut taken = self.taken_until.lock();
@@ -40,6 +48,27 @@ impl Pace {
 mod tests {
     use super::*;
     use chronos_env::sim::World;
+
+    #[test]
+    fn a_rate_that_is_changed_holds_from_then_on() {
+        let world = World::new(2);
+        world.run(async {
+            let clock = world.env().clock;
+            let pace = Pace::new(clock.clone(), 1000);
+            clock.sleep(Duration::from_secs(60)).await;
+            let took = async |bytes| {
+                let began = clock.monotonic();
+                pace.pay(bytes).await;
+                (clock.monotonic() - began).as_millis()
+            };
+            assert!((900..=1000).contains(&took(1000).await));
+            pace.set(100);
+            assert!(
+                (9_900..=10_000).contains(&took(1000).await),
+                "a tenth of the rate takes ten times as long"
+            );
+        });
+    }
 
     #[test]
     fn two_who_share_a_rate_do_not_exceed_it_together() {

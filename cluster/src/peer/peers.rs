@@ -40,6 +40,8 @@ struct Inner {
     dice: Entropy,
     book: Mutex<Book>,
     listening: Task<()>,
+    /// How fast files are sent.
+    pace: Arc<Pace>,
 }
 
 #[derive(Default)]
@@ -122,9 +124,11 @@ impl Peers {
             node: config.node,
             incarnation: config.incarnation,
             process: entropy.child("process").u64(),
+            machine: config.machine,
         };
         let doorman = Arc::new(Doorman::new(me, config.versions, config.release));
         let (counters, limits) = (Arc::new(Counters::default()), config.limits);
+        let pace = Arc::new(Pace::new(env.clock.clone(), limits.bulk_bytes_per_second));
         let inbound = Inbound {
             env: env.clone(),
             limits: limits.clone(),
@@ -134,7 +138,7 @@ impl Peers {
             handler,
             source,
             registrar,
-            pace: Arc::new(Pace::new(env.clock.clone(), limits.bulk_bytes_per_second)),
+            pace: Arc::clone(&pace),
             bulk_streams: Arc::new(Semaphore::new(limits.bulk_streams_max)),
         };
         let address = port.address();
@@ -150,7 +154,7 @@ impl Peers {
             deaths: watch::Sender::default(),
         });
         let (dice, book) = (entropy.child("backoff"), Mutex::default());
-        Ok(Peers(Arc::new(Inner { me: config.node, address, dialer, dice, book, listening })))
+        Ok(Peers(Arc::new(Inner { me: config.node, address, dialer, dice, book, listening, pace })))
     }
 
     /// Where other nodes are listened for, with the port that was taken.
@@ -189,6 +193,17 @@ impl Peers {
     /// Whether a node was banned.
     pub fn is_banned(&self, node: NodeId) -> bool {
         self.0.dialer.doorman.is_banned(node)
+    }
+
+    /// How many bytes of files this node sends in a second from now on, to all peers together.
+    pub fn set_bulk_rate(&self, bytes_per_second: u64) {
+        self.0.pace.set(bytes_per_second);
+    }
+
+    /// From now on only that data directory is believed to be `node`: one that was restored from a backup, or copied and made
+    /// anew, is not. Zero says nothing.
+    pub fn know_machine(&self, node: NodeId, machine: u128) {
+        self.0.dialer.doorman.know_machine(node, machine);
     }
 
     /// Asks `to`, and waits for its answer for at most `deadline` from now. Calls made one after the other arrive in that

@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use super::Raft;
 use super::codec::{Offer, OfferAnswer};
 use super::machine::SnapshotData;
+use super::offers::{Taken, Transfers};
 use super::types::{Snapshot, SnapshotMeta, Types, Vote, log_id_of};
 use crate::node::NodeId;
 use crate::parcel::{FetchError, fetch_part};
@@ -54,6 +55,7 @@ struct Shared {
     partition: Partition,
     peers: Peers,
     turns: Arc<Semaphore>,
+    taken: Taken,
     state: Mutex<State>,
     /// Changes whenever the state does.
     changed: watch::Sender<u64>,
@@ -103,14 +105,15 @@ impl Intake {
         me: NodeId,
         partition: &Partition,
         peers: &Peers,
-        turns: &Arc<Semaphore>,
+        transfers: &Transfers,
     ) -> Intake {
         Intake(Arc::new(Shared {
             env: env.clone(),
             me,
             partition: partition.clone(),
             peers: peers.clone(),
-            turns: Arc::clone(turns),
+            turns: Arc::clone(&transfers.turns),
+            taken: transfers.taken.clone(),
             state: Mutex::default(),
             changed: watch::Sender::new(0),
             over: watch::Sender::new(false),
@@ -244,6 +247,7 @@ impl Intake {
         manifest: Arc<Manifest>,
     ) -> Result<OfferAnswer, Refusal> {
         let index = manifest.applied;
+        let missing = self.0.partition.missing_of(&manifest);
         let snapshot = Snapshot { meta: offer.meta, snapshot: SnapshotData::Arrived(Arc::clone(&manifest)) };
         let response = raft.install_full_snapshot(offer.vote, snapshot).await;
         let response: SnapshotResponse<Types> =
@@ -253,6 +257,7 @@ impl Intake {
         if is_done && self.0.partition.applied_index() >= index {
             state.target = None;
             state.outcome = None;
+            self.0.taken.count(missing.len(), missing.iter().map(PartMeta::bytes).sum());
         }
         Ok(OfferAnswer::Took(response))
     }

@@ -58,6 +58,7 @@ pub(crate) use log_store::LogStore;
 pub(crate) use machine::{Known, Machine};
 pub(crate) use network::Wire;
 pub(crate) use network::{Alone, Member, Post, asks_for_a_vote};
+pub use offers::TransferStats;
 pub(crate) use offers::Transfers;
 pub(crate) use openraft::async_runtime::WatchReceiver;
 pub(crate) use read_index::{Unconfirmed, confirm};

@@ -27,12 +27,45 @@ pub(crate) struct Transfers {
     /// Those that are being fetched.
     pub(crate) turns: Arc<Semaphore>,
     pub(crate) offers: Offers,
+    pub(crate) taken: Taken,
+}
+
+/// What was taken over from other nodes since the start of this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransferStats {
+    /// Manifests offered to followers that are behind the log.
+    pub offered: u64,
+    /// Manifests taken over from leaders.
+    pub installed: u64,
+    /// Parts of these that were not here before.
+    pub parts: u64,
+    /// Their bytes: what had to be had from others.
+    pub bytes: u64,
+}
+
+/// Counts what is taken over. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Taken(Arc<Mutex<TransferStats>>);
+
+impl Taken {
+    /// A manifest was taken over, with so many parts that were not here before.
+    pub(crate) fn count(&self, parts: usize, bytes: u64) {
+        let mut stats = self.0.lock();
+        stats.installed += 1;
+        stats.parts += parts as u64;
+        stats.bytes += bytes;
+    }
 }
 
 impl Transfers {
     pub(crate) fn new(clock: &Clock, peers: Option<Peers>) -> Transfers {
         let turns = Arc::new(Semaphore::new(PARTS_AT_ONCE));
-        Transfers { peers, turns, offers: Offers::new(clock.clone()) }
+        Transfers { peers, turns, offers: Offers::new(clock.clone()), taken: Taken::default() }
+    }
+
+    /// What was offered and taken over so far.
+    pub(crate) fn stats(&self) -> TransferStats {
+        TransferStats { offered: self.offers.0.standing.lock().next, ..*self.taken.0.lock() }
     }
 }
 

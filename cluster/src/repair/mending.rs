@@ -9,14 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use chronos_domain::{PartitionId, Position};
 use chronos_store::{
-    Diagnosis, Digest, Fault, Leftovers, Partition, diagnose, make_mending, mend_part, reset,
+    Diagnosis, Digest, Fault, Leftovers, Partition, Withheld, diagnose, make_mending, mend_part, reset,
 };
 use chronos_wal::{Log, Mark};
 use futures::future::join_all;
 use tokio::sync::oneshot;
 
 use super::answers::{CENSUS, DIGEST};
-use super::ballot::{Withheld, set_withheld, withheld};
+use super::ballot::{set_withheld, withheld};
 use super::census::{Sealed, Standing, Word, settle};
 use super::{Repaired, Stage};
 use crate::consensus::Phase;

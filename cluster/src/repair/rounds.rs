@@ -11,7 +11,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::mending::{Mending, Setback};
-use super::{Case, Repaired, Repairs, Stage, Ward};
+use super::{Case, Repaired, Repairs, Stage, Turn, Ward};
 use crate::groups::{Groups, WeakGroups};
 
 /// Attempts that are under way at once.
@@ -98,7 +98,7 @@ impl Repairs {
             mismatches: 0,
         };
         wards.insert(id, case);
-        self.stats.lock().found += 1;
+        self.stats.lock().count(id, Turn::Found);
         drop(wards);
         self.wake.notify_one();
         self.tell();
@@ -136,7 +136,7 @@ impl Repairs {
             "repair: partition is whole again, and in service"
         );
         let mut stats = self.stats.lock();
-        stats.repaired += 1;
+        stats.count(id, Turn::Repaired);
         stats.anew += u64::from(is_anew);
         stats.parts += parts;
         stats.bytes += bytes;
@@ -144,7 +144,7 @@ impl Repairs {
     }
 
     fn set_back(&self, id: PartitionId, setback: Setback, now: Duration) {
-        self.stats.lock().setbacks += 1;
+        self.stats.lock().count(id, Turn::SetBack);
         let mut wards = self.wards.lock();
         let Some(case) = wards.get_mut(&id) else { return };
         let (why, is_refused) = match setback {
@@ -163,6 +163,9 @@ impl Repairs {
                 tracing::warn!(partition = id.get(), %why, "repair waits");
             }
             case.ward.setback = Some(why);
+        }
+        if is_refused && !case.is_refused {
+            self.stats.lock().count(id, Turn::Refused);
         }
         case.is_refused = is_refused;
         case.next = Some(now + case.pause);

@@ -2,6 +2,7 @@
 
 use chronos_cluster::Stage;
 use chronos_env::sim::World;
+use chronos_store::{Unfinished, Withheld};
 
 use crate::harm::{remove_wal, spoil, strike};
 use crate::node::{Node, append, converge, examine, n, three, until, used};
@@ -161,5 +162,40 @@ fn no_vote_is_cast_before_everything_is_back() {
         let nodes = [first, second, third];
         append(&nodes, 50..55).await;
         converge(&nodes, 55).await;
+    });
+}
+
+/// The census waits for the second node: whoever looks at the third one meanwhile is told what is going on.
+#[test]
+fn an_offline_check_of_a_replica_that_waits_for_its_repair_says_so() {
+    let world = World::new(21);
+    world.run(async {
+        let [first, second, third] = three(&world, 50).await;
+        let disk = third.host.disk();
+        second.stop().await;
+        third.stop().await;
+        remove_wal(&disk);
+        let third = Node::start(&world, 3, 2).await;
+        let waits = || third.groups.wards().iter().filter(|ward| ward.stage == Stage::Withheld).count() >= 3;
+        until(&first.env.clock, "all wait for the census", waits).await;
+        third.kill();
+        let env = world.host("n3").env();
+        let report = chronos_store::verify(&env.disk, std::path::Path::new("/data")).unwrap();
+        for id in used() {
+            let pending = report.pending.iter().find(|pending| pending.partition == id).unwrap();
+            assert_eq!(pending.what, Unfinished::Withheld(Withheld::Damaged));
+            assert!(pending.to_string().contains("it neither serves nor votes before"), "{pending}");
+            assert!(
+                report.damages.iter().any(|damage| damage.partition == Some(id)),
+                "its log is damaged, too"
+            );
+        }
+        let nodes = [first, Node::start(&world, 2, 2).await, Node::start(&world, 3, 3).await];
+        converge(&nodes, 50).await;
+        for node in nodes {
+            node.stop().await;
+        }
+        let report = chronos_store::verify(&env.disk, std::path::Path::new("/data")).unwrap();
+        assert_eq!(report.pending, []);
     });
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chronos_env::sim::World;
+use chronos_store::Unfinished;
 
-use crate::node::{Node, append, converge, founder, id, make_members, n, part_bytes, until};
+use crate::node::{Node, append, converge, founder, id, looked_at, make_members, n, part_bytes, until};
 
 /// Places inside a transfer and an install at which the power fails.
 const POINTS: [(&str, u64); 12] = [
@@ -39,6 +40,16 @@ fn a_crash_at_any_point_recovers_to_before_or_after() {
                 _ = adding => panic!("{point} was never passed"),
             }
             second.kill(true);
+            let report = looked_at(&world, 2);
+            assert_eq!(report.damages, [], "{point}");
+            for pending in &report.pending {
+                assert_eq!(pending.partition, id(), "{point}");
+                assert!(matches!(pending.what, Unfinished::Install { .. }), "{point}: {pending}");
+                assert!(pending.to_string().contains("the next start finishes that"), "{pending}");
+            }
+            if ["parts.install.moved", "parts.install.swapped"].contains(&point) {
+                assert_eq!(report.pending.len(), 1, "{point}: what is half done counts as whole");
+            }
             let second = Node::start(&world, 2, 2, 64 << 20).await;
             let partition = second.partition();
             let (marks, applied) = (partition.marks(), partition.applied_index().get());
@@ -49,6 +60,7 @@ fn a_crash_at_any_point_recovers_to_before_or_after() {
             append(&first, 60..70).await;
             converge(&[&first, &second], 70).await;
             second.stop().await;
+            assert_eq!(looked_at(&world, 2).pending, [], "{point}: the note of it is still there");
             let second = Node::start(&world, 2, 3, 64 << 20).await;
             converge(&[&first, &second], 70).await;
         });

@@ -3,8 +3,9 @@
 use chronos_cluster::Leftovers;
 use chronos_domain::LogIndex;
 use chronos_env::sim::World;
+use chronos_store::Unfinished;
 
-use crate::node::{Node, append, converge, founder, id, make_members, n, part_bytes, until};
+use crate::node::{Node, append, converge, founder, id, looked_at, make_members, n, part_bytes, until};
 
 async fn three(world: &World, events: u64) -> [Node; 3] {
     let first = founder(world, events, 64 << 20).await;
@@ -87,6 +88,14 @@ fn a_crash_while_a_replica_is_discarded_leaves_it_whole_or_finishes_at_the_next_
                 () = resetting => {}
             }
             third.kill(true);
+            let report = looked_at(&world, 3);
+            assert_eq!(report.damages, [], "{point}");
+            let is_noted = !point.starts_with("parts.reset.noted") && point != "parts.reset.done";
+            if is_noted {
+                let what: Vec<_> =
+                    report.pending.iter().map(|pending| (pending.partition, &pending.what)).collect();
+                assert_eq!(what, [(id(), &Unfinished::Reset)], "{point}");
+            }
             let third = Node::start(&world, 3, 2, 64 << 20).await;
             let head = third.partition().head().get();
             assert!(head == 0 || head >= 60, "{point}: half of it is there, up to {head}");

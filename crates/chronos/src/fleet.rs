@@ -6,7 +6,7 @@
 //! without dropping anything, the nodes stop by themselves.
 
 pub(crate) mod agreement;
-mod ask;
+pub(crate) mod ask;
 pub(crate) mod balance;
 pub(crate) mod cut;
 pub(crate) mod ground;
@@ -41,6 +41,8 @@ struct Seat {
     site: Site,
     name: String,
     paused: bool,
+    /// Whether it founds the cluster, when its directory is empty, and does not join it.
+    founds: bool,
 }
 
 /// The cluster.
@@ -76,7 +78,7 @@ impl Fleet {
         std::fs::create_dir(&home)
             .map_err(|e| Failure::failed(format!("cannot make {}: {e}", home.display())))?;
         let site = self.ground.site(at)?;
-        self.seats.push(Seat { server: None, home, site, name, paused: false });
+        self.seats.push(Seat { server: None, home, site, name, paused: false, founds: at == 0 });
         self.restart(at).await.map(drop)
     }
 
@@ -185,6 +187,14 @@ impl Fleet {
         Ok(start.elapsed())
     }
 
+    /// Removes the directory of node `at`, which does not run: it comes back as a new node, which joins.
+    pub(crate) fn wipe(&mut self, at: usize) -> Outcome {
+        let data = self.data(at);
+        self.seats[at].founds = false;
+        std::fs::remove_dir_all(&data)
+            .map_err(|e| Failure::failed(format!("cannot remove {}: {e}", data.display())))
+    }
+
     /// Stops all nodes that run, in order, at the same time; the directories stay until the fleet is dropped.
     pub(crate) async fn stop_all(&mut self) -> Outcome {
         for at in 0..self.len() {
@@ -248,7 +258,7 @@ impl Fleet {
 
     /// Of `chronos server`: the same at every start, so that a node that comes back needs nobody's help.
     fn arguments(&self, at: usize) -> Vec<String> {
-        let Seat { site, name, .. } = &self.seats[at];
+        let Seat { site, name, founds, .. } = &self.seats[at];
         let mut arguments: Vec<String> = [
             ("--listen", site.client()),
             ("--peer-listen", site.peer()),
@@ -261,11 +271,13 @@ impl Fleet {
         if site.namespace.is_some() {
             arguments.push("--plaintext-anywhere".to_owned());
         }
-        if at == 0 {
+        if *founds {
             let replication = self.replication.to_string();
             arguments.extend(["--bootstrap".to_owned(), "--replication".to_owned(), replication]);
         } else {
-            arguments.extend(["--join".to_owned(), self.seats[0].site.peer()]);
+            let others = (0..self.len()).filter(|other| *other != at);
+            let others: Vec<String> = others.map(|other| self.seats[other].site.peer()).collect();
+            arguments.extend(["--join".to_owned(), others.join(",")]);
         }
         arguments
     }

@@ -5,5 +5,6 @@
 //! on his own machine with nothing but the program he would run. It touches only processes and networks that it made.
 
 pub(crate) mod campaign;
+pub(crate) mod damage;
 pub(crate) mod fault;
 pub(crate) mod report;

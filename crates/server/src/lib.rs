@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod acquaintance;
 mod admin;
 mod backup;
 mod config;

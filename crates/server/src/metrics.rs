@@ -207,6 +207,7 @@ impl Metrics {
         let mut families = self.registry.gather();
         families.extend(upkeep::families(engine.groups()));
         families.extend(cluster::families(&engine.cluster().view()));
+        families.extend(cluster::healing(engine.groups()));
         families.extend(engine.cluster().peers().map(peers::families).into_iter().flatten());
         families.extend(engine.forwarded().map(cluster::forwarded).into_iter().flatten());
         families.extend(log.map(|log| wal::families(&log.stats())).into_iter().flatten());

@@ -12,6 +12,7 @@ use chronos_env::Env;
 use chronos_store::{DataDir, Identity};
 use chronos_wal::{Recovery, Wal};
 
+use crate::acquaintance::Acquaintance;
 use crate::config::{Config, Invalid};
 use crate::edge::Edge;
 use crate::engine::Engine;
@@ -31,7 +32,8 @@ pub struct Node {
     cluster: Cluster,
     operators: Operators,
     /// Holds the lock on the directory until everything else is closed.
-    data: DataDir,
+    data: Arc<DataDir>,
+    acquaintance: Acquaintance,
 }
 
 /// Why a node does not start. Nothing was served; what is on disk is as it was, but for a torn tail that was cut.
@@ -94,7 +96,9 @@ impl Node {
         let (identity, limits) = (data.identity.clone(), config.limits.clone());
         let edge = Arc::new(Edge::new(env.clone(), engine, wal, identity, limits));
         let operators = open_to_operators(&edge, &cluster, config);
-        let node = Self { edge, cluster, operators, data };
+        let data = Arc::new(data);
+        let acquaintance = Acquaintance::keep(&env, &data, &cluster);
+        let node = Self { edge, cluster, operators, data, acquaintance };
         let took_ms = env.clock.monotonic().saturating_sub(began).as_millis();
         let (served, events) = node.served();
         let (frames, bytes) = (recovery.frames, recovery.bytes);
@@ -159,6 +163,7 @@ impl Node {
     /// Finishes what is in flight, syncs, and closes. Everything acknowledged is durable with or without it.
     pub async fn stop(self) {
         self.edge.stop();
+        self.acquaintance.end().await;
         self.cluster.stop().await;
         if let Some(wal) = self.edge.take_wal() {
             sole(&self.edge.env, wal).await.close().await;

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use chronos_cluster::peer::{self, Admission, JoinConfig, Port, Security};
+use chronos_cluster::peer::{self, Admission, JoinConfig, Limits, Port, Security};
 use chronos_cluster::{Addresses, NodeId, Standing};
 use chronos_env::Env;
 use chronos_store::{DataDir, Options, Origin, Seat, Threshold, Whereabouts};
@@ -212,6 +212,8 @@ fn standing(wanted: &Membership, seat: &Seat, port: Option<Port>, addresses: Add
         let (node, listen) = (NodeId::new(seat.node), port.address().to_string());
         peer::Config {
             release: RELEASE.to_owned(),
+            machine: seat.machine,
+            limits: Limits { bulk_bytes_per_second: wanted.transfer_bytes_per_second, ..Limits::default() },
             ..peer::Config::new(node, seat.cluster, seat.incarnation, listen, wanted.security())
         }
     });

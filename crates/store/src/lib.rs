@@ -65,6 +65,7 @@ mod spaces;
 mod state;
 mod stats;
 mod verify;
+mod withheld;
 
 pub use chronos_block::{Block, Direction, Filter, Page, Range, Recorded};
 pub use chronos_parts::{FileMeta, Leftovers, Manifest, Notes, PartMeta};
@@ -84,7 +85,8 @@ pub use recover::Upto;
 pub use scrub::{Finding, Nature, Scrub, Scrubbed};
 pub use shelf::Shelf;
 pub use stats::Stats;
-pub use verify::{Damage, PartitionReport, Report, TornTail, verify};
+pub use verify::{Damage, PartitionReport, Pending, Report, TornTail, Unfinished, verify};
+pub use withheld::Withheld;
 
 /// Every crash point of this crate, in the order a node first passes them.
 pub const CRASH_POINTS: &[&str] = &[

@@ -3,10 +3,12 @@
 //! The log is walked frame by frame; every entry is decoded, every block's content is hashed again, and every
 //! partition is applied from its first entry behind its parts, as a starting server would. Parts are read in full. Beside it a second, plainer book of numbers
 //! is kept, and both must agree: positions are exactly 1 to the head, and each entity's versions exactly 1 to its
-//! version. Needs memory for ids, heads and numbers, not for events.
+//! version. What an exchange or a repair has left unfinished is named as that, and not judged as if it were finished. Needs
+//! memory for ids, heads and numbers, not for events.
 
 mod kept;
 mod numbers;
+mod pending;
 mod replica;
 mod report;
 
@@ -21,8 +23,10 @@ use chronos_env::{Disk, Lock};
 use crate::identity::{self, IDENTITY, Identity, LOCK, OpenError, WAL};
 use crate::partition::{Config, PARTS};
 use kept::Kept;
+use pending::Notes;
 use replica::Replicas;
 
+pub use pending::{Pending, Unfinished};
 pub use report::{Damage, PartitionReport, Report, TornTail};
 
 /// Checks everything in a data directory. Never writes; may take as long as a start of the server.
@@ -46,25 +50,41 @@ pub fn verify(shared: &Arc<dyn Disk>, data_dir: &Path) -> io::Result<Report> {
         }
         return Ok(report);
     }
-    let kept = check_parts(shared, data_dir, &mut report)?;
+    let mut notes = Notes::default();
+    let kept = check_parts(shared, data_dir, &mut notes, &mut report)?;
+    report.damages.append(&mut notes.damages);
     let mut replicas = Replicas::new(kept);
+    every_partition().filter(|id| notes.in_exchange(*id)).for_each(|id| replicas.suspend(id));
     let walk =
         chronos_wal::verify(disk, &wal_dir, &mut |log, entry, place| replicas.visit(log, entry, place))?;
     check_cluster(&wal_dir, walk.cluster, &mut report);
     replicas.finish(walk, &mut report);
+    report.damages.retain(|damage| damage.partition.is_none_or(|id| !notes.gives_up(id)));
+    report.pending = notes.pending;
     Ok(report)
 }
 
-/// Reads all parts of all partitions.
+/// Those of the data, and the one in which the cluster keeps what it knows of itself.
+fn every_partition() -> impl Iterator<Item = PartitionId> {
+    PartitionId::all().chain([PartitionId::SYSTEM])
+}
+
+/// Reads all parts of all partitions, and what is noted beside them.
 fn check_parts(
     disk: &Arc<dyn Disk>,
     data_dir: &Path,
+    notes: &mut Notes,
     report: &mut Report,
 ) -> io::Result<BTreeMap<PartitionId, Kept>> {
     let cluster = report.identity.as_ref().map(|identity| identity.cluster);
     let mut all = BTreeMap::new();
-    for partition in PartitionId::all() {
+    for partition in every_partition() {
         let dir = Config::new(data_dir.join(PARTS), cluster.unwrap_or(0)).of(partition).dir;
+        notes.read(disk.as_ref(), &dir, partition)?;
+        if notes.in_exchange(partition) {
+            report.part_bytes += notes.check_arriving(disk, &dir, partition)?;
+            continue;
+        }
         if let Some(mut kept) = kept::check(disk, &dir, cluster, partition)? {
             report.damages.append(&mut kept.damages);
             report.part_bytes += kept.bytes;

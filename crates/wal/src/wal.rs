@@ -270,13 +270,14 @@ impl Opening<'_> {
         Ok(Some(Active { key, number, file, path, bytes, offset }))
     }
 
-    /// A list of lanes that could not be read is left as it is: it is reported again each time.
+    /// A list of lanes that is lost or could not be read was reported, and is written anew: what it should say is known from
+    /// the lanes by now, and what a lane that is gone leaves in doubt is in its mark, durably, since it was resumed.
     fn write_roster(&self) -> io::Result<()> {
         let Config { cluster, logs, lanes, release, dir, .. } = self.config;
         let made = self.surveyed.layout.made.max(*lanes);
         let is_current = match &self.surveyed.roster {
             RosterFound::Read(old) => (old.lanes, old.made) == (*lanes, made),
-            RosterFound::Missing | RosterFound::Spoiled(_) => !self.surveyed.is_blank,
+            RosterFound::Missing | RosterFound::Spoiled(_) => false,
         };
         if is_current {
             return Ok(());

@@ -1,5 +1,6 @@
 //! `chronos bench`
 
+mod catch_up;
 mod failover;
 mod idle;
 mod load;
@@ -9,6 +10,7 @@ use clap::{Args, Subcommand};
 use crate::cli::Context;
 use crate::failure::{Failure, Outcome};
 use crate::stop_request;
+use catch_up::CatchUp;
 use failover::Failover;
 use idle::Idle;
 use load::{Load, Workload};
@@ -25,7 +27,8 @@ Examples:
   chronos bench append --batch 1 --concurrency 1 --duration 30s --nodes 3
   chronos bench query --entities 10000 --output json
   chronos bench failover --rounds 100
-  chronos bench idle --nodes 3 --duration 60s";
+  chronos bench idle --nodes 3 --duration 60s
+  chronos bench catch-up --events 1000000 --kills 5";
 
 /// Measure servers: under load, when a leader dies, and while nobody asks anything
 #[derive(Args)]
@@ -45,6 +48,7 @@ enum What {
     Query(Load),
     Failover(Failover),
     Idle(Idle),
+    CatchUp(CatchUp),
 }
 
 impl Bench {
@@ -64,6 +68,7 @@ impl Bench {
             What::Query(load) => load.measured(Workload::Query, context).await?.print(context.output),
             What::Failover(failover) => failover.run(context).await,
             What::Idle(idle) => idle.run(context).await,
+            What::CatchUp(catch_up) => catch_up.run(context).await,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! `chronos torture`
 
+mod damage;
+
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::cli::Context;
 use crate::demo::script::Script;
@@ -13,6 +15,7 @@ use crate::output::Format;
 use crate::stop_request;
 use crate::torture::campaign::{Campaign, possible};
 use crate::torture::fault::Fault;
+use damage::Damaging;
 
 const EXAMPLES: &str = "\
 Starts a cluster of its own, brings events in through the SDK, and does something bad to a random node every few seconds.
@@ -24,6 +27,7 @@ Partitions are made of network namespaces and nftables, and need root; where the
 Examples:
   chronos torture --rounds 100
   chronos torture --fault pause,kill --nodes 5 --rounds 50
+  chronos torture damage --places 200
   sudo chronos torture --fault partition --rounds 20 --source git:.";
 
 /// Events a second of the generated feed.
@@ -34,8 +38,10 @@ const MARGIN: f64 = 1.5;
 
 /// Break a cluster of one's own again and again, and count what was lost
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Torture {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// What is done to nodes
     #[arg(long, value_enum, value_delimiter = ',', default_value = "kill", value_name = "FAULT")]
     fault: Vec<Fault>,
@@ -62,8 +68,17 @@ pub(crate) struct Torture {
     json: bool,
 }
 
+/// Campaigns of another kind.
+#[derive(Subcommand)]
+enum Other {
+    Damage(Damaging),
+}
+
 impl Torture {
     pub(crate) async fn run(self, context: &Context) -> Outcome {
+        if let Some(Other::Damage(damaging)) = self.other {
+            return damaging.run(context).await;
+        }
         let format = if self.json { Format::Json } else { context.output };
         let campaign = self.campaign().await?;
         let stopped = stop_request::signalled()?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chronos_domain::PartitionId;
 use chronos_env::Env;
-use chronos_store::{Damage, Report, TornTail};
+use chronos_store::{Damage, PartitionReport, Pending, Report, TornTail};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -23,6 +23,9 @@ that positions and every entity's versions have no gap. Nothing is ever written.
 Without --online it reads the data directory of a server that is stopped. With --online the running server reads it, parts
 and log, while it goes on serving; what it finds damaged it no longer serves. A server does so by itself all the time,
 slowly (chronos server --scrub-period-s).
+
+A partition is unfinished when the node died while it took over parts of another replica, began anew, or was repaired. That
+is no damage either: it is said what the next start will do.
 
 A torn tail is what a crash leaves behind of a write that nobody was told of. It is no damage: the next start of the
 server cuts it off.
@@ -85,7 +88,7 @@ fn tables(out: &mut Out, report: &Report) -> Outcome {
         ("STATE", Align::Left),
     ]);
     for partition in &report.partitions {
-        let state = if partition.whole { "whole" } else { "DAMAGED" };
+        let state = state(report, partition);
         partitions.row([
             name(partition.partition),
             format!("1..{}", grouped(partition.head.get())),
@@ -101,10 +104,13 @@ fn tables(out: &mut Out, report: &Report) -> Outcome {
             "torn tail: {file} at byte {offset}, {bytes} bytes, never acknowledged; the next start cuts it"
         ))?;
     }
+    for pending in &report.pending {
+        out.line(format!("unfinished: {pending}"))?;
+    }
     for damage in &report.damages {
         out.line(format!("damage: {damage}"))?;
     }
-    let verdict = verdict(report.damages.len());
+    let verdict = verdict(report.damages.len(), report.pending.len());
     let (events, frames, bytes) = (grouped(report.events()), grouped(report.frames), grouped(report.bytes));
     out.line(format!("{verdict}: {events} events in {frames} frames, {bytes} bytes"))
 }
@@ -115,11 +121,25 @@ fn name(partition: PartitionId) -> String {
 }
 
 /// What a summary begins with.
-fn verdict(damages: usize) -> String {
-    match damages {
-        0 => "clean".to_owned(),
-        1 => "1 damage".to_owned(),
-        n => format!("{n} damages"),
+fn verdict(damages: usize, pending: usize) -> String {
+    match (damages, pending) {
+        (0, 0) => "clean".to_owned(),
+        (0, n) => format!("no damage, {n} unfinished"),
+        (1, _) => "1 damage".to_owned(),
+        (n, _) => format!("{n} damages"),
+    }
+}
+
+/// How a partition is.
+fn state(report: &Report, partition: &PartitionReport) -> &'static str {
+    let id = partition.partition;
+    if report.damages.iter().any(|damage| damage.partition == Some(id)) {
+        return "DAMAGED";
+    }
+    match report.pending.iter().any(|pending| pending.partition == id) {
+        true => "unfinished",
+        false if partition.whole => "whole",
+        false => "DAMAGED",
     }
 }
 
@@ -132,7 +152,11 @@ fn objects(out: &mut Out, report: &Report) -> Outcome {
             "entities": partition.entities,
             "entries": partition.entries,
             "whole": partition.whole,
+            "state": state(report, partition).to_lowercase(),
         }))?;
+    }
+    for pending in &report.pending {
+        out.object(&unfinished(pending))?;
     }
     for tail in &report.torn_tails {
         out.object(&torn_tail(tail))?;
@@ -142,13 +166,24 @@ fn objects(out: &mut Out, report: &Report) -> Outcome {
     }
     out.object(&json!({
         "kind": "summary",
-        "clean": report.is_clean(),
+        "clean": report.is_clean() && report.pending.is_empty(),
+        "unfinished": report.pending.len(),
         "events": report.events(),
         "frames": report.frames,
         "bytes": report.bytes,
         "torn_tails": report.torn_tails.len(),
         "damages": report.damages.len(),
     }))
+}
+
+fn unfinished(pending: &Pending) -> Value {
+    json!({
+        "kind": "unfinished",
+        "partition": pending.partition.get(),
+        "file": pending.file.display().to_string(),
+        "what": pending.what.to_string(),
+        "next": pending.what.next(),
+    })
 }
 
 fn torn_tail(tail: &TornTail) -> Value {

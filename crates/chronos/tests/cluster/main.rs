@@ -57,7 +57,16 @@ struct Node {
 impl Node {
     fn start(data: &Path, more: &[&str]) -> Node {
         let peers: &[&str] = if more.contains(&AS_BEFORE) { &[] } else { &["--peer-listen", "127.0.0.1:0"] };
-        let mut command = server(data, &[peers, more].concat());
+        Node::started(data, &[peers, more].concat())
+    }
+
+    /// Listens for peers there, and on any port for all others.
+    fn listening(data: &Path, peers: &str, more: &[&str]) -> Node {
+        Node::started(data, &[&["--peer-listen", peers], more].concat())
+    }
+
+    fn started(data: &Path, flags: &[&str]) -> Node {
+        let mut command = server(data, flags);
         let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut next = |what: &str| {
@@ -69,6 +78,14 @@ impl Node {
         let (clients, peers) = (next("listening on "), next("peers on "));
         let operators = next("admin on ");
         Node { child, clients, peers, operators, data: data.to_path_buf() }
+    }
+
+    /// The digest of everything it holds, partition by partition, and how many events that is.
+    fn holds(&self) -> (u64, Vec<String>) {
+        let held = self.ask("GET", "/v1/digest", "", "").1;
+        let each = held["partitions"].as_array().unwrap();
+        let events = each.iter().map(|of| of["position"].as_u64().unwrap_or(0)).sum();
+        (events, each.iter().map(|of| format!("{} {}", of["position"], of["digest"])).collect())
     }
 
     /// What it counts under this name and these labels.
@@ -275,4 +292,78 @@ fn what_contradicts_itself_is_refused_with_what_to_do() {
         let (code, why) = refused(&first, flags);
         assert!(code.is_some_and(|code| code > 0) && why.contains(wanted), "{flags:?}: {why}");
     }
+}
+
+/// A command of the CLI that has to succeed; what it prints.
+fn chronos(args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chronos"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHRONOS_")) {
+        command.env_remove(name);
+    }
+    let Output { status, stdout, stderr } = command.args(args).stdin(Stdio::null()).output().unwrap();
+    assert!(status.success(), "{args:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8_lossy(&stdout).into_owned()
+}
+
+/// Asks until it is so; a test that waits for ever is stopped from outside.
+fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+/// Nodes that all hold the same: so many events, and the same digests.
+fn agree(nodes: &[Node], events: u64) {
+    until(|| nodes.iter().all(|node| node.holds().0 == events));
+    let all: Vec<_> = nodes.iter().map(|node| node.holds().1).collect();
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
+}
+
+#[test]
+fn a_restored_backup_grows_into_a_cluster_of_its_own_and_is_never_the_node_it_came_from() {
+    let home = tempfile::tempdir().unwrap();
+    let place = |name: &str| home.path().canonicalize().unwrap().join(name);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let events: String = (0..600)
+        .map(|i| {
+            format!(
+                "{{\"entity_id\":\"order-{}\",\"event_type\":\"a.b\",\"payload\":{{\"n\":{i}}}}}\n",
+                i % 50
+            )
+        })
+        .collect();
+    std::fs::write(place("events"), events).unwrap();
+
+    // A cluster of three, a backup of it, and a directory restored from that.
+    let founder = Node::start(&place("old1"), &["--bootstrap"]);
+    let join = ["--join", &founder.peers];
+    let old = [Node::start(&place("old2"), &join), Node::start(&place("old3"), &join)];
+    chronos(&["import", &text(&place("events")), "--addr", &founder.clients, "--timeout", "60s"]);
+    until(|| old.iter().all(|node| node.holds().0 == 600));
+    chronos(&["backup", &text(&place("backup")), "--addr", &founder.clients, "--timeout", "60s"]);
+    for name in ["new1", "stray"] {
+        chronos(&["restore", &text(&place("backup")), "--data", &text(&place(name))]);
+    }
+
+    // Two fresh nodes join the restored one, and get everything.
+    let first = Node::start(&place("new1"), &[]);
+    let join_new = ["--join", &first.peers];
+    let (second, third) = (Node::start(&place("new2"), &join_new), Node::start(&place("new3"), &join_new));
+    let new = [first, second, third];
+    agree(&new, 600);
+    let table = chronos(&["partition", "digest", "--admin", &new[1].operators, "--timeout", "60s"]);
+    assert!(!table.contains("differ"), "{table}");
+
+    // Where the founder of the old cluster was, another directory with its number comes up: nobody takes it for that.
+    let seat = founder.stop();
+    let [old2, old3] = old;
+    old3.stop();
+    old2.stop();
+    let stray = Node::listening(&place("stray"), &seat.at.peer_listen, &[]);
+    let old2 = Node::start(&place("old2"), &[]);
+    until(|| old2.counted("chronos_peer_turned_away_total{why=\"outdated\"}") > 0);
+    assert_eq!(old2.counted("chronos_peer_link_up{node=\"n1\"}"), 0);
+    stray.stop();
+    let (code, why) = refused(&place("stray"), &["--join", &old2.peers]);
+    assert!(code == Some(1) && why.contains("n1, which founded its cluster"), "{why}");
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use chronos_cluster::peer::{Names, Security, TlsFiles};
+use chronos_cluster::peer::{Limits, Names, Security, TlsFiles};
 use chronos_domain::EventId;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -41,6 +41,8 @@ pub struct Membership {
     pub replication: u8,
     /// Whether this node has others do for its callers what it does not lead or hold; otherwise it tells them who does.
     pub forward: bool,
+    /// Bytes of parts that this node sends to others in a second at most. At least 1.
+    pub transfer_bytes_per_second: u64,
     /// Certificates for connections between nodes.
     pub tls: Option<Tls>,
     /// Nodes may talk without protection beyond this machine: the network is trusted, or protects by itself.
@@ -72,6 +74,7 @@ impl Default for Membership {
             token: None,
             replication: 3,
             forward: true,
+            transfer_bytes_per_second: Limits::default().bulk_bytes_per_second,
             tls: None,
             plaintext_anywhere: false,
         }
@@ -91,6 +94,7 @@ impl std::fmt::Debug for Membership {
             .field("join", &self.join)
             .field("replication", &self.replication)
             .field("forward", &self.forward)
+            .field("transfer_bytes_per_second", &self.transfer_bytes_per_second)
             .field("tls", &self.tls)
             .field("plaintext_anywhere", &self.plaintext_anywhere)
             .finish_non_exhaustive()
@@ -135,6 +139,9 @@ impl Membership {
         }
         if ![1, 3, 5].contains(&self.replication) {
             return invalid(format!("cluster.replication is {}; give 1, 3 or 5", self.replication));
+        }
+        if self.transfer_bytes_per_second == 0 {
+            return invalid("cluster.transfer_bytes_per_second is 0; give at least 1".to_owned());
         }
         if self.tls.is_some() && self.plaintext_anywhere {
             return invalid(
@@ -200,6 +207,7 @@ mod tests {
             token = "hush"
             replication = 5
             forward = false
+            transfer_bytes_per_second = 1000000
             tls = { certificate = "/c", key = "/k", authority = "/a" }
         "#;
         let cluster = Config::from_toml(text).unwrap().cluster;
@@ -215,6 +223,7 @@ mod tests {
             token: Some("hush".into()),
             replication: 5,
             forward: false,
+            transfer_bytes_per_second: 1_000_000,
             tls: Some(tls),
             plaintext_anywhere: false,
         };
@@ -228,6 +237,7 @@ mod tests {
         for (text, wanted) in [
             ("bootstrap = true\njoin = [\"a:1\"]", "exactly one node of a cluster founds it"),
             ("replication = 2", "give 1, 3 or 5"),
+            ("transfer_bytes_per_second = 0", "give at least 1"),
             ("join = [\"a\"]", "give HOST:PORT"),
             ("advertise = \"a:7\"", "a host without a port"),
             ("token = \"\"", "cluster.token is empty"),

@@ -4,7 +4,10 @@
 //! Every node says what it knows of itself at first hand; sums over the nodes are for whoever scrapes them all. A
 //! partition is there only where this node holds a replica of it; 32 is the system partition.
 
-use chronos_cluster::{Health, PartitionView, ReplicaView, Role, View};
+use chronos_cluster::{
+    Groups, Health, PartitionView, RepairStats, ReplicaView, Role, Stage, TransferStats, View, Ward,
+};
+use chronos_domain::PartitionId;
 use prometheus::proto::MetricFamily;
 
 use super::family::{Labels, counter, counters, gauge, gauges};
@@ -16,6 +19,82 @@ pub(super) fn families(view: &View) -> Vec<MetricFamily> {
     // The encoder takes no empty family: a node that holds nothing yet.
     all.retain(|family| !family.get_metric().is_empty());
     all
+}
+
+/// What damaged replicas of this node had done to them, and what it took over from others and gave to them as parts.
+pub(super) fn healing(groups: &Groups) -> Vec<MetricFamily> {
+    let mut all = repairs(&groups.repair_stats(), &groups.wards());
+    all.extend(transfers(&groups.transfer_stats()));
+    all
+}
+
+fn repairs(stats: &RepairStats, wards: &[Ward]) -> Vec<MetricFamily> {
+    let RepairStats { found, repaired, setbacks, refused, system, .. } = stats;
+    let of_kind = |all: &u64, at: usize| {
+        let kind = |name: &str| vec![("kind", name.to_owned())];
+        [(kind("data"), *all - system[at]), (kind("system"), system[at])]
+    };
+    let stages = [
+        ("examined", Stage::Examined),
+        ("parts wanted", Stage::PartsWanted),
+        ("withheld", Stage::Withheld),
+        ("catching up", Stage::CatchingUp),
+    ];
+    let under_way = stages.map(|(name, stage)| {
+        let count = wards.iter().filter(|ward| ward.stage == stage).count();
+        (vec![("stage", name.to_owned())], float(count as u64))
+    });
+    let kind_of = |ward: &Ward| if ward.id == PartitionId::SYSTEM { "system" } else { "data" };
+    let waits = wards.iter().map(|ward| {
+        let labels = vec![("partition", ward.id.to_string()), ("kind", kind_of(ward).to_owned())];
+        (labels, float(ward.attempts))
+    });
+    let mut all = vec![
+        counters("chronos_repairs_begun_total", "Replicas found damaged here.", of_kind(found, 0)),
+        counters("chronos_repairs_finished_total", "Of these, made whole again.", of_kind(repaired, 1)),
+        counters(
+            "chronos_repair_setbacks_total",
+            "Attempts that did not come to their end; most wait for other nodes.",
+            of_kind(setbacks, 2),
+        ),
+        counters(
+            "chronos_repairs_given_up_total",
+            "Repairs that are not tried again before the next start.",
+            of_kind(refused, 3),
+        ),
+        counter(
+            "chronos_repairs_anew_total",
+            "Finished ones that had their log from the leader.",
+            stats.anew,
+        ),
+        counter("chronos_repair_parts_total", "Damaged parts that were fetched again.", stats.parts),
+        counter("chronos_repair_bytes_total", "Their bytes.", stats.bytes),
+        gauges("chronos_repairs_under_way", "Replicas that are not served because of damage.", under_way),
+        gauges(
+            "chronos_repair_attempts",
+            "How often the repair of a replica was begun that is not over.",
+            waits,
+        ),
+    ];
+    all.retain(|family| !family.get_metric().is_empty());
+    all
+}
+
+fn transfers(stats: &TransferStats) -> Vec<MetricFamily> {
+    vec![
+        counter(
+            "chronos_snapshots_offered_total",
+            "Manifests offered to followers that are behind the log.",
+            stats.offered,
+        ),
+        counter("chronos_snapshots_installed_total", "Manifests taken over from leaders.", stats.installed),
+        counter("chronos_snapshot_parts_total", "Parts of these that were not here before.", stats.parts),
+        counter(
+            "chronos_snapshot_bytes_total",
+            "Their bytes: what had to be fetched, once each.",
+            stats.bytes,
+        ),
+    ]
 }
 
 /// What this node holds, with what is known of the whole partition.
@@ -171,6 +250,33 @@ mod tests {
         assert_eq!(value("chronos_replica_serving"), 0.0);
         assert_eq!(value("chronos_replica_log_entries"), 10.0);
         assert_eq!((value("chronos_cluster_paused"), value("chronos_cluster_epoch")), (1.0, 9.0));
+    }
+
+    #[test]
+    fn repairs_are_counted_by_kind_of_partition_and_shown_by_stage() {
+        let stats = RepairStats { found: 5, repaired: 3, system: [2, 0, 0, 0], ..RepairStats::default() };
+        let ward = |id, stage| Ward {
+            id,
+            why: Arc::from("x"),
+            since: chronos_domain::Timestamp::new(0),
+            stage,
+            attempts: 4,
+            setback: None,
+        };
+        let wards =
+            [ward(PartitionId::SYSTEM, Stage::Withheld), ward(PartitionId::new(3).unwrap(), Stage::Withheld)];
+        let all = repairs(&stats, &wards);
+        let values = |name: &str| -> Vec<f64> {
+            let family = all.iter().find(|family| family.name() == name).unwrap();
+            let each = family.get_metric().iter();
+            each.map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value()).collect()
+        };
+        assert_eq!(values("chronos_repairs_begun_total"), [3.0, 2.0]);
+        assert_eq!(values("chronos_repairs_finished_total"), [3.0, 0.0]);
+        assert_eq!(values("chronos_repairs_under_way"), [0.0, 0.0, 2.0, 0.0]);
+        assert_eq!(values("chronos_repair_attempts"), [4.0, 4.0]);
+        let none = repairs(&RepairStats::default(), &[]);
+        assert!(none.iter().all(|family| family.name() != "chronos_repair_attempts"), "no empty family");
     }
 
     #[test]

@@ -16,7 +16,9 @@ use crate::config::Config;
 use crate::telemetry;
 
 /// Settings that can be changed while a node runs.
-const LIVE: [&str; 3] = ["compaction.bytes_per_second", LOG_FILTER, "scrub.bytes_per_second_max"];
+const LIVE: [&str; 4] = [TRANSFER, "compaction.bytes_per_second", LOG_FILTER, "scrub.bytes_per_second_max"];
+/// How fast parts are sent to other nodes.
+const TRANSFER: &str = "cluster.transfer_bytes_per_second";
 /// What is logged.
 pub(crate) const LOG_FILTER: &str = "log.filter";
 /// What is shown of a secret that there is.
@@ -69,6 +71,7 @@ impl Settings {
         let mut wanted = now.clone();
         match key {
             LOG_FILTER => wanted.log.filter = text(value),
+            TRANSFER => wanted.cluster.transfer_bytes_per_second = number(key, value)?,
             "compaction.bytes_per_second" => wanted.compaction.bytes_per_second = number(key, value)?,
             "scrub.bytes_per_second_max" => wanted.scrub.bytes_per_second_max = number(key, value)?,
             _ => unreachable!("what is live is listed above"),
@@ -81,6 +84,7 @@ impl Settings {
             _ => {
                 groups.set_compaction_rate(wanted.compaction.bytes_per_second);
                 groups.set_scrub_rate(wanted.scrub.bytes_per_second_max);
+                groups.set_transfer_rate(wanted.cluster.transfer_bytes_per_second);
             }
         }
         let after = value_of(&wanted, key).unwrap_or(Value::Null);

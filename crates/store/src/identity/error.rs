@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 use chronos_domain::EventId;
 use chronos_domain::limits::PARTITIONS;
 
+/// What is left to a node of a cluster whose directory cannot be used any more. It comes back under a number of its own: who
+/// has lost a part of what it promised must not vote as who it was.
+const REPLACE: &str = "a node among others is given up instead: start an empty directory in its place with --join, then run \
+                       `chronos cluster replace` with the number of the one that is lost";
+
 /// A data directory that cannot be opened. It is left as it was found.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -43,7 +48,7 @@ pub enum OpenError {
     /// It holds a log that nobody vouches for.
     #[error(
         "{} is missing although there is a log beside it; restore the file from a backup, because without it the log \
-         cannot be told from another cluster's",
+         cannot be told from another cluster's; {REPLACE}",
         file.display()
     )]
     IdentityMissing {
@@ -51,7 +56,7 @@ pub enum OpenError {
         file: PathBuf,
     },
     /// The identity file has been changed since it was written.
-    #[error("{} is damaged: {what}; restore it from a backup", file.display())]
+    #[error("{} is damaged: {what}; restore it from a backup; {REPLACE}", file.display())]
     Damaged {
         /// The file.
         file: PathBuf,
@@ -99,7 +104,7 @@ pub enum OpenError {
     },
     /// A node that joined a cluster does not know any more which one it is.
     #[error(
-        "{} is missing, but this directory joined a cluster as one of its nodes; restore the file from a backup, or remove          the whole data directory and join as a new node",
+        "{} is missing, but this directory joined a cluster as one of its nodes; {REPLACE}",
         file.display()
     )]
     NodeMissing {
@@ -108,7 +113,7 @@ pub enum OpenError {
     },
     /// Two files tell of different nodes.
     #[error(
-        "{} and the IDENTITY file beside it belong to different nodes; restore both from one backup, or remove the whole          data directory and join as a new node",
+        "{} and the IDENTITY file beside it belong to different nodes; restore both from one backup; {REPLACE}",
         file.display()
     )]
     NodeOfAnother {
@@ -127,7 +132,7 @@ pub enum OpenError {
     /// The log was there once and is gone.
     #[error(
         "{} is missing or empty, but this data directory has been in use; restore it from a backup, or remove the \
-         whole data directory to start empty",
+         whole data directory to start empty; {REPLACE}",
         dir.display()
     )]
     LogMissing {

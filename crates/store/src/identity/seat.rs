@@ -60,7 +60,7 @@ pub struct Seat {
     pub incarnation: u64,
     /// Where it is.
     pub at: Whereabouts,
-    /// The nodes it was told of when it joined, each with where other nodes reach it.
+    /// The other nodes it knew of last, or was told of when it joined, each with where other nodes reach it.
     pub members: Vec<(u64, String)>,
 }
 

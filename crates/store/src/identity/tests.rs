@@ -246,6 +246,20 @@ fn a_machine_asks_as_the_same_one_until_it_is_admitted() {
 }
 
 #[test]
+fn the_others_are_written_down_and_everything_else_stays() {
+    let world = World::new(1);
+    let mut dir = open(&world.env()).unwrap();
+    let seat = dir.begin(&world.env(), Whereabouts::default()).unwrap().clone();
+    let others = vec![(2, "second:1".to_owned()), (3, "third:1".to_owned())];
+    dir.note_members(&world.env(), others.clone()).unwrap();
+    drop(dir);
+    world.disk().power_off();
+    world.disk().power_on();
+    assert_eq!(open(&world.env()).unwrap().seat(), &Seat { members: others.clone(), ..seat });
+    assert_eq!(seated(&world.env()).members, others, "the next start has forgotten them");
+}
+
+#[test]
 fn a_node_that_joined_is_nobody_without_its_number_or_identity() {
     let joined = || {
         let env = World::new(1).env();

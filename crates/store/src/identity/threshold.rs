@@ -180,6 +180,15 @@ impl DataDir {
         self.seat = seat;
         Ok(&self.seat)
     }
+
+    /// Writes down the other nodes of the cluster and where they are, so that they can be asked when this node's own copy
+    /// of what the cluster knows about itself is damaged. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`]: what was written down before still stands.
+    pub fn note_members(&self, env: &Env, members: Vec<(u64, String)>) -> Result<(), OpenError> {
+        write_seat(env, &self.path, &Seat { members, ..self.seat.clone() })
+    }
 }
 
 fn read_seat(env: &Env, file: &Path) -> Result<Option<Seat>, OpenError> {

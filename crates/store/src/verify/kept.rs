@@ -58,6 +58,23 @@ pub(super) fn check(
     Ok(Some(check.finish(shelf.flatten())))
 }
 
+/// What the crate of parts says, about `file` unless it names another.
+///
+/// # Errors
+/// When it is the disk that refused.
+pub(super) fn blamed(file: &Path, partition: PartitionId, fault: Fault) -> io::Result<Damage> {
+    let partition = Some(partition);
+    match fault {
+        Fault::Corrupt { file, offset, what } => {
+            Ok(Damage { partition, offset: offset.unwrap_or(0), ..Damage::of_file(&file, what) })
+        }
+        Fault::Io(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io::Error::new(error.kind(), error.to_string()))
+        }
+        other => Ok(Damage { partition, ..Damage::of_file(file, other.to_string()) }),
+    }
+}
+
 struct Check<'a> {
     disk: &'a Arc<dyn Disk>,
     dir: &'a Path,
@@ -79,17 +96,7 @@ impl Check<'_> {
 
     /// Notes what the crate of parts says, about `file` unless it names another.
     fn blame(&mut self, file: &Path, fault: Fault) -> io::Result<()> {
-        match fault {
-            Fault::Corrupt { file, offset, what } => {
-                let damage = Damage::of_file(&file, what);
-                let partition = Some(self.partition);
-                self.damages.push(Damage { partition, offset: offset.unwrap_or(0), ..damage });
-            }
-            Fault::Io(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io::Error::new(error.kind(), error.to_string()));
-            }
-            other => self.damage(file.to_owned(), None, other.to_string()),
-        }
+        self.damages.push(blamed(file, self.partition, fault)?);
         Ok(())
     }
 

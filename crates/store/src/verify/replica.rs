@@ -46,6 +46,12 @@ impl Replicas {
         Replicas { by_log: kept.into_iter().map(replica).collect(), damages: Vec::new() }
     }
 
+    /// Of this partition, parts and log are being exchanged: what it will hold is not to be seen yet.
+    pub(super) fn suspend(&mut self, partition: PartitionId) {
+        let replica = Replica { broken: true, ..Replica::new(partition) };
+        self.by_log.insert(LogId::new(partition.get()), replica);
+    }
+
     /// Takes the next entry of a log.
     pub(super) fn visit(&mut self, log: LogId, entry: &Entry, place: &Place) {
         let Some(partition) = partition_of(log) else {
@@ -100,7 +106,7 @@ impl Replicas {
         // The log knows bytes, replay knows how far it came: together they say where in the history the damage is.
         let hurt = report.damages.iter_mut().filter(|damage| damage.partition == Some(partition));
         hurt.for_each(|damage| damage.position = damage.position.or(Some(found.head)));
-        found.whole = !corrupt && report.damages.iter().all(|damage| damage.partition != Some(partition));
+        found.whole &= !corrupt && report.damages.iter().all(|damage| damage.partition != Some(partition));
         report.partitions.push(found);
     }
 }

@@ -7,6 +7,7 @@ use chronos_domain::{LogIndex, PartitionId, Position};
 use chronos_wal::Corrupt;
 
 use super::partition_of;
+use super::pending::Pending;
 use crate::identity::Identity;
 
 /// The findings about a data directory.
@@ -17,6 +18,8 @@ pub struct Report {
     pub partitions: Vec<PartitionReport>,
     /// Everything that is not as it was written. Empty: all is well.
     pub damages: Vec<Damage>,
+    /// What was begun and is not finished: the next start goes on with it. No damage.
+    pub pending: Vec<Pending>,
     /// What a crash left behind of writes that were never acknowledged. No damage: the next start cuts it off.
     pub torn_tails: Vec<TornTail>,
     /// Frames of the log that were checked.

@@ -22,6 +22,7 @@ Examples:
   chronos cluster config get
   chronos cluster config get compaction
   chronos cluster config set compaction.bytes_per_second 33554432
+  chronos cluster config set cluster.transfer_bytes_per_second 8388608
   chronos cluster config set scrub.bytes_per_second_max 8388608 --node n2";
 
 /// Read settings, and change those that can be changed while nodes run

@@ -100,10 +100,10 @@ impl Sum {
 
     fn line(&self) -> String {
         let verdict = match (self.refused, self.findings) {
-            (0, findings) => verdict(findings),
+            (0, findings) => verdict(findings, 0),
             (refused, 0) => format!("not all could be checked, partitions that are not served: {refused}"),
             (refused, findings) => {
-                format!("{}, partitions that are not served: {refused}", verdict(findings))
+                format!("{}, partitions that are not served: {refused}", verdict(findings, 0))
             }
         };
         let [parts, events, entries, bytes] =
