@@ -173,6 +173,14 @@ impl Partition {
         self.committed().get().saturating_sub(replica.marks.applied.get())
     }
 
+    /// Whether a node has something of it that would have to move before the node can go. A copy of the system partition
+    /// without a say, which every node has, does not count.
+    #[must_use]
+    pub fn needs(&self, node: NodeId) -> bool {
+        let learns = self.learners.contains(&node) && self.id != PartitionId::SYSTEM;
+        learns || self.voters.contains(&node)
+    }
+
     /// The members of the group: voters, then learners.
     pub fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.voters.iter().chain(&self.learners).copied()

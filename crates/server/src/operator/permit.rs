@@ -97,7 +97,7 @@ fn remove(status: &Status, id: NodeId, force: bool) -> Result<Permit, Error> {
         return Ok(Permit::Done);
     }
     not_last(status, id)?;
-    let is_empty = node.replicas == 0 && !status.partitions.iter().any(|of| of.members().any(|of| of == id));
+    let is_empty = node.replicas == 0 && !status.partitions.iter().any(|of| of.needs(id));
     let is_drained = is_empty && node.state == NodeState::Draining;
     if force || is_drained {
         return Ok(Permit::Order(Order::Remove(number(id))));

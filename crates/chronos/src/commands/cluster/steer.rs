@@ -106,7 +106,6 @@ impl Done<'_> {
 
 /// What a node still holds, in words.
 fn left_on(status: &Status, node: NodeId) -> Option<String> {
-    let is_on = |nodes: &[NodeId]| nodes.contains(&node);
-    let held = status.partitions.iter().filter(|of| is_on(&of.voters) || is_on(&of.learners)).count();
+    let held = status.partitions.iter().filter(|of| of.needs(node)).count();
     (held > 0).then(|| format!("{held} replicas to go from {node}"))
 }
