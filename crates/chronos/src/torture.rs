@@ -6,4 +6,6 @@
 
 pub(crate) mod campaign;
 pub(crate) mod fault;
+pub(crate) mod load;
 pub(crate) mod report;
+pub(crate) mod steady;

@@ -1,6 +1,7 @@
 //! `chronos bench`
 
 mod failover;
+mod growth;
 mod idle;
 mod load;
 
@@ -10,6 +11,7 @@ use crate::cli::Context;
 use crate::failure::{Failure, Outcome};
 use crate::stop_request;
 use failover::Failover;
+use growth::Growth;
 use idle::Idle;
 use load::{Load, Workload};
 
@@ -25,9 +27,10 @@ Examples:
   chronos bench append --batch 1 --concurrency 1 --duration 30s --nodes 3
   chronos bench query --entities 10000 --output json
   chronos bench failover --rounds 100
+  chronos bench growth --events 200000
   chronos bench idle --nodes 3 --duration 60s";
 
-/// Measure servers: under load, when a leader dies, and while nobody asks anything
+/// Measure servers: under load, when a leader dies, when nodes come and go, and while nobody asks anything
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {
@@ -44,6 +47,7 @@ enum What {
     /// The 100 newest events of one entity
     Query(Load),
     Failover(Failover),
+    Growth(Growth),
     Idle(Idle),
 }
 
@@ -63,6 +67,7 @@ impl Bench {
             What::Read(load) => load.measured(Workload::Read, context).await?.print(context.output),
             What::Query(load) => load.measured(Workload::Query, context).await?.print(context.output),
             What::Failover(failover) => failover.run(context).await,
+            What::Growth(growth) => growth.run(context).await,
             What::Idle(idle) => idle.run(context).await,
         }
     }

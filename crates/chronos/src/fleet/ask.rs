@@ -29,6 +29,15 @@ pub(crate) async fn json(address: &str, path: &str) -> Outcome<Value> {
     serde_json::from_slice(body).map_err(|e| failed(format!("the answer is no JSON: {e}")))
 }
 
+/// The text that the node at `address` serves there.
+pub(crate) async fn text(address: &str, path: &str) -> Outcome<String> {
+    let failed = |why: String| Failure::failed(format!("{address}{path}: {why}"));
+    let answer = timeout(ANSWER_MAX, get(address, path)).await;
+    let answer = answer.map_err(|_| failed(format!("no answer within {} s", ANSWER_MAX.as_secs())))?;
+    let answer = answer.map_err(|error| failed(error.to_string()))?;
+    body(&answer).map(|body| String::from_utf8_lossy(body).into_owned()).map_err(failed)
+}
+
 /// HTTP/1.0, so that the end of the connection is the end of the answer.
 async fn get(address: &str, path: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
@@ -41,15 +50,20 @@ async fn get(address: &str, path: &str) -> io::Result<Vec<u8>> {
 
 /// What follows the head of an answer that says 200.
 fn body(answer: &[u8]) -> Result<&[u8], String> {
+    match parted(answer)? {
+        (200, body) => Ok(body),
+        (status, body) => Err(format!("{status}: {}", String::from_utf8_lossy(body).trim())),
+    }
+}
+
+/// The status of an answer and what follows its head.
+fn parted(answer: &[u8]) -> Result<(u16, &[u8]), String> {
     let end =
         answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("the answer has no end of its head")?;
     let head = String::from_utf8_lossy(&answer[..end]);
     let status = head.lines().next().unwrap_or_default();
-    let body = &answer[end + 4..];
-    if status.split(' ').nth(1) == Some("200") {
-        return Ok(body);
-    }
-    Err(format!("{status}: {}", String::from_utf8_lossy(body).trim()))
+    let number = status.split(' ').nth(1).and_then(|number| number.parse().ok());
+    Ok((number.ok_or_else(|| format!("{status:?} is no status"))?, &answer[end + 4..]))
 }
 
 /// A value as part of a query.
@@ -72,7 +86,7 @@ mod tests {
     #[test]
     fn a_body_is_taken_only_from_an_answer_that_says_200() {
         assert_eq!(body(b"HTTP/1.0 200 OK\r\na: b\r\n\r\n{}"), Ok(&b"{}"[..]));
-        assert!(body(b"HTTP/1.0 503 Not Now\r\n\r\nlater").unwrap_err().contains("503 Not Now: later"));
+        assert!(body(b"HTTP/1.0 503 Not Now\r\n\r\nlater").unwrap_err().contains("503: later"));
         assert!(body(b"HTTP/1.0 200 OK\r\n").is_err());
     }
 
