@@ -71,8 +71,9 @@ fn towards(state: &State, seen: &Observed, id: PartitionId, target: &Target) -> 
         return if is_free { step(Action::AddLearner(*node), &target.why) } else { None };
     }
     if id == PartitionId::SYSTEM {
-        let absent = |node: &NodeId| seen.can_take(state, *node) && !group.members.contains(*node);
-        if let Some(node) = state.active().find(absent) {
+        // One that is drained, too: until it is removed it has to know who belongs to the cluster, itself included.
+        let absent = |node: &NodeId| seen.is_up(*node) && !group.members.contains(*node);
+        if let Some(node) = state.present().find(absent) {
             return step(Action::AddLearner(node), "every node keeps the cluster's own data");
         }
     }

@@ -145,7 +145,8 @@ fn assert_balanced(state: &State, seen: &Observed) {
         if *id == PartitionId::SYSTEM {
             let most = crate::system::odd(active.len().min(5));
             assert_eq!(voters.len(), most, "{group:?}");
-            assert!(active.iter().all(|node| group.members.contains(*node)), "{group:?}");
+            let knowing = state.present().filter(|node| seen.is_up(*node));
+            assert!(knowing.into_iter().all(|node| group.members.contains(node)), "{group:?}");
         } else {
             assert_eq!(voters.len(), state.replicas(), "{id}: {group:?}");
             assert!(group.members.learners.is_empty(), "{id}: {group:?}");
@@ -176,6 +177,10 @@ fn a_cluster_grows_from_one_node_to_three_to_five_and_shrinks_again() {
         happen(&mut state, &Change::Draining(n(leaving)));
         seen = settle(&state, &seen);
         assert_balanced(&state, &seen);
+        let is_known = |(id, group): (&PartitionId, &Group)| {
+            group.members.contains(n(leaving)) == (*id == PartitionId::SYSTEM)
+        };
+        assert!(seen.groups.iter().all(is_known), "n{leaving} knows the cluster and holds nothing");
         happen(&mut state, &Change::Removed(n(leaving)));
         seen = settle(&state, &seen);
         let is_out = seen.groups.values().all(|group| !group.members.contains(n(leaving)));

@@ -119,6 +119,12 @@ impl State {
         active.map(|member| member.node)
     }
 
+    /// The nodes that belong to the cluster, those that are on their way out included.
+    pub(crate) fn present(&self) -> impl Iterator<Item = NodeId> {
+        let present = self.members.values().filter(|member| member.state != MemberState::Removed);
+        present.map(|member| member.node)
+    }
+
     /// How many replicas a data partition can have: as many as it shall, or the greatest odd number that there are nodes
     /// for. An even number would bear no more losses than the odd one below it.
     pub(crate) fn replicas(&self) -> usize {

@@ -1,7 +1,8 @@
 //! A cluster of one's own: several processes of this very binary on this machine, which can be killed, stopped, halted
 //! and started again one by one.
 //!
-//! A node keeps its directory, its name and its ports for the life of the fleet, so that it comes back as itself.
+//! A node keeps its directory, its name and its ports for the life of the fleet, so that it comes back as itself; one
+//! that was wiped comes back in the same place as somebody else.
 //! Dropping a fleet kills every process, halted ones included, and removes every directory; when this process dies
 //! without dropping anything, the nodes stop by themselves.
 
@@ -10,6 +11,8 @@ pub(crate) mod ask;
 pub(crate) mod balance;
 pub(crate) mod cut;
 pub(crate) mod ground;
+pub(crate) mod steering;
+pub(crate) mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,7 +32,7 @@ const ASK_MAX: Duration = Duration::from_secs(10);
 const ASK_STEP: Duration = Duration::from_millis(100);
 
 /// How long replicas and leaders may take to spread over all nodes.
-const SETTLE_MAX: Duration = Duration::from_secs(300);
+const SETTLE_MAX: Duration = Duration::from_secs(600);
 
 /// The line that says that a node of a cluster is ready; what follows comes with it.
 const READY: &str = "peers on ";
@@ -43,6 +46,8 @@ struct Seat {
     paused: bool,
     /// Whether it founds the cluster, when its directory is empty, and does not join it.
     founds: bool,
+    /// Whether it left the cluster for good.
+    left: bool,
 }
 
 /// The cluster.
@@ -58,11 +63,15 @@ impl Fleet {
     /// Starts a cluster of `nodes` nodes with empty directories: the first one founds it, the others join. Returns when
     /// all of them are ready, which is before replicas are spread; see [`settled`](Self::settled).
     pub(crate) async fn found(nodes: usize, ground: Ground) -> Outcome<Self> {
+        Self::found_with(nodes, if nodes < 3 { 1 } else { 3 }, ground).await
+    }
+
+    /// The same, with so many replicas of each partition as soon as there are nodes enough.
+    pub(crate) async fn found_with(nodes: usize, replication: u8, ground: Ground) -> Outcome<Self> {
         let home = tempfile::Builder::new()
             .prefix("chronos-cluster-")
             .tempdir()
             .map_err(|e| Failure::failed(format!("cannot make a temporary directory: {e}")))?;
-        let replication = if nodes < 3 { 1 } else { 3 };
         let mut fleet = Self { seats: Vec::new(), replication, ground, home };
         for _ in 0..nodes {
             fleet.grow().await?;
@@ -78,13 +87,19 @@ impl Fleet {
         std::fs::create_dir(&home)
             .map_err(|e| Failure::failed(format!("cannot make {}: {e}", home.display())))?;
         let site = self.ground.site(at)?;
-        self.seats.push(Seat { server: None, home, site, name, paused: false, founds: at == 0 });
+        let founds = at == 0;
+        self.seats.push(Seat { server: None, home, site, name, paused: false, founds, left: false });
         self.restart(at).await.map(drop)
     }
 
-    /// How many nodes it has, running or not.
+    /// How many nodes it ever had, running or not, those that left included.
     pub(crate) const fn len(&self) -> usize {
         self.seats.len()
+    }
+
+    /// The nodes that did not leave, running or not.
+    pub(crate) fn members(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.len()).filter(|at| !self.seats[*at].left)
     }
 
     /// How many replicas each partition is to have.
@@ -102,9 +117,9 @@ impl Fleet {
         self.seats[at].site.client()
     }
 
-    /// Where clients reach the nodes.
+    /// Where clients reach the nodes that did not leave.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        self.seats.iter().map(|seat| seat.site.client()).collect()
+        self.members().map(|at| self.address(at)).collect()
     }
 
     /// Where operators reach node `at`.
@@ -153,6 +168,13 @@ impl Fleet {
     pub(crate) async fn stop(&mut self, at: usize) -> Outcome {
         self.resume(at)?;
         self.take(at)?.stop().await
+    }
+
+    /// Stops node `at`, which is no member any more.
+    pub(crate) async fn leave(&mut self, at: usize) -> Outcome {
+        self.stop(at).await?;
+        self.seats[at].left = true;
+        Ok(())
     }
 
     /// Halts node `at` (SIGSTOP).
@@ -216,15 +238,20 @@ impl Fleet {
         Connection::to(&self.addresses(), patience).await
     }
 
-    /// Waits until every partition has a leader, all of its replicas, and both are spread over the nodes that run.
+    /// Waits until the nodes that run are the members, every partition has a leader and all of its replicas, and both are
+    /// spread over them.
     pub(crate) async fn settled(&self) -> Outcome<Placement> {
-        let up: Vec<String> =
-            (0..self.len()).filter(|at| self.runs(*at)).map(|at| self.address(at)).collect();
-        let connection = Connection::to(&up, ASK_MAX).await?;
+        let up: Vec<String> = self.members().filter(|at| self.runs(*at)).map(|at| self.address(at)).collect();
+        self.settled_on(&up).await
+    }
+
+    /// Waits until the nodes at these addresses, and nobody else, have all replicas and leaders, spread over them.
+    async fn settled_on(&self, up: &[String]) -> Outcome<Placement> {
+        let connection = Connection::to(up, ASK_MAX).await?;
         let start = Instant::now();
         loop {
             let unrest = match connection.placement().await {
-                Ok(placement) => match balance::unrest(&placement, &up, self.replication) {
+                Ok(placement) => match balance::unrest(&placement, up, self.replication) {
                     None => return Ok(placement),
                     Some(unrest) => unrest,
                 },
@@ -275,7 +302,7 @@ impl Fleet {
             let replication = self.replication.to_string();
             arguments.extend(["--bootstrap".to_owned(), "--replication".to_owned(), replication]);
         } else {
-            let others = (0..self.len()).filter(|other| *other != at);
+            let others = self.members().filter(|other| *other != at);
             let others: Vec<String> = others.map(|other| self.seats[other].site.peer()).collect();
             arguments.extend(["--join".to_owned(), others.join(",")]);
         }

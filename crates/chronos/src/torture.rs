@@ -7,4 +7,6 @@
 pub(crate) mod campaign;
 pub(crate) mod damage;
 pub(crate) mod fault;
+pub(crate) mod load;
 pub(crate) mod report;
+pub(crate) mod steady;

@@ -2,6 +2,7 @@
 
 mod catch_up;
 mod failover;
+mod growth;
 mod idle;
 mod load;
 
@@ -12,6 +13,7 @@ use crate::failure::{Failure, Outcome};
 use crate::stop_request;
 use catch_up::CatchUp;
 use failover::Failover;
+use growth::Growth;
 use idle::Idle;
 use load::{Load, Workload};
 
@@ -27,10 +29,11 @@ Examples:
   chronos bench append --batch 1 --concurrency 1 --duration 30s --nodes 3
   chronos bench query --entities 10000 --output json
   chronos bench failover --rounds 100
+  chronos bench growth --events 200000
   chronos bench idle --nodes 3 --duration 60s
   chronos bench catch-up --events 1000000 --kills 5";
 
-/// Measure servers: under load, when a leader dies, and while nobody asks anything
+/// Measure servers: under load, when a leader dies, when nodes come and go, and while nobody asks anything
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {
@@ -47,6 +50,7 @@ enum What {
     /// The 100 newest events of one entity
     Query(Load),
     Failover(Failover),
+    Growth(Growth),
     Idle(Idle),
     CatchUp(CatchUp),
 }
@@ -67,6 +71,7 @@ impl Bench {
             What::Read(load) => load.measured(Workload::Read, context).await?.print(context.output),
             What::Query(load) => load.measured(Workload::Query, context).await?.print(context.output),
             What::Failover(failover) => failover.run(context).await,
+            What::Growth(growth) => growth.run(context).await,
             What::Idle(idle) => idle.run(context).await,
             What::CatchUp(catch_up) => catch_up.run(context).await,
         }

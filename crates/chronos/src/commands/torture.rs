@@ -19,8 +19,10 @@ use damage::Damaging;
 
 const EXAMPLES: &str = "\
 Starts a cluster of its own, brings events in through the SDK, and does something bad to a random node every few seconds.
-Then every acknowledgement is compared with what is stored, every replica with the others, and every directory is verified.
-Exit code 0 only when nothing is lost, double, missing or different; otherwise the directories stay for inspection.
+What the SDK gives back as failed or unknown is counted and repeated with the same event ids. Then every acknowledgement is
+compared with what is stored, every replica with the others (each partition has to have as many as it should), and every
+directory is verified. Exit code 0 only when nothing is lost, double, missing or different; otherwise the directories stay
+for inspection. Of faults that take nobody by surprise (restart, rolling) the SDK must not give back one definite error.
 
 Partitions are made of network namespaces and nftables, and need root; where they cannot be made that is said.
 
@@ -28,13 +30,16 @@ Examples:
   chronos torture --rounds 100
   chronos torture --fault pause,kill --nodes 5 --rounds 50
   chronos torture damage --places 200
-  sudo chronos torture --fault partition --rounds 20 --source git:.";
+  chronos torture --fault rolling --rounds 3
+  chronos torture --rounds 100 --source file:events.ndjson --json
+  sudo chronos torture --fault partition,oneway --rounds 20 --source git:.";
 
 /// Events a second of the generated feed.
 const RATE: u64 = 2000;
 
-/// A source that ends is paced so that it lasts for so much longer than the faults should take.
-const MARGIN: f64 = 1.5;
+/// A source that ends is paced so that it lasts for so much longer than the faults should take; what is left then goes in
+/// at once.
+const MARGIN: f64 = 2.0;
 
 /// Break a cluster of one's own again and again, and count what was lost
 #[derive(Args)]
@@ -108,7 +113,9 @@ impl Torture {
         let script = script
             .await
             .map_err(|e| Failure::failed(format!("lost the thread that counts events: {e}")))??;
-        let seconds = f64::from(self.rounds) * self.every.as_secs_f64() * MARGIN;
+        let each: f64 =
+            faults.iter().map(|fault| fault.lasts(self.nodes).max(self.every).as_secs_f64()).sum();
+        let seconds = f64::from(self.rounds) * each / faults.len() as f64 * MARGIN;
         let lasting = ((script.events as f64 / seconds) as u64).max(1);
         let rate = self.rate.unwrap_or(if endless { RATE } else { lasting });
         let Self { rounds, every, seed, .. } = self;

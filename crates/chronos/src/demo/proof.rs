@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chronos_domain::{EventId, PartitionId, Position, Version};
+use serde::Serialize;
 
 use super::ledger::Promise;
 use crate::table::{Align, Table, grouped};
@@ -26,13 +27,23 @@ pub(crate) struct Seen<'a> {
 }
 
 /// What the proof found in one partition, or in all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Findings {
+    /// The last position; of several partitions, how many events are stored.
+    #[serde(rename = "stored")]
     pub(crate) head: u64,
     pub(crate) acknowledged: u64,
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
     pub(crate) gaps: u64,
+}
+
+impl Findings {
+    /// Whether something was promised, and every promise kept.
+    pub(crate) const fn is_kept(&self) -> bool {
+        let whole = self.lost == 0 && self.duplicates == 0 && self.gaps == 0;
+        whole && self.acknowledged > 0 && self.acknowledged <= self.head
+    }
 }
 
 /// The proof while it is being led.

@@ -16,7 +16,7 @@ use crate::fleet::Fleet;
 use crate::fleet::ground::Ground;
 use crate::ingest::intake::Intake;
 
-/// How long a request may take; a demo's disk may be a slow one.
+/// How long a request of a demo may take, whose disk may be a slow one.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The stage.
@@ -29,14 +29,14 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts the cluster and waits until its replicas are spread.
     pub(crate) async fn set(nodes: usize) -> Outcome<(Self, Placement)> {
-        let stage = Self::on(Fleet::found(nodes, Ground::loopback()).await?).await?;
+        let stage = Self::on(Fleet::found(nodes, Ground::loopback()).await?, PATIENCE).await?;
         let placement = stage.fleet.settled().await?;
         Ok((stage, placement))
     }
 
-    /// On a cluster that is there.
-    pub(crate) async fn on(fleet: Fleet) -> Outcome<Self> {
-        let connection = fleet.connection(PATIENCE).await?;
+    /// On a cluster that is there, with requests that may take so long.
+    pub(crate) async fn on(fleet: Fleet, patience: Duration) -> Outcome<Self> {
+        let connection = fleet.connection(patience).await?;
         Ok(Self { fleet, connection, pulse: Arc::default() })
     }
 

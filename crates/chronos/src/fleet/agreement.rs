@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use chronos_client::{PartitionId, Token};
+use chronos_client::{PartitionId, Placement, Token};
 use serde_json::Value;
 
-use super::{Fleet, ask};
+use super::{Fleet, ask, balance};
 use crate::failure::{Failure, Outcome};
 
 /// How long a replica may take to catch up.
@@ -30,11 +30,11 @@ impl Agreement {
         self.digests.values().map(Vec::len).sum()
     }
 
-    /// Partitions of which two replicas differ, or of which there are too few.
+    /// Partitions of which two replicas differ, or of which there are not as many as there should be.
     pub(crate) fn broken(&self) -> Vec<PartitionId> {
         let whole = |replicas: &[Replica]| {
             let same = replicas.windows(2).all(|pair| (pair[0].1, &pair[0].2) == (pair[1].1, &pair[1].2));
-            same && replicas.len() >= self.replication
+            same && replicas.len() == self.replication
         };
         let broken =
             PartitionId::all().filter(|id| !self.digests.get(id).is_some_and(|replicas| whole(replicas)));
@@ -56,55 +56,76 @@ impl Agreement {
 }
 
 impl Fleet {
-    /// Waits until node `at` has applied all that the token covers of what it holds; gives the time that took.
+    /// Waits until node `at` has applied all that the token covers of the partitions it is to hold; gives the time that
+    /// took.
     pub(crate) async fn caught_up(&self, at: usize, token: &Token) -> Outcome<Duration> {
+        let connection = self.connection(CATCH_UP_MAX).await?;
         let start = Instant::now();
         loop {
-            // A node that does not answer is behind with everything.
+            // Replicas move while the cluster lives: what has left the node need not catch up there.
+            let held = self.held(at, &connection.placement().await?, token);
             let behind = match ask::json(&self.address(at), "/v1/watermarks").await {
-                Ok(marks) => each(&marks).filter(|(id, of)| is_behind(*id, of, token)).count(),
-                Err(_) => PartitionId::all().len(),
+                Ok(marks) => behind(&marks, &held),
+                // A node that does not answer is behind with everything.
+                Err(_) => held.iter().map(|(id, _)| id).collect(),
             };
-            if behind == 0 {
+            if behind.is_empty() {
                 return Ok(start.elapsed());
             }
             if start.elapsed() > CATCH_UP_MAX {
                 let (name, patience) = (self.name(at), CATCH_UP_MAX.as_secs());
+                let which: Vec<String> = behind.iter().map(ToString::to_string).collect();
                 return Err(Failure::failed(format!(
-                    "{name} did not catch up within {patience} s: {behind} partitions are behind"
+                    "{name} did not catch up within {patience} s: behind in partitions {}",
+                    which.join(", ")
                 )));
             }
             tokio::time::sleep(CATCH_UP_STEP).await;
         }
     }
 
-    /// Waits until every node has caught up with the token, and asks each for the digests of what it holds, as of it.
+    /// Waits until the cluster has come to rest and every node has caught up with the token, and asks each for the digests
+    /// of what it is to hold, as of it.
     pub(crate) async fn agreement(&self, token: &Token) -> Outcome<Agreement> {
-        let placement = self.connection(CATCH_UP_MAX).await?.placement().await?;
-        let path = format!("/v1/digest?as_of={}", ask::encoded(&token.to_string()));
+        let placement = self.settled().await?;
         let mut digests: BTreeMap<PartitionId, Vec<_>> = BTreeMap::new();
-        for at in 0..self.len() {
+        for at in self.members() {
             self.caught_up(at, token).await?;
-            let held = ask::json(&self.address(at), &path).await?;
-            for (id, of) in each(&held) {
-                let placed =
-                    placement.partition(id).map(|placed| placed.replicas.as_slice()).unwrap_or_default();
-                let holds = placed.iter().any(|node| self.seat_of(*node, &placement) == Some(at));
-                if let (true, Some(position), Some(digest)) =
-                    (holds, of["position"].as_u64(), of["digest"].as_str())
-                {
+            // Of what a node does not hold it would wait for events that never come to it.
+            let held = self.held(at, &placement, token);
+            let path = format!("/v1/digest?as_of={}", ask::encoded(&held.to_string()));
+            let said = ask::json(&self.address(at), &path).await?;
+            for (id, of) in each(&said).filter(|(id, _)| self.holds(at, &placement, *id)) {
+                if let (Some(position), Some(digest)) = (of["position"].as_u64(), of["digest"].as_str()) {
                     digests.entry(id).or_default().push((at, position, digest.to_owned()));
                 }
             }
         }
-        let replication = usize::from(self.replication()).min(self.len());
+        let replication = balance::odd(usize::from(self.replication()).min(self.members().count()));
         Ok(Agreement { digests, replication })
+    }
+
+    /// As much of the token as concerns what node `at` is to hold.
+    fn held(&self, at: usize, placement: &Placement, token: &Token) -> Token {
+        let mut held = Token::new();
+        for (id, position) in token.iter().filter(|(id, _)| self.holds(at, placement, *id)) {
+            held.advance(id, position);
+        }
+        held
+    }
+
+    fn holds(&self, at: usize, placement: &Placement, id: PartitionId) -> bool {
+        let replicas = placement.partition(id).map(|placed| placed.replicas.as_slice()).unwrap_or_default();
+        replicas.iter().any(|node| self.seat_of(*node, placement) == Some(at))
     }
 }
 
-/// What a node does not hold it is not behind with; what it does not serve has no digest later.
-fn is_behind(id: PartitionId, of: &Value, token: &Token) -> bool {
-    of["applied"].as_u64().is_some_and(|applied| applied < token.get(id).get())
+/// The partitions of the token of which the node that says these watermarks lacks something, or which it does not serve.
+fn behind(marks: &Value, token: &Token) -> Vec<PartitionId> {
+    let applied: BTreeMap<PartitionId, u64> =
+        each(marks).filter_map(|(id, of)| Some((id, of["applied"].as_u64()?))).collect();
+    let is_behind = |id: &PartitionId, wanted: u64| applied.get(id).is_none_or(|applied| *applied < wanted);
+    token.iter().filter(|(id, position)| is_behind(id, position.get())).map(|(id, _)| id).collect()
 }
 
 /// Events that the node there has applied, over all partitions it holds.
@@ -124,6 +145,8 @@ fn each(answer: &Value) -> impl Iterator<Item = (PartitionId, &Value)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -136,6 +159,23 @@ mod tests {
         agreement.digests.get_mut(&id(4)).unwrap()[1] = replica(1, "6");
         agreement.digests.get_mut(&id(9)).unwrap().pop();
         agreement.digests.remove(&id(31));
-        assert_eq!(agreement.broken(), [id(4), id(9), id(31)]);
+        agreement.digests.get_mut(&id(12)).unwrap().push(replica(3, "7"));
+        assert_eq!(agreement.broken(), [id(4), id(9), id(12), id(31)]);
+    }
+
+    #[test]
+    fn a_node_is_behind_with_what_it_was_to_hold_and_nothing_else() {
+        let id = |n| PartitionId::new(n).unwrap();
+        let mut token = Token::new();
+        for (n, position) in [(1, 5), (2, 5), (3, 5)] {
+            token.advance(id(n), chronos_client::Position::new(position));
+        }
+        let marks = json!({"partitions": [
+            {"partition": 1, "applied": 5},
+            {"partition": 2, "applied": 4},
+            {"partition": 3, "problem": {"title": "it starts"}},
+            {"partition": 4, "applied": 0},
+        ]});
+        assert_eq!(behind(&marks, &token), [id(2), id(3)]);
     }
 }

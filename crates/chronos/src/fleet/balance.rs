@@ -2,25 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use chronos_client::{NodeId, Placement};
+use chronos_client::{NodeId, PlacedPartition, Placement};
 
-/// How far the busiest node may be ahead of the idlest one. The cluster balances to within one, but counts the system
-/// partition, which a placement does not show.
-const SPREAD_MAX: usize = 2;
+/// How far the busiest node may be ahead of the idlest one.
+const SPREAD_MAX: usize = 1;
 
-/// Why it has not: what is missing or uneven over the nodes at these addresses, if anything.
+/// Why it has not: what is missing or uneven over the nodes at these addresses, which are to hold everything, if anything.
 pub(crate) fn unrest(placement: &Placement, up: &[String], replication: u8) -> Option<String> {
     let known = placement.nodes.iter().filter(|node| up.contains(&node.address));
     let mut leads: BTreeMap<NodeId, usize> = known.map(|node| (node.node, 0)).collect();
-    if leads.len() < up.len() {
+    // Two members with one address are a node that was wiped, and who came in its place.
+    if leads.len() != up.len() {
         return Some(format!("{} of {} nodes are known", leads.len(), up.len()));
     }
     let mut holds = leads.clone();
-    let wanted = usize::from(replication).min(up.len());
+    // An even number of voters survives no more than one fewer.
+    let wanted = odd(usize::from(replication).min(up.len()));
     for placed in &placement.partitions {
         let present = placed.replicas.iter().filter(|node| holds.contains_key(node)).count();
-        if present < wanted {
-            return Some(format!("partition {} has {present} of {wanted} replicas", placed.partition));
+        if present != wanted || placed.replicas.len() != wanted {
+            let (id, all) = (placed.partition, placed.replicas.len());
+            return Some(format!(
+                "partition {id} has {present} of {wanted} replicas, {} elsewhere",
+                all - present
+            ));
         }
         for node in &placed.replicas {
             holds.entry(*node).and_modify(|count| *count += 1);
@@ -33,12 +38,28 @@ pub(crate) fn unrest(placement: &Placement, up: &[String], replication: u8) -> O
     uneven("replicas", &holds).or_else(|| uneven("leaders", &leads))
 }
 
+/// As many voters as so many nodes give.
+pub(super) const fn odd(n: usize) -> usize {
+    if n.is_multiple_of(2) { n.saturating_sub(1) } else { n }
+}
+
 fn uneven(what: &str, counts: &BTreeMap<NodeId, usize>) -> Option<String> {
     let (least, most) = (counts.values().min()?, counts.values().max()?);
     (most - least > SPREAD_MAX).then(|| {
         let each: Vec<String> = counts.iter().map(|(node, count)| format!("{node} {count}")).collect();
         format!("{what} are uneven: {}", each.join(", "))
     })
+}
+
+/// The fewest and the most partitions that a node of these addresses leads, and holds.
+pub(crate) fn spread(placement: &Placement, up: &[String]) -> [(usize, usize); 2] {
+    let nodes = placement.nodes.iter().filter(|node| up.contains(&node.address)).map(|node| node.node);
+    let of = |counted: &dyn Fn(&PlacedPartition, NodeId) -> bool| {
+        let count = |node| placement.partitions.iter().filter(|placed| counted(placed, node)).count();
+        let counts: Vec<usize> = nodes.clone().map(count).collect();
+        (counts.iter().copied().min().unwrap_or(0), counts.iter().copied().max().unwrap_or(0))
+    };
+    [of(&|placed, node| placed.leader == Some(node)), of(&|placed, node| placed.replicas.contains(&node))]
 }
 
 /// How many partitions each node leads, by its address.
@@ -56,7 +77,7 @@ pub(crate) fn leaders(placement: &Placement) -> BTreeMap<&str, usize> {
 
 #[cfg(test)]
 mod tests {
-    use chronos_client::{PartitionId, PlacedNode, PlacedPartition};
+    use chronos_client::{PartitionId, PlacedNode};
 
     use super::*;
 
@@ -91,6 +112,7 @@ mod tests {
         let even = placement(|p| Some(1 + p % 3));
         assert_eq!(unrest(&even, &up(&[1, 2, 3]), 3), None);
         assert_eq!(leaders(&even).into_values().collect::<Vec<_>>(), [11, 11, 10]);
+        assert_eq!(spread(&even, &up(&[1, 2, 3])), [(10, 11), (32, 32)]);
     }
 
     #[test]
@@ -101,10 +123,15 @@ mod tests {
         let headless = placement(|p| (p != 7).then_some(1 + p % 3));
         assert!(said(&headless, &[1, 2, 3]).contains("partition 7 has no leader"));
         let even = placement(|p| Some(1 + p % 3));
-        assert!(said(&even, &[1, 2]).contains("has no leader that runs"));
+        let two_leaders_less = placement(|p| Some(if p < 20 { 1 + p % 2 } else { 3 }));
+        assert!(said(&two_leaders_less, &[1, 2, 3]).contains("leaders are uneven: n1 10, n2 10, n3 12"));
+        assert!(said(&even, &[1, 2]).contains("has 2 of 1 replicas, 1 elsewhere"));
         assert!(said(&even, &[1, 2, 3, 4]).contains("3 of 4 nodes"));
         let mut short = placement(|p| Some(1 + p % 3));
         short.partitions[4].replicas.pop();
         assert!(said(&short, &[1, 2, 3]).contains("partition 4 has 2 of 3"));
+        let mut wiped = placement(|p| Some(1 + p % 3));
+        wiped.nodes.push(PlacedNode { node: node(4), address: "a2".to_owned(), name: String::new() });
+        assert!(said(&wiped, &[1, 2, 3]).contains("4 of 3 nodes"));
     }
 }

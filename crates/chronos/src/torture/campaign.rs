@@ -4,11 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chronos_client::Options;
 use chronos_env::Env;
 use tokio::sync::watch;
 
-use super::fault::Fault;
+use super::fault::{Fault, Struck};
+use super::load::Load;
 use super::report::Report;
+use super::steady::Steady;
+use crate::connect::ClientSink;
 use crate::demo::dice::Dice;
 use crate::demo::ledger::Ledger;
 use crate::demo::proof;
@@ -18,12 +22,7 @@ use crate::failure::{Failure, Outcome};
 use crate::fleet::Fleet;
 use crate::fleet::cut::Networks;
 use crate::fleet::ground::Ground;
-use crate::ingest::cut::Size;
-use crate::ingest::intake::Intake;
 use crate::ingest::progress::{Measure, Progress};
-
-/// Events of one request: a campaign wants many acknowledgements, not much throughput.
-const BATCH: Size = Size { events: 16, ..Size::DEFAULT };
 
 /// Even a fault that is over at once is followed by a little peace.
 const PEACE_MIN: Duration = Duration::from_millis(200);
@@ -51,14 +50,15 @@ pub(crate) struct Concluded {
 struct Course {
     rounds: u32,
     seconds: f64,
-    silence: Duration,
 }
 
 impl Campaign {
     /// Leads it, and counts. An error is one that kept it from counting.
     pub(crate) async fn lead(self) -> Outcome<Concluded> {
-        let mut stage = Stage::on(self.found().await?).await?;
-        stage.fleet.settled().await?;
+        let fleet = self.found().await?;
+        fleet.settled().await?;
+        // As patient as a caller is who does not say how patient he is.
+        let mut stage = Stage::on(fleet, Options::default().deadline).await?;
         let ledger = Arc::new(Ledger::new(Progress::new(Measure::Events(self.script.events))));
         match self.attack_and_count(&mut stage, &ledger).await {
             Ok(report) => {
@@ -76,7 +76,7 @@ impl Campaign {
     }
 
     async fn found(&self) -> Outcome<Fleet> {
-        let ground = match self.faults.contains(&Fault::Partition) {
+        let ground = match self.faults.iter().any(|fault| fault.is_of_the_network()) {
             true => Ground::networks(self.nodes)?,
             false => Ground::loopback(),
         };
@@ -84,13 +84,18 @@ impl Campaign {
     }
 
     async fn attack_and_count(&self, stage: &mut Stage, ledger: &Arc<Ledger>) -> Outcome<Report> {
-        let course = self.attack(stage, ledger).await?;
-        ledger.progress().clear();
-        let found = proof::total(&stage.prove(ledger).await?);
+        let steady = Steady { sink: stage.connection.sink(), diary: Arc::default() };
+        let course = self.attack(stage, &steady, ledger).await?;
+        let counts = stage.connection.counters().counts();
+        ledger.progress().say("all that was sent is acknowledged; waiting for the cluster to come to rest");
+        let rest = Instant::now();
         let agreement = stage.fleet.agreement(&ledger.token()).await?;
+        let rest_seconds = rest.elapsed().as_secs_f64();
+        ledger.progress().clear();
         for partition in agreement.broken() {
             eprintln!("{}", agreement.describe(&stage.fleet, partition));
         }
+        let found = proof::total(&stage.prove(ledger).await?);
         stage.fleet.stop_all().await?;
         Ok(Report {
             nodes: self.nodes,
@@ -100,58 +105,35 @@ impl Campaign {
             rounds: course.rounds,
             rounds_wanted: self.rounds,
             seconds: course.seconds,
+            rest_seconds,
             events_per_second: self.rate,
-            acknowledged: found.acknowledged,
-            stored: found.head,
-            lost: found.lost,
-            duplicates: found.duplicates,
-            gaps: found.gaps,
+            found,
             digests_compared: agreement.replicas(),
             digests_different: agreement.broken().len(),
-            longest_silence_ms: course.silence.as_millis() as u64,
+            sdk: steady.diary.take(),
+            retries: counts.retries,
             verify_clean: verify(&stage.fleet)?,
         })
     }
 
     /// Events go in, faults go on, until all rounds are over and all that was sent is acknowledged.
-    async fn attack(&self, stage: &mut Stage, ledger: &Arc<Ledger>) -> Outcome<Course> {
+    async fn attack(
+        &self,
+        stage: &mut Stage,
+        steady: &Steady<ClientSink>,
+        ledger: &Arc<Ledger>,
+    ) -> Outcome<Course> {
         let start = Instant::now();
-        let (done, fed) = (watch::Sender::new(false), watch::Sender::new(false));
-        let mut intake = Intake::start(&stage.sink(), ledger, BATCH);
-        let feeding = async {
-            let ended = self.feed(&mut intake, done.subscribe()).await;
-            fed.send_replace(true);
-            ended?;
-            intake.finish().await
-        };
+        let load = Load::new(&self.script, 0, self.rate);
+        let fed = load.fed.subscribe();
         let striking = async {
-            let rounds = self.strike(&mut stage.fleet, ledger, fed.subscribe()).await;
-            done.send_replace(true);
+            steady.diary.listen();
+            let rounds = self.strike(&mut stage.fleet, ledger, fed).await;
+            steady.diary.rest();
             rounds
         };
-        let listening = longest_silence(ledger, done.subscribe());
-        let ((), rounds, silence) = tokio::try_join!(feeding, striking, listening)?;
-        Ok(Course { rounds, seconds: start.elapsed().as_secs_f64(), silence })
-    }
-
-    /// At its pace, until the rounds are over or the source is.
-    async fn feed(&self, intake: &mut Intake<Ledger>, done: watch::Receiver<bool>) -> Outcome {
-        let mut items = self.script.items(self.script.events, |_| false);
-        let (start, mut sent) = (Instant::now(), 0_u64);
-        while let Some(handful) = items.recv().await {
-            for item in handful? {
-                if *done.borrow() {
-                    return Ok(());
-                }
-                let due = start + Duration::from_secs_f64(sent as f64 / self.rate as f64);
-                if due > Instant::now() {
-                    tokio::time::sleep_until(due.into()).await;
-                }
-                intake.take(item).await?;
-                sent += 1;
-            }
-        }
-        Ok(())
+        let rounds = load.during((steady, ledger), striking).await?;
+        Ok(Course { rounds, seconds: start.elapsed().as_secs_f64() })
     }
 
     /// All rounds, one after the other; fewer when the source ends before them. Gives how many.
@@ -163,8 +145,9 @@ impl Campaign {
             }
             let start = Instant::now();
             let (at, fault) = (dice.below(fleet.len() as u64) as usize, dice.pick(&self.faults));
-            fault.strike(fleet, at, &mut dice).await?;
-            let (name, took) = (fleet.name(at), start.elapsed().as_millis());
+            let name = fleet.name(at).to_owned();
+            fault.strike(Struck { fleet, at, dice: &mut dice, ledger }).await?;
+            let took = start.elapsed().as_millis();
             ledger
                 .progress()
                 .say(&format!("round {round} of {}: {fault:?} of {name}, {took} ms", self.rounds));
@@ -174,26 +157,10 @@ impl Campaign {
     }
 }
 
-/// The longest time without an acknowledgement, until the rounds are over.
-async fn longest_silence(ledger: &Ledger, mut done: watch::Receiver<bool>) -> Outcome<Duration> {
-    let (mut count, mut last, mut longest) = (ledger.acknowledged(), Instant::now(), Duration::ZERO);
-    loop {
-        let ended = tokio::select! {
-            biased; // whichever is first
-            _ = done.wait_for(|done| *done) => true,
-            changed = count.changed() => changed.is_err(),
-        };
-        longest = longest.max(last.elapsed());
-        last = Instant::now();
-        if ended {
-            return Ok(longest);
-        }
-    }
-}
-
-fn verify(fleet: &Fleet) -> Outcome<bool> {
+/// Whether every directory is whole, offline; what is not is said.
+pub(crate) fn verify(fleet: &Fleet) -> Outcome<bool> {
     let mut clean = true;
-    for at in 0..fleet.len() {
+    for at in fleet.members() {
         let data = fleet.data(at);
         let report = chronos_store::verify(&Env::real().disk, &data)
             .map_err(|e| Failure::failed(format!("cannot verify {}: {e}", data.display())))?;
@@ -210,11 +177,11 @@ fn verify(fleet: &Fleet) -> Outcome<bool> {
 /// # Errors
 /// When nothing is left.
 pub(crate) fn possible(faults: &[Fault]) -> Outcome<Vec<Fault>> {
-    let missing = faults.contains(&Fault::Partition).then(Networks::missing).flatten();
+    let missing = faults.iter().any(|fault| fault.is_of_the_network()).then(Networks::missing).flatten();
     let Some(missing) = missing else { return Ok(faults.to_vec()) };
     let sentence =
         format!("SKIPPED: partitions, which need root, network namespaces and nftables: {missing}");
-    let left: Vec<Fault> = faults.iter().copied().filter(|fault| *fault != Fault::Partition).collect();
+    let left: Vec<Fault> = faults.iter().copied().filter(|fault| !fault.is_of_the_network()).collect();
     if left.is_empty() {
         return Err(Failure::failed(format!("{sentence}; nothing else was asked for")));
     }

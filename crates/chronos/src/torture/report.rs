@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::fault::Fault;
+use super::steady::Experience;
+use crate::demo::proof::Findings;
 use crate::failure::Outcome;
 use crate::output::{Format, Out};
 use crate::table::{Align, Table, grouped};
@@ -18,17 +20,19 @@ pub(crate) struct Report {
     pub(crate) rounds: u32,
     pub(crate) rounds_wanted: u32,
     pub(crate) seconds: f64,
+    /// From the last acknowledgement to a cluster with all replicas, spread, caught up, and all their digests given.
+    pub(crate) rest_seconds: f64,
     /// That were offered.
     pub(crate) events_per_second: u64,
-    pub(crate) acknowledged: u64,
-    pub(crate) stored: u64,
-    pub(crate) lost: u64,
-    pub(crate) duplicates: u64,
-    pub(crate) gaps: u64,
+    #[serde(flatten)]
+    pub(crate) found: Findings,
     pub(crate) digests_compared: usize,
     pub(crate) digests_different: usize,
-    /// The longest time in which nothing was acknowledged anywhere.
-    pub(crate) longest_silence_ms: u64,
+    /// What the SDK gave back to its caller.
+    #[serde(flatten)]
+    pub(crate) sdk: Experience,
+    /// Attempts that the SDK made again by itself.
+    pub(crate) retries: u64,
     /// Whether every directory was found whole, offline.
     pub(crate) verify_clean: bool,
 }
@@ -36,9 +40,13 @@ pub(crate) struct Report {
 impl Report {
     /// Whether every promise was kept and everything was done that was asked for.
     pub(crate) fn is_clean(&self) -> bool {
-        let counts = [self.lost, self.duplicates, self.gaps, self.digests_different as u64];
-        let kept = counts == [0; 4] && self.acknowledged > 0 && self.acknowledged <= self.stored;
-        kept && self.verify_clean && self.rounds == self.rounds_wanted
+        let kept = self.found.is_kept() && self.digests_different == 0 && self.verify_clean;
+        kept && self.rounds == self.rounds_wanted && !self.has_failed_a_caller()
+    }
+
+    /// Whether a caller saw a definite error although no node was taken from it by surprise.
+    fn has_failed_a_caller(&self) -> bool {
+        self.sdk.definite_errors > 0 && self.faults.iter().all(|fault| fault.is_orderly())
     }
 
     pub(crate) fn print(&self, format: Format) -> Outcome {
@@ -47,6 +55,7 @@ impl Report {
             Format::Json => out.object(self)?,
             Format::Table => {
                 out.table(&self.table())?;
+                self.sdk.errors.iter().try_for_each(|error| out.line(format!("the SDK said: {error}")))?;
                 out.line(if self.is_clean() {
                     "every promise was kept"
                 } else {
@@ -66,14 +75,22 @@ impl Report {
             ("faults", format!("{} of {}: {}", self.rounds, self.rounds_wanted, faults.join(", "))),
             ("seed", self.seed.to_string()),
             ("took", format!("{:.0} s", self.seconds)),
-            ("events acknowledged", grouped(self.acknowledged)),
-            ("events stored", grouped(self.stored)),
-            ("lost", grouped(self.lost)),
-            ("duplicates", grouped(self.duplicates)),
-            ("gaps", grouped(self.gaps)),
+            ("events acknowledged", grouped(self.found.acknowledged)),
+            ("events stored", grouped(self.found.head)),
+            ("lost", grouped(self.found.lost)),
+            ("duplicates", grouped(self.found.duplicates)),
+            ("gaps", grouped(self.found.gaps)),
+            ("at rest after", format!("{:.1} s", self.rest_seconds)),
             ("digests compared", grouped(self.digests_compared as u64)),
             ("partitions whose replicas differ", grouped(self.digests_different as u64)),
-            ("longest time without an acknowledgement", format!("{} ms", grouped(self.longest_silence_ms))),
+            ("definite errors at the SDK", grouped(self.sdk.definite_errors)),
+            ("unknown outcomes at the SDK", grouped(self.sdk.unknown_outcomes)),
+            ("retries inside of the SDK", grouped(self.retries)),
+            ("slowest append", format!("{} ms", grouped(self.sdk.slowest_append_ms))),
+            (
+                "longest time without an acknowledgement",
+                format!("{} ms", grouped(self.sdk.longest_silence_ms)),
+            ),
             ("directories", if self.verify_clean { "clean" } else { "DAMAGED" }.to_owned()),
         ];
         rows.into_iter().for_each(|(name, value)| table.row([name.to_owned(), value]));
@@ -85,6 +102,8 @@ impl Report {
 mod tests {
     use super::*;
 
+    const FOUND: Findings = Findings { head: 6, acknowledged: 5, lost: 0, duplicates: 0, gaps: 0 };
+
     #[test]
     fn a_campaign_is_clean_only_when_nothing_at_all_is_wrong() {
         let clean = || Report {
@@ -95,28 +114,30 @@ mod tests {
             rounds: 10,
             rounds_wanted: 10,
             seconds: 1.0,
+            rest_seconds: 1.0,
             events_per_second: 1,
-            acknowledged: 5,
-            stored: 6,
-            lost: 0,
-            duplicates: 0,
-            gaps: 0,
+            found: FOUND,
             digests_compared: 96,
             digests_different: 0,
-            longest_silence_ms: 1,
+            sdk: Experience::default(),
+            retries: 0,
             verify_clean: true,
         };
         assert!(clean().is_clean());
         let wrong: [fn(Report) -> Report; 8] = [
             |it| Report { rounds: 9, ..it },
-            |it| Report { acknowledged: 0, ..it },
-            |it| Report { stored: 4, ..it },
-            |it| Report { lost: 1, ..it },
-            |it| Report { duplicates: 1, ..it },
-            |it| Report { gaps: 1, ..it },
+            |it| Report { found: Findings { acknowledged: 0, ..FOUND }, ..it },
+            |it| Report { found: Findings { head: 4, ..FOUND }, ..it },
+            |it| Report { found: Findings { lost: 1, ..FOUND }, ..it },
+            |it| Report { found: Findings { duplicates: 1, ..FOUND }, ..it },
+            |it| Report { found: Findings { gaps: 1, ..FOUND }, ..it },
             |it| Report { digests_different: 1, ..it },
             |it| Report { verify_clean: false, ..it },
         ];
         assert!(wrong.iter().all(|broken| !broken(clean()).is_clean()));
+        let failed = || Experience { definite_errors: 1, ..Experience::default() };
+        assert!(Report { sdk: failed(), ..clean() }.is_clean(), "a killed leader may fail a caller");
+        let rolling = Report { sdk: failed(), faults: vec![Fault::Restart, Fault::Rolling], ..clean() };
+        assert!(!rolling.is_clean(), "one that hands over may not");
     }
 }

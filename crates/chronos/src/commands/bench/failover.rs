@@ -32,6 +32,9 @@ Examples:
   chronos bench failover
   chronos bench failover --rounds 20 --nodes 5 --output json";
 
+/// What a cluster on two cores promises of the slowest partition of a round: half of the time, and almost always.
+const PROMISE_MS: (f64, f64) = (2_000.0, 4_000.0);
+
 /// A probe that is not acknowledged by then has failed.
 const PROBE_MAX: Duration = Duration::from_secs(60);
 
@@ -212,9 +215,18 @@ impl Report {
                 out.table(&self.conditions())?;
                 out.line("")?;
                 out.table(&self.results())?;
+                out.line("")?;
+                out.line(self.verdict())?;
             }
         }
         out.finish()
+    }
+
+    fn verdict(&self) -> String {
+        let (p50, p99) = PROMISE_MS;
+        let kept = self.round_ms.p50 <= p50 && self.round_ms.p99 <= p99;
+        let verdict = if kept { "kept" } else { "NOT KEPT" };
+        format!("last partition of a round within {p50} ms (p50) and {p99} ms (p99): {verdict}")
     }
 
     fn conditions(&self) -> Table {
