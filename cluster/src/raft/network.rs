@@ -196,7 +196,12 @@ impl RaftNetworkV2<Types> for Client {
     {
         let (client, within) = (&*self, option.soft_ttl());
         let send = move |request: &AppendEntriesRequest<Types>| client.append(request, within).boxed();
-        Box::pin(future::ready(Ok(Pipeline::new(requests, send).boxed())))
+        let clock = client.wire.clock.clone();
+        let wait = move |wait| {
+            let clock = clock.clone();
+            async move { clock.sleep(wait).await }.boxed()
+        };
+        Box::pin(future::ready(Ok(Pipeline::new(requests, send, wait).boxed())))
     }
 
     async fn vote(
