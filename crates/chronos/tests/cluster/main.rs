@@ -100,6 +100,7 @@ impl Node {
     }
 
     /// Waits until it counts at least so many.
+    #[expect(clippy::disallowed_methods, reason = "processes find each other in real time")]
     fn counts_at_last(&self, sample: &str, least: u64) {
         let begun = Instant::now();
         while self.counted(sample) < least {
