@@ -310,7 +310,7 @@ impl Consensus {
             // The sender lives in `self`, so waiting cannot fail.
             let _ = reached.changed().await;
         }
-        std::future::pending::<()>().await;
+        std::future::pending().await
     }
 
     /// Who the members are when no entry has named any: nobody knows where everything was discarded.
