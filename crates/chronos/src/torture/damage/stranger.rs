@@ -6,7 +6,9 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use chronos_client::cluster::NodeId;
 
 use super::report::Replaced;
 use super::{Ward, admin, heal};
@@ -48,6 +50,10 @@ impl Lost {
     }
 }
 
+/// A node is taken for dead, and its successor known, within this.
+const GIVEN_UP_MAX: Duration = Duration::from_secs(60);
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
 /// What an operator is told to do, as the refusal says it.
 const WAY_OUT: &str = "chronos cluster replace";
 
@@ -73,11 +79,9 @@ impl Ward {
         let start = Instant::now();
         self.stage.fleet.wipe(at)?;
         self.stage.fleet.restart(at).await?;
-        let new = heal::number(self, at).await?;
-        let others = admin(&self.stage.fleet, |other| other != at)?;
-        others.replace(old).await.map_err(failed)?;
+        self.give_up(at, old).await?;
         self.stage.fleet.settled().await?;
-        let took = start.elapsed();
+        let (took, new) = (start.elapsed(), heal::number(self, at).await?);
         let found = proof::total(&self.stage.prove(&self.ledger).await?);
         let agreement = self.stage.fleet.agreement(&self.ledger.token()).await?;
         let offline = self.verified_offline().await?;
@@ -95,5 +99,17 @@ impl Ward {
             digests_different: agreement.broken().len(),
             left: offline,
         })
+    }
+
+    /// Has the others give up the node that was at that place, as soon as they take it for dead.
+    async fn give_up(&self, at: usize, old: NodeId) -> Outcome {
+        let (others, start) = (admin(&self.stage.fleet, |other| other != at)?, Instant::now());
+        while let Err(error) = others.replace(old).await {
+            if start.elapsed() > GIVEN_UP_MAX {
+                return Err(failed(error));
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        Ok(())
     }
 }

@@ -56,6 +56,11 @@ impl Kind {
         Self::Index,
     ];
 
+    /// Whether it is in the write-ahead log, which has few files.
+    const fn is_of_the_log(self) -> bool {
+        !matches!(self, Self::Manifest | Self::Events | Self::Index)
+    }
+
     /// As people read it.
     pub(crate) const fn words(self) -> &'static str {
         match self {
@@ -137,6 +142,14 @@ pub(crate) fn inflict(data: &Path, places: usize, dice: &mut Dice) -> io::Result
         let Some(of_kind) = map.get(&kind) else { continue };
         let place = &of_kind[dice.below(of_kind.len() as u64) as usize];
         let blow = dice.pick(&Blow::DRAWN);
+        // A log of which nothing is left keeps the node from starting, which is another act; and of few files that are all
+        // gone, no other place could be hurt.
+        let is_cut =
+            |wound: &Wound| wound.kind.is_of_the_log() && !matches!(wound.blow, Blow::Flip | Blow::Zero);
+        let would_cut = kind.is_of_the_log() && !matches!(blow, Blow::Flip | Blow::Zero);
+        if would_cut && wounds.iter().any(is_cut) {
+            continue;
+        }
         if let Some(at) = strike(data, place, blow, dice)? {
             wounds.push(Wound { kind, blow, file: place.file.clone(), at });
         }
