@@ -18,6 +18,7 @@
 //! that panicked. The first reason is kept, and the node should end.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,7 +186,7 @@ impl Consensus {
                     let end = tokio::select! {
                         biased; // an end comes first
                         end = watch_over(&running, &mut alive, stop, &self.wished) => end,
-                        () = self.free_votes(&running) => unreachable!("it never returns"),
+                        never = self.free_votes(&running) => match never {},
                     };
                     (Some(running), end)
                 }
@@ -280,7 +281,7 @@ impl Consensus {
     }
 
     /// Frees the votes of a replica that was discarded as soon as it has everything again; never returns.
-    async fn free_votes(&self, running: &Running) {
+    async fn free_votes(&self, running: &Running) -> Infallible {
         let (id, ballots) = (self.id(), &self.common.ballots);
         let mut reached = self.reached.subscribe();
         while ballots.are_withheld(id) {
