@@ -36,7 +36,7 @@ use crate::raft::{
     Anew, Beat, Chance, Ill, Intake, Known, LogStore, Machine, Member, Metrics, Post, Raft, Transfers,
     Trouble, WatchReceiver, Wire, bereave, found, mark_of, settings, theirs,
 };
-use crate::repair::Ballots;
+use crate::repair::{Ballots, Withheld, set_withheld};
 
 /// While the log is full it is asked for room this often.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -184,7 +184,11 @@ impl Consensus {
             let (running, end) = match self.start(alive_tx, &trouble, stop).await {
                 Ok(running) => {
                     self.phase.send_replace(Phase::Serving(running.clone()));
-                    let end = watch_over(&running, &mut alive, stop, &self.wished).await;
+                    let end = tokio::select! {
+                        biased; // an end comes first
+                        end = watch_over(&running, &mut alive, stop, &self.wished) => end,
+                        () = self.free_votes(&running) => unreachable!("it never returns"),
+                    };
                     (Some(running), end)
                 }
                 Err((running, end)) => (running, end),
@@ -245,6 +249,7 @@ impl Consensus {
 
     async fn begin_anew(&self) -> Result<(), String> {
         let Some(wish) = self.wish.lock().take() else { return Ok(()) };
+        self.withhold_votes().await?;
         let reset = self.partition.reset(wish.leftovers).await;
         reset.map_err(|fault| format!("what the replica holds could not be discarded: {fault}"))?;
         self.common.backlog.update(&self.partition);
@@ -255,6 +260,52 @@ impl Consensus {
         // Who no longer waits need not know.
         let _ = wish.done.send(());
         Ok(())
+    }
+
+    /// Sees to it that this replica casts no vote before it has everything again that its log holds now; durable when it
+    /// returns. Why, is said in [`crate::repair`].
+    async fn withhold_votes(&self) -> Result<(), String> {
+        let (id, ballots) = (self.id(), &self.common.ballots);
+        let last =
+            self.log.state().last.map_or(0, |last| last.index).max(self.partition.applied_index().get());
+        let reach = match ballots.reach(id) {
+            Some(earlier) => earlier.max(last),
+            // It is being repaired, which frees them at a later entry.
+            None if ballots.are_withheld(id) => return Ok(()),
+            None => last,
+        };
+        let withheld = Withheld::Discarded { reach };
+        let noted = set_withheld(&self.env, self.partition.dir().to_path_buf(), Some(withheld)).await;
+        noted.map_err(|error| format!("that its votes are withheld could not be written down: {error}"))?;
+        ballots.withhold_until(id, reach);
+        Ok(())
+    }
+
+    /// Frees the votes of a replica that was discarded as soon as it has everything again; never returns.
+    async fn free_votes(&self, running: &Running) {
+        let (id, ballots) = (self.id(), &self.common.ballots);
+        let mut reached = self.reached.subscribe();
+        while ballots.are_withheld(id) {
+            let applied = self.partition.applied_index().get();
+            if let Some(reach) = ballots.reach(id).filter(|reach| applied >= *reach) {
+                match set_withheld(&self.env, self.partition.dir().to_path_buf(), None).await {
+                    Ok(()) => {
+                        ballots.release(id);
+                        running.raft.runtime_config().elect(true);
+                        tracing::info!(
+                            partition = id.get(),
+                            reach,
+                            "the replica has everything again, and votes"
+                        );
+                        break;
+                    }
+                    Err(error) => tracing::warn!(partition = id.get(), %error, "votes stay withheld"),
+                }
+            }
+            // The sender lives in `self`, so waiting cannot fail.
+            let _ = reached.changed().await;
+        }
+        std::future::pending().await
     }
 
     /// Who the members are when no entry has named any: nobody knows where everything was discarded.

@@ -25,7 +25,7 @@ use crate::node::NodeId;
 use crate::peer::{Handler, Link, Peers};
 use crate::proposal::{Caller, Proposal, ProposeError};
 use crate::raft::{Alone, Beat, Known, Post, Transfers};
-use crate::repair::{Ballots, Repairs, ballot};
+use crate::repair::{Ballots, Repairs, Withheld, ballot};
 use crate::request::Request;
 use crate::scrubber::{ScrubConfig, Scrubber};
 use crate::wish::CompactError;
@@ -126,7 +126,7 @@ enum Unopened {
     Fault(chronos_store::Fault),
 }
 
-/// Opens a partition, unless its votes are withheld.
+/// Opens a partition, unless it was being repaired.
 async fn open(
     env: &Env,
     id: PartitionId,
@@ -134,14 +134,20 @@ async fn open(
     store: chronos_store::Config,
     node: NodeId,
     known: Known,
+    ballots: &Ballots,
 ) -> Result<Partition, Unopened> {
     if let Some(damage) = log.damage() {
         // Nothing it says of what its parts should be can be relied on.
         return Err(Unopened::Fault(chronos_store::Fault::corrupt(id, damage)));
     }
     match ballot::withheld(env, store.dir.clone()).await {
-        Ok(None) => group::open(env, id, log, store, node, known).await.map_err(Unopened::Fault),
-        Ok(Some(_)) => Err(Unopened::Withheld),
+        Ok(Some(Withheld::Damaged | Withheld::CatchingUp { .. })) => Err(Unopened::Withheld),
+        Ok(withheld) => {
+            if let Some(Withheld::Discarded { reach }) = withheld {
+                ballots.withhold_until(id, reach);
+            }
+            group::open(env, id, log, store, node, known).await.map_err(Unopened::Fault)
+        }
         Err(error) => {
             Err(Unopened::Fault(chronos_store::Fault::Io { partition: id, source: Arc::new(error) }))
         }
@@ -166,11 +172,12 @@ impl Groups {
 
     async fn begin(env: &Env, wal: &Wal, config: &Config, among: Among, alone: bool) -> Self {
         let known = if among.founder { Known::Founder(config.node) } else { Known::Nobody };
+        let ballots = Ballots::default();
         let opening = every_group().map(|id| {
             let (world, log, store) = (env.clone(), wal.log(LogId::new(id.get())), config.store.of(id));
-            let node = config.node;
+            let (node, ballots) = (config.node, ballots.clone());
             async move {
-                let opened = open(&world, id, &log, store, node, known).await;
+                let opened = open(&world, id, &log, store, node, known, &ballots).await;
                 (log, opened)
             }
         });
@@ -189,7 +196,7 @@ impl Groups {
             backlog: Arc::clone(&backlog),
             transfers: Transfers::new(&env.clock, among.peers),
             entries_kept: config.entries_kept,
-            ballots: Ballots::default(),
+            ballots,
             alarm,
         };
         let (fault, subjects, repairs) = (Fault::default(), Subjects::default(), Arc::new(Repairs::new()));
@@ -379,9 +386,9 @@ impl Groups {
     ///
     /// When this returns everything is discarded, for good. A crash before leaves the replica as it was or discards it at
     /// the next start; there is nothing in between. What was proposed and not answered is answered as unknown, and
-    /// readers of this replica find nothing: whoever asks for this sees to it that nobody is served by it meanwhile, and,
-    /// where the replica is to remain a voter, that it grants no vote before it has everything again: its vote for entries
-    /// that are gone has counted.
+    /// readers of this replica find nothing: whoever asks for this sees to it that nobody is served by it meanwhile. The
+    /// replica grants no vote and asks for none before it has applied everything again that its log held: its vote for
+    /// entries that are gone has counted.
     ///
     /// For a partition that was refused at the start there is [`chronos_store::reset`].
     ///

@@ -48,6 +48,15 @@
 //!
 //! That is also why a leader is told to bear with a log that goes back (`raft::settings`).
 //!
+//! # Discarding on purpose
+//!
+//! A replica that the placement took away, and deletes, has kept all its promises and forgets them. Should the node ever
+//! be given the partition again, it meets the history from its beginning, with the members of that time: of the founder's
+//! replica they were the founder alone, which by that may elect itself and commit what nobody else knows of. So the same
+//! holds for it. Its log is sound, so no census is needed, and what it acknowledged goes no further than the log went: that
+//! entry is written down before anything is discarded (`WITHHOLD`: `discarded`), and once everything up to it is applied again
+//! the replica knows at least what it knew, the members that left it out included, and votes as any other.
+//!
 //! # What is durable, and when
 //!
 //! `WITHHOLD` lies in the partition's directory before anything is discarded, and goes when all is proven. It says
@@ -83,7 +92,7 @@ use crate::groups::Groups;
 use crate::node::NodeId;
 
 pub(crate) use answers::Answers;
-pub(crate) use ballot::{Ballots, Gate};
+pub(crate) use ballot::{Ballots, Gate, Withheld, set_withheld};
 pub(crate) use rounds::Rounds;
 
 /// A partition that this node does not serve because of damage, and what is being done about it.

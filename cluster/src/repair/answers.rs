@@ -67,7 +67,10 @@ impl Groups {
         let metrics = running.raft.metrics().borrow_watched().clone();
         let voters = metrics.membership_config.membership().get_joint_config().clone();
         let configs: Vec<BTreeSet<NodeId>> = voters.into_iter().filter(|voters| !voters.is_empty()).collect();
-        let word = self.word_of_log(id, Standing::Whole);
+        // What was discarded on purpose was promised, too.
+        let is_withheld = self.ballots().are_withheld(id);
+        let standing = if is_withheld { Standing::Withholding } else { Standing::Whole };
+        let word = self.word_of_log(id, standing);
         let members = metrics.membership_config.nodes().map(|(node, ())| *node).collect();
         Ok(Word { leads: metrics.state.is_leader(), term: term.max(word.term), configs, members, ..word })
     }

@@ -1,6 +1,6 @@
 //! Whose votes are withheld: in memory, and durably in the file `WITHHOLD` of the partition's directory.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +30,12 @@ pub(crate) enum Withheld {
         /// The greatest term any replica knew of after the damage.
         term: u64,
         /// The entry; zero while no leader has named one.
+        reach: u64,
+    },
+    /// Everything was discarded on purpose. The log is sound and its vote stands, but entries that were acknowledged are
+    /// gone with it: no vote is cast and none asked for until everything up to `reach` is applied again.
+    Discarded {
+        /// The last entry that the log had.
         reach: u64,
     },
 }
@@ -66,6 +72,7 @@ impl Withheld {
         let says = match self {
             Withheld::Damaged => "damaged".to_owned(),
             Withheld::CatchingUp { term, reach } => format!("catching up: term {term} reach {reach}"),
+            Withheld::Discarded { reach } => format!("discarded: reach {reach}"),
         };
         let text = format!("{FIRST_LINE}\n{says}\n");
         format!("{text}sum {:016x}\n", xxh64(text.as_bytes(), 0))
@@ -74,13 +81,13 @@ impl Withheld {
     fn decode(bytes: &[u8]) -> Option<Withheld> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut words = text.lines().nth(1)?.split(' ');
-        let says = match words.next()? {
+        let says = words.next()?;
+        let mut number =
+            |word: &str| words.find(|found| *found == word).and_then(|_| words.next()?.parse().ok());
+        let says = match says {
             "damaged" => Withheld::Damaged,
-            "catching" => {
-                let mut number =
-                    |word: &str| words.find(|found| *found == word).and_then(|_| words.next()?.parse().ok());
-                Withheld::CatchingUp { term: number("term")?, reach: number("reach")? }
-            }
+            "catching" => Withheld::CatchingUp { term: number("term")?, reach: number("reach")? },
+            "discarded:" => Withheld::Discarded { reach: number("reach")? },
             _ => return None,
         };
         (says.encode() == text).then_some(says)
@@ -94,15 +101,26 @@ fn make_durably(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     missing.iter().filter_map(|path| path.parent()).try_for_each(|parent| disk.sync_dir(parent))
 }
 
-/// The partitions of this node whose votes are withheld. Clones share them.
+/// The partitions of this node whose votes are withheld; of those that were discarded on purpose with the entry that frees
+/// them. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Ballots(Arc<RwLock<BTreeSet<u8>>>);
+pub(crate) struct Ballots(Arc<RwLock<BTreeMap<u8, Option<u64>>>>);
 
 impl Ballots {
     /// No vote is cast from now on, and none asked for by a group that is started from now on. A group that is running
     /// must be ended before.
     pub(crate) fn withhold(&self, id: PartitionId) {
-        self.0.write().insert(id.get());
+        self.0.write().insert(id.get(), None);
+    }
+
+    /// The same, until everything up to `reach` is applied.
+    pub(crate) fn withhold_until(&self, id: PartitionId, reach: u64) {
+        self.0.write().insert(id.get(), Some(reach));
+    }
+
+    /// The entry that frees the votes; `None` where no entry does, or where they are free.
+    pub(crate) fn reach(&self, id: PartitionId) -> Option<u64> {
+        self.0.read().get(&id.get()).copied().flatten()
     }
 
     pub(crate) fn release(&self, id: PartitionId) {
@@ -110,7 +128,7 @@ impl Ballots {
     }
 
     pub(crate) fn are_withheld(&self, id: PartitionId) -> bool {
-        self.0.read().contains(&id.get())
+        self.0.read().contains_key(&id.get())
     }
 }
 
@@ -122,15 +140,17 @@ pub(crate) struct Gate {
 
 impl Gate {
     fn withholds(&self, message: &Message) -> bool {
-        asks_for_a_vote(message.kind) && self.ballots.0.read().contains(&message.group)
+        asks_for_a_vote(message.kind) && self.ballots.0.read().contains_key(&message.group)
     }
 }
 
 impl Handler for Gate {
     fn handle(&self, from: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
         if self.withholds(&message) {
-            let text =
-                format!("votes of group {} are withheld: this replica is being repaired", message.group);
+            let text = format!(
+                "votes of group {} are withheld: this replica does not have everything again",
+                message.group
+            );
             return Box::pin(async move { Err(Refusal::new(Refusal::FAILED, text)) });
         }
         self.post.handle(from, message)
@@ -144,7 +164,7 @@ pub(crate) async fn withheld(env: &Env, dir: PathBuf) -> io::Result<Option<Withh
 }
 
 /// Writes it, or removes it, durably.
-pub(super) async fn set_withheld(env: &Env, dir: PathBuf, to: Option<Withheld>) -> io::Result<()> {
+pub(crate) async fn set_withheld(env: &Env, dir: PathBuf, to: Option<Withheld>) -> io::Result<()> {
     let disk = Arc::clone(&env.disk);
     env.tasks
         .blocking(move || match to {
@@ -163,7 +183,8 @@ mod tests {
         let env = chronos_env::sim::World::new(1).env();
         let dir = Path::new("/parts/p07");
         assert_eq!(Withheld::read(env.disk.as_ref(), dir).unwrap(), None);
-        for says in [Withheld::Damaged, Withheld::CatchingUp { term: 7, reach: 120 }] {
+        let catching_up = Withheld::CatchingUp { term: 7, reach: 120 };
+        for says in [Withheld::Damaged, Withheld::Discarded { reach: 9 }, catching_up] {
             says.write(env.disk.as_ref(), dir).unwrap();
             assert_eq!(Withheld::read(env.disk.as_ref(), dir).unwrap(), Some(says));
         }

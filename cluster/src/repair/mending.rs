@@ -80,7 +80,10 @@ enum Covered {
     /// Everything that this leader had when it was asked.
     By(NodeId),
     /// Nothing, and nobody will send it anything: this node is no member of the group any more.
-    NoMember,
+    NoMember {
+        /// The last entry of the leader that said so: what was promised here lies before it.
+        reach: u64,
+    },
 }
 
 pub(super) struct Mending {
@@ -110,7 +113,8 @@ impl Mending {
         match withheld(self.groups.env(), self.dir()).await? {
             Some(Withheld::CatchingUp { term, .. }) => self.follow(term).await,
             Some(Withheld::Damaged) => self.begin_anew().await,
-            None => self.examine().await,
+            // Its votes stay withheld, whatever is found.
+            Some(Withheld::Discarded { .. }) | None => self.examine().await,
         }
     }
 
@@ -265,7 +269,12 @@ impl Mending {
                     proof => proof?,
                 }
             }
-            Covered::NoMember => Proof { witness: None, digest: self.digest(&partition, None).await? },
+            Covered::NoMember { reach } => {
+                let proof = Proof { witness: None, digest: self.digest(&partition, None).await? };
+                set_withheld(self.groups.env(), self.dir(), Some(Withheld::Discarded { reach })).await?;
+                self.groups.ballots().withhold_until(self.id, reach);
+                return Ok(self.discharge(group, proof, Fetched::default(), true));
+            }
         };
         set_withheld(self.groups.env(), self.dir(), None).await?;
         self.groups.ballots().release(self.id);
@@ -302,7 +311,7 @@ impl Mending {
             return Err(Setback::Waits("no leader is known".to_owned()));
         };
         if !word.members.contains(&self.groups.node()) {
-            return Ok(Covered::NoMember);
+            return Ok(Covered::NoMember { reach: word.last.index });
         }
         let reach = word.last;
         let noted = Withheld::CatchingUp { term, reach: reach.index };

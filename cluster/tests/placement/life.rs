@@ -95,6 +95,33 @@ fn a_node_whose_process_dies_is_succeeded_sooner_than_one_that_falls_silent() {
 }
 
 #[test]
+fn a_founder_that_gave_everything_up_and_gets_it_back_decides_nothing_by_itself_and_leads_again() {
+    let world = World::new(17);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        // More entries than one message takes, all of a time when the founder was alone: it meets them again in pieces.
+        for _ in 0..80 {
+            town.append().await;
+        }
+        for host in 2..=4 {
+            town.join(host).await;
+        }
+        town.until("everything is spread over four", |town| town.is_spread(3, &[1, 2, 3, 4])).await;
+        let cluster = town.nodes[&2].cluster.clone();
+        cluster.steer(Order::Drain(n(1)), town.deadline()).await.unwrap();
+        let has_nothing = |town: &Town| {
+            let data = || town.view().partitions.into_iter().filter(|group| group.id != PartitionId::SYSTEM);
+            town.is_spread(3, &[2, 3, 4]) && !data().any(|of| of.replicas.iter().any(|one| one.node == n(1)))
+        };
+        town.until("what the founder had is deleted", has_nothing).await;
+        cluster.steer(Order::Undrain(n(1)), town.deadline()).await.unwrap();
+        town.until("the founder leads its share again", |town| town.is_spread(3, &[1, 2, 3, 4])).await;
+        town.check().await;
+        town.stop().await;
+    });
+}
+
+#[test]
 fn a_driver_that_dies_half_way_is_followed_by_another_and_a_node_that_stays_dead_is_replaced() {
     let world = World::new(13);
     world.run(async {

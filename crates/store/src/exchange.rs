@@ -14,7 +14,7 @@
 //!   up ([`Setback::Superseded`](crate::Setback)).
 //! * Taking over never lowers a mark. Resetting lowers all of them: nobody may be served meanwhile.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -107,6 +107,11 @@ impl Partition {
     /// others, and must not be begun here, however empty this replica is.
     pub fn has_begun_elsewhere(&self) -> bool {
         self.shared.begun_elsewhere.load(Ordering::Acquire)
+    }
+
+    /// The directory of its parts.
+    pub fn dir(&self) -> &Path {
+        &self.shared.config.dir
     }
 
     /// The parts of `manifest` that are not on the shelf: each of them has to be in [`Partition::incoming`] before it
