@@ -87,7 +87,8 @@ struct Ward {
 impl Damage {
     /// Leads it, and counts. An error is one that kept it from counting.
     pub(crate) async fn lead(self) -> Outcome<Concluded> {
-        let stage = Stage::on(Fleet::found(NODES, Ground::loopback()).await?, Options::default().deadline).await?;
+        let stage =
+            Stage::on(Fleet::found(NODES, Ground::loopback()).await?, Options::default().deadline).await?;
         stage.fleet.settled().await?;
         let script = Script::new(crate::demo::source::Source::Generated, self.seed, Some(self.events))?;
         let ledger = Arc::new(Ledger::new(Progress::new(Measure::Events(script.events))));

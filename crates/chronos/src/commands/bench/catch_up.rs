@@ -88,7 +88,8 @@ pub(crate) struct CatchUp {
 impl CatchUp {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         let format = if self.json { Format::Json } else { context.output };
-        let stage = Stage::on(Fleet::found(NODES, Ground::loopback()).await?, Options::default().deadline).await?;
+        let stage =
+            Stage::on(Fleet::found(NODES, Ground::loopback()).await?, Options::default().deadline).await?;
         stage.fleet.settled().await?;
         let addresses: Vec<String> = (0..NODES).map(|at| stage.fleet.admin_address(at)).collect();
         let options = Options { deadline: PATIENCE, ..Options::default() };
