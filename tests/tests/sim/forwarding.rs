@@ -60,7 +60,7 @@ impl Five {
         };
         let mut config = Config {
             data: "/data".into(),
-            listen: ([0, 0, 0, 0], 7400).into(),
+            listen: Some(([0, 0, 0, 0], 7400).into()),
             segment_bytes: 32 << 20,
             cluster,
             ..Config::default()

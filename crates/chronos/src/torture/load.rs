@@ -58,7 +58,7 @@ impl<'a> Load<'a> {
             done.send_replace(true);
             ended
         };
-        let ((), ended) = tokio::try_join!(feeding, working)?;
+        let ((), ended) = tokio::try_join!(Box::pin(feeding), Box::pin(working))?;
         Ok(ended)
     }
 

@@ -171,7 +171,7 @@ impl Drop for Node {
 /// Between two looks at what takes its time.
 fn pause() {
     #[expect(clippy::disallowed_methods, reason = "real processes take real time")]
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    std::thread::sleep(Duration::from_millis(200));
 }
 
 fn home() -> (tempfile::TempDir, [PathBuf; 3]) {
@@ -310,7 +310,7 @@ fn chronos(args: &[&str]) -> String {
 /// Asks until it is so; a test that waits for ever is stopped from outside.
 fn until(is_so: impl Fn() -> bool) {
     while !is_so() {
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        pause();
     }
 }
 

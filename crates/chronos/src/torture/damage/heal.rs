@@ -138,7 +138,7 @@ pub(super) async fn findings(admin: &ClusterAdmin) -> Outcome<Vec<String>> {
         let (node, id) = (one.node, one.outcome.partition);
         match one.outcome.outcome {
             Ok(seen) => {
-                found.extend(seen.findings.iter().map(|what| format!("{node}, partition {id}: {what}")))
+                found.extend(seen.findings.iter().map(|what| format!("{node}, partition {id}: {what}")));
             }
             Err(why) => found.push(format!("{node}, partition {id}: {why}")),
         }
