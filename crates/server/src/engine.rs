@@ -17,6 +17,7 @@ use chronos_env::Env;
 use chronos_store::{Fault, Partition};
 
 use forward::{Forward, command};
+use routing::Done;
 
 /// All partitions of this node. Cheap to clone.
 #[derive(Clone)]
@@ -180,12 +181,9 @@ impl Node for Engine {
     ) -> Result<Verdict, Error> {
         let ask = command::append(&block);
         let request = Request::Append { tenant: tenant.clone(), fork: ForkId::MAIN, block };
-        match self.here(id, request, deadline).await? {
-            Ok(outcome) => Ok(outcome.verdict().expect("what answers an append is a verdict")),
-            Err(elsewhere) => {
-                let answer = self.at_leader(id, tenant, (ask, deadline), elsewhere).await?;
-                command::verdict(id, answer)
-            }
+        match self.command(id, tenant, request, (ask, deadline)).await? {
+            Done::Here(outcome) => Ok(outcome.verdict().expect("what answers an append is a verdict")),
+            Done::There(answer) => command::verdict(id, answer),
         }
     }
 

@@ -11,6 +11,7 @@ use chronos_proof::Proof;
 use chronos_store::{Fault, Partition, Scrubbed};
 
 use super::forward::command;
+use super::routing::Done;
 use super::{Engine, borrow, not_fresh, refused};
 
 /// Events that are in no part yet are counted by type up to this many of a partition; of more, only the others are.
@@ -49,13 +50,10 @@ impl Archive for Engine {
     ) -> Result<Truncation, Error> {
         let request =
             Request::Truncate { tenant: tenant.clone(), fork: ForkId::MAIN, entity: entity.clone(), before };
-        let outcome = match self.here(id, request, deadline).await? {
-            Ok(outcome) => outcome,
-            Err(elsewhere) => {
-                let ask = command::truncate(entity, before);
-                let answer = self.at_leader(id, tenant, (ask, deadline), elsewhere).await?;
-                return command::truncation(id, answer);
-            }
+        let ask = command::truncate(entity, before);
+        let outcome = match self.command(id, tenant, request, (ask, deadline)).await? {
+            Done::Here(outcome) => outcome,
+            Done::There(answer) => return command::truncation(id, answer),
         };
         match outcome {
             Outcome::Truncate(Ok(done)) => Ok(Truncation { before: done.before, version: done.version }),

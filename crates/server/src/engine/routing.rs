@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_app::{Class, Error, Reason};
-use chronos_cluster::NodeId;
+use chronos_cluster::{NodeId, Outcome, Request};
 use chronos_domain::{ForkId, PartitionId, TenantId};
 use chronos_proto::peer::v1::forward_request::Ask;
 use chronos_proto::peer::v1::forward_response::Answer;
@@ -13,6 +13,8 @@ use chronos_proto::peer::v1::forward_response::Answer;
 use super::forward::{Answers, Away, Forward};
 use super::{ELECTION_RETRY_MS, Engine, refused};
 
+/// Between two looks at who leads, while nobody does.
+const ELECTION_POLL: Duration = Duration::from_millis(100);
 /// How many nodes that are said to lead are asked to do one thing.
 const LEADERS_MAX: usize = 2;
 
@@ -118,16 +120,38 @@ impl Engine {
         self.not_held(Class::NotApplied, id, &self.cluster.others_holding(id))
     }
 
-    /// Has the leader do what this node may not, as it said when it was `turned_away`: one node, and whoever leads by then
-    /// when that one certainly did not do it.
-    pub(super) async fn at_leader(
+    /// Has the leader do what this node may not: one node, and whoever leads by then when that one certainly did not do
+    /// it. While an election is on that is waited for, since the caller may have nobody else to ask; then this node may be
+    /// the one that leads, and does it itself.
+    pub(super) async fn command(
         &self,
         id: PartitionId,
         tenant: &TenantId,
+        request: Request,
         (ask, deadline): (Ask, Duration),
+    ) -> Result<Done, Error> {
+        loop {
+            let turned_away = match self.here(id, request.clone(), deadline).await? {
+                Ok(outcome) => return Ok(Done::Here(outcome)),
+                Err(turned_away) => turned_away,
+            };
+            let Some(forward) = &self.forward else { return Err(turned_away) };
+            match self.at_leader(forward, id, (tenant, &ask, deadline), turned_away).await {
+                Err(error) if is_leaderless(&error) && self.left(deadline) > ELECTION_POLL => {
+                    self.env.clock.sleep(ELECTION_POLL).await;
+                }
+                answer => return answer.map(Done::There),
+            }
+        }
+    }
+
+    async fn at_leader(
+        &self,
+        forward: &Forward,
+        id: PartitionId,
+        (tenant, ask, deadline): (&TenantId, &Ask, Duration),
         mut turned_away: Error,
     ) -> Result<Answer, Error> {
-        let Some(forward) = &self.forward else { return Err(turned_away) };
         let mut asked = None;
         for _ in 0..LEADERS_MAX {
             let leader = named(&turned_away).or_else(|| self.cluster.leader(id));
@@ -141,6 +165,19 @@ impl Engine {
         }
         Err(turned_away)
     }
+}
+
+/// What a command came to, and where.
+pub(super) enum Done {
+    /// On this node.
+    Here(Outcome),
+    /// On another one.
+    There(Answer),
+}
+
+/// Whether the command was certainly not done because nobody leads now.
+fn is_leaderless(error: &Error) -> bool {
+    is_elsewhere(error) && error.reason == Reason::NotLeader && named(error).is_none()
 }
 
 /// The leader that an error names.

@@ -12,6 +12,8 @@ use crate::operator::failed;
 
 /// How long a node may take to be whole again.
 const HEALED_MAX: Duration = Duration::from_secs(300);
+/// Every node has heard of every other one within this.
+const REPORTED_WITHIN: Duration = Duration::from_secs(3);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -37,6 +39,8 @@ pub(super) async fn number(ward: &Ward, at: usize) -> Outcome<NodeId> {
 /// It is the others who are asked: what the node itself knows of the cluster may be damaged.
 pub(super) async fn heal(others: &ClusterAdmin, node: NodeId) -> Outcome<Healing> {
     let start = Instant::now();
+    // What the others know of it may still be from before it was killed.
+    tokio::time::sleep(REPORTED_WITHIN).await;
     let mut healing = Healing { seen: served(others, node, start).await?, ..Healing::default() };
     healing.by_itself = start.elapsed();
     healing.by_order = ordered(others, node, start).await?;
