@@ -25,9 +25,12 @@ pub(crate) fn plan(state: &State, seen: &Observed) -> Option<Step> {
         return Some(step);
     }
     let targets = targets(state, seen);
-    // The cluster's own data first, then what must move, then what had better.
-    let rank =
-        |(id, target): &(&PartitionId, &Target)| (**id != PartitionId::SYSTEM, target.is_for_balance, **id);
+    // The cluster's own data first, then what must move, then what had better; of these what is on its way already, which
+    // has to arrive before it is known what else should move.
+    let rank = |(id, target): &(&PartitionId, &Target)| {
+        let is_new = target.is_for_balance && seen.groups[*id].members.learners.is_empty();
+        (**id != PartitionId::SYSTEM, target.is_for_balance, is_new, **id)
+    };
     let mut in_order: Vec<(&PartitionId, &Target)> = targets.iter().collect();
     in_order.sort_by_key(rank);
     let relieved = || leaders::relieve(state, seen);

@@ -159,7 +159,8 @@ fn swap(target: &mut Target, load: &mut Load, gone: NodeId, come: NodeId) {
     note(load, &before, &target.voters);
 }
 
-/// Moves replicas from who has the most to who has the least, until nobody has two more than anybody else.
+/// Moves replicas from who has the most to who has the least, until nobody has two more than anybody else: as things will
+/// be, and as they are. What is only right once something else has arrived waits for it; begun before, it would be undone.
 fn even_out(
     state: &State,
     seen: &Observed,
@@ -173,11 +174,12 @@ fn even_out(
             && !arriving.contains(id)
             && seen.groups[id].voters() == Some(&target.voters)
     };
+    let now = self::load(seen);
     loop {
         let nodes = || state.active().filter(|node| seen.can_take(state, *node));
         let Some(most) = nodes().max_by_key(|node| (of(load, *node), *node)) else { return };
         let Some(least) = nodes().min_by_key(|node| (of(load, *node), *node)) else { return };
-        if of(load, most) < of(load, least) + 2 {
+        if of(load, most) < of(load, least) + 2 || of(&now, most) < of(&now, least) + 2 {
             return;
         }
         let movable = targets.iter().filter(|(id, target)| {

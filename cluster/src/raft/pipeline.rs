@@ -27,7 +27,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture};
 use futures::stream::{FuturesOrdered, Stream, StreamExt};
 use openraft::errors::{RPCError, Unreachable};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
@@ -58,6 +58,12 @@ impl From<Overtook> for RPCError<Types> {
     }
 }
 
+/// There were entries to be sent and they are not in the log any more: openraft asks for them again and again, unless its
+/// stream ends; then it looks at what it has decided since, which is to send parts.
+#[derive(Debug, thiserror::Error)]
+#[error("the log was purged of what was to be sent")]
+struct Purged;
+
 /// What openraft is told of a message.
 type Told = Result<StreamAppendResult<Types>, RPCError<Types>>;
 
@@ -69,6 +75,13 @@ struct Sent {
     /// Its last entry, or what it follows on.
     last: Option<LogId>,
     answer: Answer,
+}
+
+impl Sent {
+    /// No message: the entries for one are gone.
+    fn nothing() -> Sent {
+        Sent { bytes: 0, prev: None, last: None, answer: Err(Unreachable::new(&Purged)) }
+    }
 }
 
 /// A wait that has begun.
@@ -84,8 +97,8 @@ pub(super) struct Pipeline<S, F, W> {
     /// The last entry of each of these, or what it follows on.
     lasts: VecDeque<Option<LogId>>,
     bytes: usize,
-    /// The last entry that was sent; `None` before the first message.
-    sent: Option<Option<LogId>>,
+    /// The last entry that was sent, and up to where everything was said to be committed; `None` before the first message.
+    sent: Option<(Option<LogId>, Option<LogId>)>,
     /// What the follower has, by its last answer; `None` before the first.
     reached: Option<Option<LogId>>,
     /// While it lasts nothing leaves behind what is unanswered.
@@ -145,7 +158,17 @@ where
     }
 
     fn hold_or_send(&mut self, request: AppendEntriesRequest<Types>) {
-        let is_news_only = request.entries.is_empty() && self.sent == Some(request.prev_log_id);
+        let held = self.held.as_ref().map(|(held, _)| (held.prev_log_id, held.leader_commit));
+        let is_no_news = request.entries.is_empty()
+            && held.or(self.sent) == Some((request.prev_log_id, request.leader_commit));
+        if is_no_news {
+            self.requests = None;
+            self.unanswered.push_back(future::ready(Sent::nothing()).boxed());
+            self.lasts.push_back(None);
+            return;
+        }
+        let is_news_only =
+            request.entries.is_empty() && self.sent.is_some_and(|(last, _)| last == request.prev_log_id);
         if !(is_news_only && self.unanswered.is_empty()) {
             // What leaves now says all that was held.
             self.held = None;
@@ -164,7 +187,7 @@ where
         self.unanswered.push_back(sent.boxed());
         self.lasts.push_back(last);
         self.bytes += bytes;
-        self.sent = Some(last);
+        self.sent = Some((last, request.leader_commit));
         self.patience = Some((self.wait)(PATIENCE));
     }
 
@@ -254,6 +277,11 @@ mod tests {
     /// Message number `at` without an entry.
     fn news(at: u64) -> AppendEntriesRequest<Types> {
         AppendEntriesRequest { entries: Vec::new(), ..request(at, 0) }
+    }
+
+    /// The same, which says that more is committed.
+    fn newer(at: u64, committed: u64) -> AppendEntriesRequest<Types> {
+        AppendEntriesRequest { leader_commit: log_id_of(Mark { index: committed, term: 1 }), ..news(at) }
     }
 
     /// The other side: what was sent, and how to answer it; and the clock: what is waited for.
@@ -351,8 +379,8 @@ mod tests {
         assert!(next(&mut told).is_none());
         other.answer(0, Ok(AppendEntriesResponse::Success));
         assert_eq!(index(next(&mut told).unwrap()), 1);
-        give(news(ours(1)));
-        give(news(ours(1)));
+        give(newer(ours(1), 1));
+        give(newer(ours(1), 2));
         assert!(next(&mut told).is_none());
         assert_eq!(other.sent(), 1, "news left alone at once");
         give(request(2, 10));
@@ -363,17 +391,39 @@ mod tests {
         other.pass(HOLD);
         assert!(next(&mut told).is_none());
         assert_eq!(other.sent(), 2, "news was sent that had left with entries");
-        give(news(ours(2)));
+        give(newer(ours(2), 3));
         assert!(next(&mut told).is_none());
         other.pass(HOLD);
         assert!(next(&mut told).is_none());
         assert_eq!(other.sent(), 3, "news was never told");
         other.answer(2, Ok(AppendEntriesResponse::Success));
         assert_eq!(index(next(&mut told).unwrap()), 2);
-        give(news(ours(2)));
+        give(newer(ours(2), 4));
         drop(requests);
         assert!(next(&mut told).is_none());
         assert_eq!(other.sent(), 4, "the last news was kept");
+    }
+
+    #[test]
+    fn a_stream_whose_entries_are_gone_ends() {
+        for is_answered in [true, false] {
+            let other = Other::default();
+            let mut told = to(&other, stream::repeat(news(7)));
+            assert!(next(&mut told).is_none());
+            assert_eq!(other.sent(), 1);
+            if is_answered {
+                other.answer(0, Ok(AppendEntriesResponse::Success));
+                assert_eq!(index(next(&mut told).unwrap()), 6);
+            } else {
+                other.pass(PATIENCE);
+                assert!(next(&mut told).is_none());
+                other.answer(0, Ok(AppendEntriesResponse::Success));
+                assert_eq!(index(next(&mut told).unwrap()), 6);
+            }
+            assert!(matches!(next(&mut told), Some(Some(Err(RPCError::Unreachable(_))))));
+            assert!(next(&mut told).unwrap().is_none());
+            assert_eq!(other.sent(), 1);
+        }
     }
 
     #[test]
@@ -388,7 +438,7 @@ mod tests {
     #[test]
     fn an_answer_is_kept_while_news_is_on_its_way_behind_it() {
         let other = Other::default();
-        let mut told = to(&other, stream::iter([request(1, 10), news(ours(1))]).chain(stream::pending()));
+        let mut told = to(&other, stream::iter([request(1, 10), newer(ours(1), 2)]).chain(stream::pending()));
         all_leave(&other, &mut told);
         assert_eq!(other.sent(), 2);
         other.answer(0, Ok(AppendEntriesResponse::Success));

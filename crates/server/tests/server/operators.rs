@@ -43,11 +43,15 @@ impl Operated {
     /// The status once the node knows itself, which it does a moment after its start.
     async fn status(&mut self) -> Status {
         loop {
-            let answer = self.rpc.status(v1::StatusRequest {}).await.unwrap().into_inner();
-            let status = Status::try_from(answer).unwrap();
-            let is_led = status.partitions.iter().all(|partition| partition.leader.is_some());
-            if is_led && !status.nodes.is_empty() {
-                return status;
+            match self.rpc.status(v1::StatusRequest {}).await {
+                Ok(answer) => {
+                    let status = Status::try_from(answer.into_inner()).unwrap();
+                    if status.partitions.iter().all(|partition| partition.leader.is_some()) {
+                        assert!(!status.nodes.is_empty(), "it knows its cluster, and not itself");
+                        return status;
+                    }
+                }
+                Err(refused) => assert_eq!(refused.code(), Code::Unavailable, "{refused}"),
             }
             Env::real().clock.sleep(std::time::Duration::from_millis(20)).await;
         }
