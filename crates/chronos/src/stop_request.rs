@@ -22,6 +22,20 @@ pub(crate) fn signalled() -> Outcome<impl Future<Output = ()>> {
     })
 }
 
+/// Does `work` unless the process is asked to stop before it is done. Work that is given up is dropped, which has to clean up
+/// after it: servers end and directories go.
+///
+/// # Errors
+/// Those of the work, and that it was interrupted.
+pub(crate) async fn or_interrupted<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let stopped = signalled()?;
+    tokio::select! {
+        biased; // whoever interrupts does not want to see the end
+        () = stopped => Err(Failure::failed("interrupted; everything was cleaned up")),
+        done = Box::pin(work) => done,
+    }
+}
+
 /// Resolves when standard input ends: whoever held the other end of the pipe closed it, or is gone in whatever way.
 pub(crate) async fn stdin_ended() {
     let (ended, end) = oneshot::channel();

@@ -14,8 +14,7 @@
 //! * the placement is asked for by one task at a time, however many requests miss it;
 //! * a node is asked directly only after it answered there as itself: same cluster, same number. An address that means
 //!   another machine from here (a port mapping, another network) is found out in the background, and meanwhile and
-//!   after that the servers that can be reached are asked instead, and forward,
-//!   where their operators allow it.
+//!   after that the servers that can be reached are asked instead, and forward, where their operators allow it.
 
 mod course;
 mod hint;

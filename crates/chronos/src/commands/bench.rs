@@ -9,7 +9,7 @@ mod load;
 use clap::{Args, Subcommand};
 
 use crate::cli::Context;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::stop_request;
 use catch_up::CatchUp;
 use failover::Failover;
@@ -57,12 +57,7 @@ enum What {
 
 impl Bench {
     pub(crate) async fn run(self, context: &Context) -> Outcome {
-        let stopped = stop_request::signalled()?;
-        tokio::select! {
-            biased; // an interrupted measurement is none; dropping it stops the servers and removes their directories
-            () = stopped => Err(Failure::failed("interrupted; everything was cleaned up")),
-            measured = Box::pin(self.measure(context)) => measured,
-        }
+        stop_request::or_interrupted(self.measure(context)).await
     }
 
     async fn measure(self, context: &Context) -> Outcome {

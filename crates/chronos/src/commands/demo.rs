@@ -53,12 +53,7 @@ impl Demo {
         let script = tokio::task::spawn_blocking(move || Script::new(source, seed, events))
             .await
             .map_err(|e| Failure::failed(format!("lost the thread that counts events: {e}")))??;
-        let stopped = stop_request::signalled()?;
-        let (finale, fleet) = tokio::select! {
-            biased; // whoever interrupts does not want to see the end; dropping the show cleans up
-            () = stopped => return Err(Failure::failed("interrupted; everything was cleaned up")),
-            played = Box::pin(Show::new(script, audience).play()) => played?,
-        };
+        let (finale, fleet) = stop_request::or_interrupted(Show::new(script, audience).play()).await?;
         if audience == Audience::Machines {
             let mut out = Out::new(Format::Json);
             out.object(&finale)?;

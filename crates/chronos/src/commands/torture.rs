@@ -2,6 +2,7 @@
 
 mod damage;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -79,6 +80,12 @@ enum Other {
     Damage(Damaging),
 }
 
+/// What a campaign ends with: evidence is left only where something was wrong.
+fn judged(evidence: Option<PathBuf>) -> Outcome {
+    let Some(evidence) = evidence else { return Ok(()) };
+    Err(Failure::new(Exit::Failed, format!("not every promise was kept; see {}", evidence.display())))
+}
+
 impl Torture {
     pub(crate) async fn run(self, context: &Context) -> Outcome {
         if let Some(Other::Damage(damaging)) = self.other {
@@ -86,20 +93,9 @@ impl Torture {
         }
         let format = if self.json { Format::Json } else { context.output };
         let campaign = self.campaign().await?;
-        let stopped = stop_request::signalled()?;
-        let concluded = tokio::select! {
-            biased; // dropping a campaign kills what it started and removes what it made
-            () = stopped => return Err(Failure::failed("interrupted; everything was cleaned up")),
-            concluded = Box::pin(campaign.lead()) => concluded?,
-        };
+        let concluded = stop_request::or_interrupted(campaign.lead()).await?;
         concluded.report.print(format)?;
-        match concluded.evidence {
-            None => Ok(()),
-            Some(evidence) => {
-                let place = evidence.display();
-                Err(Failure::new(Exit::Failed, format!("not every promise was kept; see {place}")))
-            }
-        }
+        judged(concluded.evidence)
     }
 
     async fn campaign(self) -> Outcome<Campaign> {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::Context;
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::Outcome;
 use crate::output::Format;
 use crate::stop_request;
 use crate::torture::damage::{Act, Damage};
@@ -60,19 +60,8 @@ impl Damaging {
         let format = if self.json { Format::Json } else { context.output };
         let Self { act: acts, events, places, rounds, seed, .. } = self;
         let damage = Damage { acts, events, places: places as usize, rounds, seed };
-        let stopped = stop_request::signalled()?;
-        let concluded = tokio::select! {
-            biased; // dropping a campaign kills what it started and removes what it made
-            () = stopped => return Err(Failure::failed("interrupted; everything was cleaned up")),
-            concluded = Box::pin(damage.lead()) => concluded?,
-        };
+        let concluded = stop_request::or_interrupted(damage.lead()).await?;
         concluded.report.print(format)?;
-        match concluded.evidence {
-            None => Ok(()),
-            Some(evidence) => {
-                let place = evidence.display();
-                Err(Failure::new(Exit::Failed, format!("not every promise was kept; see {place}")))
-            }
-        }
+        super::judged(concluded.evidence)
     }
 }
