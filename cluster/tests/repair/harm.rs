@@ -60,3 +60,16 @@ pub(crate) fn remove_wal(disk: &SimDisk) {
         }
     }
 }
+
+/// Leaves nothing that tells what there was: of the log a stump without marks, and parts that nobody names.
+pub(crate) fn make_forget(disk: &SimDisk) {
+    for (path, used) in files(disk) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match name {
+            "flushed" | "LANES" => disk.damage_truncate(&path, 0).unwrap(),
+            _ if name.ends_with(".seg") => disk.damage_truncate(&path, 100).unwrap(),
+            _ if name.starts_with("MANIFEST") => disk.flip_bit(&path, used / 2, 1).unwrap(),
+            _ => {}
+        }
+    }
+}

@@ -4,7 +4,7 @@ use chronos_cluster::Stage;
 use chronos_env::sim::World;
 use chronos_store::{Unfinished, Withheld};
 
-use crate::harm::{remove_wal, spoil, strike};
+use crate::harm::{make_forget, remove_wal, spoil, strike};
 use crate::node::{Node, append, converge, examine, n, three, until, used};
 
 /// Rounds of the campaign.
@@ -162,6 +162,28 @@ fn no_vote_is_cast_before_everything_is_back() {
         let nodes = [first, second, third];
         append(&nodes, 50..55).await;
         converge(&nodes, 55).await;
+    });
+}
+
+/// The founder least of all: it would found every group once more.
+#[test]
+fn who_has_forgotten_everything_is_not_taken_for_new() {
+    let world = World::new(9);
+    world.run(async {
+        let [first, second, third] = three(&world, 70).await;
+        let disk = first.host.disk();
+        first.stop().await;
+        make_forget(&disk);
+        let nodes = [second, third, Node::start(&world, 1, 2).await];
+        for id in used() {
+            assert!(nodes[2].groups.wards().iter().any(|ward| ward.id == id), "partition {id} is in service");
+        }
+        append(&nodes, 70..75).await;
+        converge(&nodes, 75).await;
+        for id in used() {
+            let repaired = nodes[2].groups.repair_stats().last[&id].clone();
+            assert!(repaired.is_anew && repaired.witness.is_some(), "{repaired:?}");
+        }
     });
 }
 

@@ -64,6 +64,8 @@ pub enum LogStart {
     Whole,
     /// Entries were purged from it: what they held is in parts only.
     Purged,
+    /// It never had an entry, or lost all of them: nothing can be made from it, and there should be nothing.
+    Empty,
 }
 
 /// What opening a directory has found and done, for the node's log.
@@ -94,7 +96,8 @@ impl PartsDir {
     ///
     /// # Errors
     /// [`Fault::Corrupt`] when the manifest belongs to another cluster or partition, when a file it names is missing
-    /// or has another length, or when there is no readable manifest and the log was purged: then nothing is touched.
+    /// or has another length, or when there is no readable manifest and the log was purged, or is empty though parts were
+    /// written here: then nothing is touched.
     /// [`Fault::Unsupported`] for a manifest of a later release. [`Fault::Io`] when the system refused.
     pub fn open(
         env: &Env,
@@ -192,8 +195,8 @@ impl PartsDir {
     /// There is no readable manifest. Either there never was one, or the log makes all of it again, or the directory
     /// is left as it is.
     fn start_over(&self, found: &Inspection, log: LogStart, notes: &mut Notes) -> Result<(), Fault> {
-        if log == LogStart::Purged {
-            let what = "no manifest can be read here, and the log no longer has the events its parts hold; make \
+        if found.has_lost(log) {
+            let what = "no manifest can be read here, and the log does not have the events its parts hold; make \
                         the data directory anew from a backup (chronos restore)";
             return Err(Fault::corrupt(&self.path.join(MANIFEST), None, what));
         }

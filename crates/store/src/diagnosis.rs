@@ -14,7 +14,7 @@ use chronos_wal::{Log, ReadError};
 
 use crate::entry;
 use crate::fault::Fault;
-use crate::partition::Config;
+use crate::partition::{Config, start_of};
 
 /// Log bytes read at a time.
 const BATCH_BYTES: usize = 4 << 20;
@@ -61,22 +61,13 @@ pub fn diagnose(env: &Env, id: PartitionId, log: &Log, config: &Config) -> Resul
     let mut found = Diagnosis::default();
     found.log = read_log(env.disk.as_ref(), id, log, &mut found.bytes)?;
     let inspection = inspect(env.disk.as_ref(), &config.dir);
-    let manifest = match inspection.as_ref().map(|inspection| inspection.newest()) {
-        Ok(Ok(manifest)) => manifest.cloned(),
-        Ok(Err(fault)) => {
-            found.manifest = damage_of(id, fault)?.into();
-            return Ok(found);
-        }
-        Err(fault) => {
-            found.manifest = damage_of(id, fault.clone())?.into();
-            return Ok(found);
-        }
-    };
-    match manifest {
-        Some(manifest) => read_parts(env, id, config, &manifest, &mut found)?,
-        // A log from which nothing was purged makes them anew.
-        None if log.state().purged.is_none() && found.log.is_none() => {}
-        None => found.manifest = Some("no manifest can be read".to_owned()),
+    let newest = inspection.and_then(|inspection| Ok((inspection.newest()?.cloned(), inspection)));
+    match newest {
+        Err(fault) => found.manifest = Some(damage_of(id, fault)?),
+        Ok((Some(manifest), _)) => read_parts(env, id, config, &manifest, &mut found)?,
+        // A log that has every entry makes them anew.
+        Ok((None, inspection)) if found.log.is_none() && !inspection.has_lost(start_of(log)) => {}
+        Ok((None, _)) => found.manifest = Some("no manifest can be read".to_owned()),
     }
     Ok(found)
 }

@@ -125,9 +125,9 @@ impl Partition {
         config: Config,
         upto: Upto,
     ) -> Result<Partition, Fault> {
-        let start = if log.state().purged.is_some() { LogStart::Purged } else { LogStart::Whole };
-        let (dir, manifest, notes) = PartsDir::open(env, config.dir.clone(), config.cluster, id, start)
-            .map_err(Fault::of_parts(id))?;
+        let (dir, manifest, notes) =
+            PartsDir::open(env, config.dir.clone(), config.cluster, id, start_of(&log))
+                .map_err(Fault::of_parts(id))?;
         let begun_elsewhere = dir.has_begun_elsewhere().map_err(Fault::of_parts(id))?;
         let shelf = match manifest {
             Some(manifest) => Shelf::open(env, &config, manifest)?,
@@ -340,6 +340,16 @@ impl Partition {
     /// If that reaches beyond the parts.
     pub fn raise_purged(&self, to: LogIndex) {
         self.shared.state.write().note_purged(to);
+    }
+}
+
+/// What a log can still give to a directory of parts.
+pub(crate) fn start_of(log: &Log) -> LogStart {
+    let state = log.state();
+    match (state.purged, state.last) {
+        (Some(_), _) => LogStart::Purged,
+        (None, Some(_)) => LogStart::Whole,
+        (None, None) => LogStart::Empty,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chronos_env::{Disk, EntryKind};
 
-use super::{MANIFEST, TWIN};
+use super::{INDEX, LogStart, MANIFEST, PARQUET, TWIN};
 use crate::fault::Fault;
 use crate::manifest::{Malformed, Manifest};
 
@@ -70,6 +70,22 @@ impl Inspection {
             (Copy::Whole(one), _) | (_, Copy::Whole(one)) => Ok(Some(one)),
             _ => self.refused.clone().map_or(Ok(None), Err),
         }
+    }
+
+    /// Where no manifest can be read: whether parts were here that `log` cannot make again. What is left of parts says
+    /// that there was a log; a replica that forgot both would vote as if it had promised nothing.
+    pub fn has_lost(&self, log: LogStart) -> bool {
+        match log {
+            LogStart::Whole => false,
+            LogStart::Purged => true,
+            LogStart::Empty => self.shows_parts(),
+        }
+    }
+
+    fn shows_parts(&self) -> bool {
+        let is_there = |copy: &Copy| *copy != Copy::Absent;
+        let is_of_part = |name: &String| name.ends_with(PARQUET) || name.ends_with(INDEX);
+        is_there(&self.manifest) || is_there(&self.twin) || self.files.keys().any(is_of_part)
     }
 
     /// Whether every file the manifest names is there, with the length it names.

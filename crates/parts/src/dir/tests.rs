@@ -228,6 +228,33 @@ fn without_a_manifest_nothing_is_deleted() {
     );
 }
 
+/// Who has forgotten both his log and his parts must not be taken for new: he would vote as if he had promised nothing.
+#[test]
+fn with_an_empty_log_a_directory_is_new_only_if_nothing_shows_that_parts_were_here() {
+    let everything_but = |kept: &str| {
+        let world = World::new(1);
+        settled(&world.env());
+        for (path, _) in world.disk().snapshot() {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            match name.ends_with(kept) && !kept.is_empty() {
+                true => world.disk().flip_bit(&path, 0, 3).unwrap(),
+                false => world.disk().damage_remove(&path).unwrap(),
+            }
+        }
+        world
+    };
+    for kept in [MANIFEST, TWIN, PARQUET, INDEX] {
+        let world = everything_but(kept);
+        let before = world.disk().snapshot();
+        for start in ["first", "second"] {
+            let refused = open_with(&world.env(), LogStart::Empty).unwrap_err();
+            assert!(matches!(refused, Fault::Corrupt { .. }), "{kept}, {start} start: {refused}");
+        }
+        assert_eq!(world.disk().snapshot(), before, "{kept}: something was touched");
+    }
+    assert_eq!(open_with(&everything_but("").env(), LogStart::Empty).unwrap().1, None);
+}
+
 #[test]
 fn an_empty_directory_is_new_only_while_the_log_is_whole() {
     let env = World::new(1).env();

@@ -8,7 +8,8 @@
 //!
 //! When a slot of the mark is spoiled, a mark may have been lost that covered the newest unit. Then that unit must
 //! be whole as well, and anything unreadable at the end leaves the lane *in doubt*: nobody can say which logs it
-//! belonged to, so all of them are hurt, and the lane is not touched.
+//! belonged to, so all of them are hurt, and the lane is not touched. The same when the end itself is gone, because the
+//! newest segment was cut short.
 
 use std::path::PathBuf;
 
@@ -333,6 +334,9 @@ impl Walk<'_> {
         if newest.is_none() && self.found.mark.newest.is_none() {
             self.nothing_left();
         }
+        if let Some(at) = newest.filter(|at| self.doubtful && self.ends_unseen(*at)) {
+            self.end_unseen(at);
+        }
         if self.out.cut.is_none() {
             self.miss_the_end(in_use);
         }
@@ -370,6 +374,21 @@ impl Walk<'_> {
                     were acknowledged is spoiled";
         let file = self.found.segments[at].path.clone();
         self.hole = None;
+        self.out.doubt = Some(Corrupt { file, offset, log: None, index: None, what: what.to_owned() });
+    }
+
+    /// Whether the newest segment may have held more than what is left of it: its file is shorter than it was made, or
+    /// its header, which would tell, is spoiled.
+    fn ends_unseen(&self, at: usize) -> bool {
+        let segment = &self.found.segments[at];
+        self.out.doubt.is_none() && segment.header.as_ref().is_none_or(|header| segment.bytes < header.bytes)
+    }
+
+    fn end_unseen(&mut self, at: usize) {
+        let what = "segment is cut short or its header is spoiled, and so is the flushed mark that would tell how far it \
+                    was written";
+        let segment = &self.found.segments[at];
+        let (file, offset) = (segment.path.clone(), segment.scan.end);
         self.out.doubt = Some(Corrupt { file, offset, log: None, index: None, what: what.to_owned() });
     }
 

@@ -452,6 +452,47 @@ fn an_unreadable_end_is_not_called_torn_when_the_mark_is_gone() {
     }
 }
 
+/// What is left of the newest segment ends cleanly, and nobody can tell whether there was more.
+#[test]
+fn an_end_that_is_cut_off_is_not_called_whole_when_the_mark_is_gone() {
+    let newest_frame = |world: &World| {
+        let mut newest = None;
+        verify(world.env().disk.as_ref(), Path::new(ROOT), &mut |_, _, place| newest = Some(place.clone()))
+            .unwrap();
+        newest.unwrap()
+    };
+    let harms: [(&str, fn(&SimDisk, &Path, u64)); 4] = [
+        ("inside its header", |disk, file, _| disk.damage_truncate(file, 100).unwrap()),
+        ("behind its header", |disk, file, _| disk.damage_truncate(file, PAGE_BYTES).unwrap()),
+        ("before its last frame", |disk, file, last| disk.damage_truncate(file, last).unwrap()),
+        ("before its last frame, and its header is spoiled", |disk, file, last| {
+            disk.damage_truncate(file, last).unwrap();
+            disk.flip_bit(file, 20, 1).unwrap();
+        }),
+    ];
+    for (harm, inflict) in harms {
+        let world = world(8);
+        world.run(async {
+            let (wal, _) = open(&world.env(), 1);
+            for log in logs(&wal, LOGS) {
+                fill(&log, 3, 500).await;
+            }
+            std::mem::forget(wal);
+        });
+        let newest = newest_frame(&world);
+        inflict(&world.disk(), &newest.file, newest.offset);
+        for page in [0, 1] {
+            blank(&world.disk(), Path::new("/data/wal/lane-00/flushed"), page * PAGE_BYTES);
+        }
+        let verdicts: Vec<_> = verified(&world).logs.into_iter().map(|log| log.verdict).collect();
+        assert_eq!(hurt(&verdicts), [0, 1, 2, 3], "cut {harm}");
+        for _ in 0..2 {
+            let opened = world.run(check_life_idle(&world, 1));
+            assert_eq!(hurt(&opened), [0, 1, 2, 3], "cut {harm}: the doubt was forgotten");
+        }
+    }
+}
+
 /// Once of each slot: zeros where the newest mark was must not make an acknowledged entry look like a torn tail.
 #[test]
 fn an_unreadable_end_is_not_called_torn_when_a_slot_of_the_mark_is_zeros() {
