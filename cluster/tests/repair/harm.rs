@@ -27,8 +27,10 @@ fn strike_once(disk: &SimDisk, dice: &Entropy) -> Option<String> {
     let files = files(disk);
     let (path, used) = files.get(dice.below(files.len().max(1) as u64) as usize)?;
     let at = dice.below(*used);
+    // A node of whose log nothing is left is not started at all (`OpenError::LogMissing`).
+    let is_last_of_log = is_log(path) && files.iter().filter(|(path, _)| is_log(path)).count() == 1;
     let what = match dice.below(12) {
-        0 => {
+        0 if !is_last_of_log => {
             disk.damage_remove(path).unwrap();
             "lost".to_owned()
         }
@@ -44,6 +46,10 @@ fn strike_once(disk: &SimDisk, dice: &Entropy) -> Option<String> {
     Some(format!("{}: {what}", path.display()))
 }
 
+fn is_log(path: &Path) -> bool {
+    path.starts_with("/data/wal")
+}
+
 /// Flips a bit in every file whose name ends so.
 pub(crate) fn spoil(disk: &SimDisk, ending: &str) -> usize {
     let files: Vec<_> =
@@ -55,7 +61,7 @@ pub(crate) fn spoil(disk: &SimDisk, ending: &str) -> usize {
 /// Takes everything of the write-ahead log away that was written last: what a disk may do that forgets.
 pub(crate) fn remove_wal(disk: &SimDisk) {
     for (path, _) in files(disk) {
-        if path.starts_with(Path::new("/data/wal")) && path.extension().is_some_and(|end| end == "seg") {
+        if is_log(&path) && path.extension().is_some_and(|end| end == "seg") {
             disk.damage_remove(&path).unwrap();
         }
     }

@@ -7,9 +7,11 @@ use chronos_store::{Unfinished, Withheld};
 use crate::harm::{make_forget, remove_wal, spoil, strike};
 use crate::node::{Node, append, converge, examine, n, three, until, used};
 
-/// Rounds of the campaign.
-fn rounds(usual: u64) -> u64 {
-    std::env::var("CHRONOS_REPAIR_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(usual)
+/// Seeds of the campaign: `CHRONOS_REPAIR_ROUNDS` of them, from `CHRONOS_REPAIR_FROM` on.
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    let from: u64 = number("CHRONOS_REPAIR_FROM").unwrap_or(0);
+    from..from + number("CHRONOS_REPAIR_ROUNDS").unwrap_or(usual)
 }
 
 /// Damages random places on a node that is down, lets the others go on, and starts it. Returns the trace's hash.
@@ -56,7 +58,7 @@ fn round(seed: u64, places: u64) -> u64 {
 /// A campaign of any length: `CHRONOS_REPAIR_ROUNDS=500 cargo test -p chronos-cluster --test repair random_places`.
 #[test]
 fn random_places_on_one_of_three_are_found_and_repaired_and_nothing_is_lost() {
-    for seed in 0..rounds(2) {
+    for seed in seeds(2) {
         round(seed, [200, 20, 3, 1][seed as usize % 4]);
     }
 }

@@ -63,6 +63,7 @@ impl Node {
         let log = chronos_wal::Config {
             segment_bytes: 256 << 10,
             lanes: 2,
+            exists: life > 1,
             ..chronos_wal::Config::new(PathBuf::from("/data/wal"), CLUSTER)
         };
         let (wal, _) = Wal::open(&env, log).unwrap();

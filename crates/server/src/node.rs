@@ -220,6 +220,7 @@ fn wal_config(config: &Config, data: &DataDir) -> chronos_wal::Config {
         lanes: config.lanes,
         segment_bytes: config.segment_bytes,
         release: RELEASE.to_owned(),
+        exists: data.identity.sealed,
     }
 }
 

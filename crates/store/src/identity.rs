@@ -42,7 +42,7 @@ pub struct Identity {
     /// The release that founded it.
     pub release: String,
     /// Whether the log has been created since.
-    pub(crate) sealed: bool,
+    pub sealed: bool,
     /// Whether it was admitted to a cluster that others founded: then it must know its node id.
     pub(crate) has_joined: bool,
 }

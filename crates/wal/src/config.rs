@@ -20,13 +20,16 @@ pub struct Config {
     pub segment_bytes: u64,
     /// The release that writes, for the headers of files.
     pub release: String,
+    /// Whether an opening of it is known to have ended well before: then a directory in which nothing is left is damaged,
+    /// and not new.
+    pub exists: bool,
 }
 
 impl Config {
     /// The usual settings: 33 logs in one lane, segments of 64 MiB.
     pub fn new(dir: PathBuf, cluster: u128) -> Config {
         let release = env!("CARGO_PKG_VERSION").to_owned();
-        Config { dir, cluster, logs: 33, lanes: 1, segment_bytes: 64 << 20, release }
+        Config { dir, cluster, logs: 33, lanes: 1, segment_bytes: 64 << 20, release, exists: false }
     }
 
     /// The longest payload one entry may have with these settings.

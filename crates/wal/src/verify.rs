@@ -65,7 +65,7 @@ pub fn verify(
     let Some(whose) = whose else {
         return unidentified(disk, dir, report);
     };
-    let surveyed = recovery::survey(disk, dir, whose, None).map_err(recovery::as_io)?;
+    let surveyed = recovery::survey(disk, dir, whose, None, false).map_err(recovery::as_io)?;
     let examined = surveyed.examined;
     report.cluster = Some(whose.cluster);
     report.frames = examined.frames;
@@ -92,7 +92,7 @@ pub fn verify(
 /// Files of which none tells whose it is: nothing, if no lane was ever written, else damage.
 fn unidentified(disk: &dyn Disk, dir: &Path, mut report: VerifyReport) -> io::Result<VerifyReport> {
     let nobody = recovery::Identity { cluster: 0, logs: 1 };
-    let surveyed = recovery::survey(disk, dir, nobody, None).map_err(recovery::as_io)?;
+    let surveyed = recovery::survey(disk, dir, nobody, None, false).map_err(recovery::as_io)?;
     if !surveyed.is_blank {
         report.damages = surveyed.examined.damages;
     }

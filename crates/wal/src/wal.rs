@@ -53,7 +53,8 @@ impl Wal {
         config.check()?;
         check_identity(env, &config)?;
         let whose = Identity { cluster: config.cluster, logs: config.logs };
-        let surveyed = recovery::survey(env.disk.as_ref(), &config.dir, whose, Some(config.lanes))?;
+        let surveyed =
+            recovery::survey(env.disk.as_ref(), &config.dir, whose, Some(config.lanes), config.exists)?;
         check_layout(&config, &surveyed)?;
         let recovery = report(&surveyed);
         let opening = Opening { env, config: &config, surveyed };

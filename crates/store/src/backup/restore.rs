@@ -259,12 +259,10 @@ async fn make_log(
     manifests: &[Manifest],
 ) -> Result<(), Error> {
     let config = chronos_wal::Config {
-        dir: dir.join(WAL),
-        cluster,
         logs: PARTITIONS + 1,
-        lanes: 1,
         segment_bytes: SEGMENT_BYTES,
         release: release.to_owned(),
+        ..chronos_wal::Config::new(dir.join(WAL), cluster)
     };
     let (wal, _) = Wal::open(env, config).map_err(|refused| Error::Log(refused.to_string()))?;
     let purged = manifests.iter().filter(|manifest| manifest.applied > LogIndex::ZERO);

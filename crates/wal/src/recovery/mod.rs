@@ -293,12 +293,13 @@ pub(crate) struct Surveyed {
 }
 
 /// Examines `root`. Where the list of lanes cannot be read, `lanes` says how many are supposed to be in use, else
-/// the directories that are there.
+/// the directories that are there. With `exists` it is known that there was something: nothing is damage then.
 pub(crate) fn survey(
     disk: &dyn Disk,
     root: &Path,
     whose: Identity,
     lanes: Option<u8>,
+    exists: bool,
 ) -> Result<Surveyed, OpenError> {
     let roster = read_roster(disk, root)?;
     let examined = |layout| examine(disk, root, whose, layout, &roster);
@@ -310,7 +311,7 @@ pub(crate) fn survey(
     let lanes = lanes.unwrap_or(present).max(1);
     let layout = Layout { lanes, made: present };
     let first_look = examined(layout)?;
-    if matches!(roster, RosterFound::Missing) && first_look.is_blank() {
+    if !exists && matches!(roster, RosterFound::Missing) && first_look.is_blank() {
         let layout = Layout { lanes, made: 0 };
         return Ok(Surveyed { layout, examined: examined(layout)?, is_blank: true, roster });
     }

@@ -493,6 +493,27 @@ fn an_end_that_is_cut_off_is_not_called_whole_when_the_mark_is_gone() {
     }
 }
 
+/// A stump of a mark is what an interrupted first opening leaves, too: only who knows that there was a log can tell.
+#[test]
+fn a_log_that_is_known_to_exist_is_not_made_again_out_of_nothing() {
+    let (world, _) = scene(5, 2, Ending::Closed);
+    for (path, _) in world.disk().snapshot() {
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("flushed") => world.disk().damage_truncate(&path, 200).unwrap(),
+            _ => world.disk().damage_remove(&path).unwrap(),
+        }
+    }
+    for _ in 0..2 {
+        let opened = world.run(async {
+            let known = chronos_wal::Config { exists: true, ..config(2) };
+            let (wal, recovery) = Wal::open(&world.env(), known).unwrap();
+            wal.close().await;
+            recovery.logs.into_iter().map(|log| log.verdict).collect::<Vec<_>>()
+        });
+        assert_eq!(hurt(&opened), [0, 1, 2, 3]);
+    }
+}
+
 /// Once of each slot: zeros where the newest mark was must not make an acknowledged entry look like a torn tail.
 #[test]
 fn an_unreadable_end_is_not_called_torn_when_a_slot_of_the_mark_is_zeros() {
