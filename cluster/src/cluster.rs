@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use crate::addresses::Addresses;
 use crate::exchange::{Exchange, kinds};
 use crate::groups::{Among, Config, Groups};
+use crate::neighbour::Neighbour;
 use crate::node::NodeId;
 use crate::order::{Order, OrderError, Planned};
 use crate::parcel::Parcels;
@@ -52,9 +53,11 @@ pub struct Standing {
     pub token: Option<String>,
     /// The running release.
     pub release: String,
-    /// Other nodes, and where they are reached, as far as this node was told when it joined. What its replica of the
-    /// system partition says is newer.
-    pub members: Vec<(NodeId, String)>,
+    /// Other nodes, as this one knew them last, or was told of them when it joined. What its replica of the system
+    /// partition says is newer.
+    pub members: Vec<Neighbour>,
+    /// Nodes that were removed from the cluster, as far as this one turned them away before.
+    pub removed: BTreeSet<NodeId>,
 }
 
 /// A running node of a cluster. Cheap to clone.
@@ -126,7 +129,10 @@ impl Cluster {
         let (known, me, desk) = (Known::of(&standing, config), config.node, Desk::default());
         let (groups, peers) = match standing.peers {
             None => (Groups::start(env, wal, config).await, None),
-            Some(peers) => {
+            Some(mut peers) => {
+                // Whoever comes is judged by it from the first moment: it may be long before there is a quorum to ask.
+                peers.machines.extend(standing.members.iter().map(|other| (other.node, other.machine)));
+                peers.removed.extend(&standing.removed);
                 let port = match standing.port {
                     Some(port) => port,
                     None => Port::open(env, &peers.listen, &peers.security).await?,
@@ -145,10 +151,11 @@ impl Cluster {
         let ledger = Arc::new(Ledger::new(env, groups.clone(), me));
         if let Some(peers) = &peers {
             // Where others were once, other machines may listen by now: what is known of them comes first. A replica that
-            // cannot be read knows nothing, and says so when it is followed.
+            // cannot be read knows nothing, and says so when it is followed; nor does one that nobody leads yet know what
+            // its log says. Then what was written down beside the seat has to do.
             let _ = ledger.fold().await;
             driving::know_machines(peers, &ledger.state());
-            standing.members.iter().for_each(|(node, address)| peers.set_peer(*node, address));
+            standing.members.iter().for_each(|other| peers.set_peer(other.node, &other.peer));
         }
         let board = Board::default();
         let poll = peers.clone().map(|peers| Poll { env: env.clone(), peers, board: board.clone() });

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chronos_domain::{Marks, PartitionId, Timestamp};
 
 use crate::addresses::Addresses;
+use crate::neighbour::Neighbour;
 use crate::node::NodeId;
 
 /// What a member is to its cluster.
@@ -37,6 +38,13 @@ pub struct Member {
     pub state: MemberState,
     /// Since when it is that.
     pub since: Timestamp,
+}
+
+impl Member {
+    /// As other nodes know it.
+    pub fn neighbour(&self) -> Neighbour {
+        Neighbour { node: self.node, machine: self.machine, peer: self.addresses.peer.clone() }
+    }
 }
 
 /// What a replica is to its group.

@@ -10,12 +10,13 @@ use futures::future::BoxFuture;
 
 use super::Inner;
 use crate::exchange::kinds;
+use crate::neighbour::Neighbour;
 use crate::node::NodeId;
 use crate::peer::{Admission, Admitted, CallError, Denial, Denied, Handler, Message, Refusal, Registrar};
 use crate::placement::Steer;
 use crate::status;
 use crate::system::{Ask, Decided, Newcomer, NotWritten, State, decode_done, encode_done};
-use crate::view::MemberState;
+use crate::view::{Member, MemberState};
 
 /// A machine that asks to become a node is answered within so long.
 const ADMITTED_WITHIN: Duration = Duration::from_secs(10);
@@ -154,13 +155,13 @@ impl Inner {
         }
     }
 
-    /// The members, and where other nodes reach them.
-    fn others_than(&self, node: NodeId) -> Vec<(NodeId, String)> {
+    /// The members but one, as far as other nodes reach them.
+    pub(super) fn others_than(&self, node: NodeId) -> Vec<Neighbour> {
         let state = self.ledger.state();
         let others = state.members.values().filter(|member| {
             member.node != node && member.state != MemberState::Removed && !member.addresses.peer.is_empty()
         });
-        others.map(|member| (member.node, member.addresses.peer.clone())).collect()
+        others.map(Member::neighbour).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::{Cluster, Inner};
 use crate::groups::every_group;
+use crate::neighbour::Neighbour;
 use crate::node::NodeId;
 use crate::status::{DOWN_AFTER, Heard, NodeReport, Report, leader_in_term, leader_of};
 use crate::view::{Member, MemberState, NodeView, PartitionView, Role, View};
@@ -53,6 +54,11 @@ impl Cluster {
     /// A member; `None` for a stranger.
     pub fn member(&self, node: NodeId) -> Option<Member> {
         self.inner.ledger.state().members.get(&node).cloned()
+    }
+
+    /// The other nodes that belong to the cluster and are reached, by number.
+    pub fn neighbours(&self) -> Vec<Neighbour> {
+        self.inner.others_than(self.inner.me)
     }
 
     /// How many nodes belong to the cluster.

@@ -1,5 +1,6 @@
 //! Who we are to other nodes, and bounds.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ pub struct Config {
     /// The UUID of this node's data directory, as the cluster admitted it; 0 says nothing. Who comes as a node that the
     /// others know with another one is turned away.
     pub machine: u128,
+    /// The machines of other nodes, as far as they are known already: see [`Peers::know_machine`](super::Peers::know_machine).
+    pub machines: BTreeMap<NodeId, u128>,
+    /// Nodes that were removed from the cluster, as far as that is known already: see [`Peers::ban`](super::Peers::ban).
+    pub removed: BTreeSet<NodeId>,
     /// For the log of others.
     pub release: String,
     /// Where to listen for other nodes, as `host:port`; port 0 takes a free one.
@@ -47,6 +52,8 @@ impl Config {
             cluster,
             incarnation,
             machine: 0,
+            machines: BTreeMap::new(),
+            removed: BTreeSet::new(),
             release: env!("CARGO_PKG_VERSION").to_owned(),
             listen: listen.into(),
             security,

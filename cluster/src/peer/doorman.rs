@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chronos_domain::EventId;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::hello::{Hello, Identity, Turned, Welcome, Why};
 use super::registrar::{Denial, Denied};
@@ -23,7 +23,7 @@ pub(super) struct Doorman {
     release: String,
     known: Mutex<BTreeMap<NodeId, Known>>,
     /// Nodes that were removed from the cluster.
-    removed: Mutex<BTreeSet<NodeId>>,
+    removed: watch::Sender<BTreeSet<NodeId>>,
     /// The data directory of each node, as the cluster admitted it.
     machines: Mutex<BTreeMap<NodeId, u128>>,
     is_closed: AtomicBool,
@@ -86,7 +86,7 @@ impl Doorman {
 
     /// From now on a node is turned away, whatever its process; the link it has is over. False if it was so before.
     pub(super) fn ban(&self, node: NodeId) -> bool {
-        let is_new = self.removed.lock().insert(node);
+        let is_new = self.removed.send_if_modified(|removed| removed.insert(node));
         // Who greets at this moment has looked at the list before, and is found here.
         if let Some(link) = self.known.lock().get_mut(&node).and_then(|known| known.link.take()) {
             link.notify_one();
@@ -96,7 +96,12 @@ impl Doorman {
 
     /// Whether a node is turned away for good.
     pub(super) fn is_banned(&self, node: NodeId) -> bool {
-        self.removed.lock().contains(&node)
+        self.removed.borrow().contains(&node)
+    }
+
+    /// Follows who is turned away for good.
+    pub(super) fn watch_banned(&self) -> watch::Receiver<BTreeSet<NodeId>> {
+        self.removed.subscribe()
     }
 
     /// A node is that machine, and no other one. A node that was admitted keeps its machine for ever.

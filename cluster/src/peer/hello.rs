@@ -196,11 +196,11 @@ fn cluster_from(bytes: &[u8]) -> Option<u128> {
 }
 
 /// Nothing when it is not said.
-fn machine_bytes(machine: u128) -> Bytes {
+pub(super) fn machine_bytes(machine: u128) -> Bytes {
     if machine == 0 { Bytes::new() } else { cluster_bytes(machine) }
 }
 
-fn machine_from(bytes: &[u8]) -> Option<u128> {
+pub(super) fn machine_from(bytes: &[u8]) -> Option<u128> {
     if bytes.is_empty() { Some(0) } else { cluster_from(bytes) }
 }
 

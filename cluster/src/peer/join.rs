@@ -10,11 +10,12 @@ use tonic::Code;
 
 use super::dial::{chain, lost};
 use super::error::StartError;
+use super::hello::machine_from;
 use super::http2;
 use super::registrar::{Admission, Denial, Denied, uuid_bytes, uuid_from};
 use super::security::{self, Guard};
 use super::{Limits, PROTOCOL, Security};
-use crate::NodeId;
+use crate::{Neighbour, NodeId};
 
 /// How often one question is passed on to another node before the next address is asked.
 const HINTS_MAX: usize = 3;
@@ -49,8 +50,8 @@ pub struct Joined {
     pub cluster: u128,
     /// Which node it is.
     pub node: NodeId,
-    /// Who else is there, and where nodes reach them.
-    pub members: Vec<(NodeId, String)>,
+    /// Who else is there.
+    pub members: Vec<Neighbour>,
 }
 
 /// Why a machine has not become a node. It may be a member of the cluster all the same, if an answer was lost: whoever
@@ -231,10 +232,16 @@ impl Asker<'_> {
         if joined.node == 0 || !is_wanted {
             return Err(nonsense());
         }
-        let member = |member: v1::JoinedMember| (NodeId::new(member.node), member.peer_address);
-        let members = joined.members.into_iter().map(member).collect();
+        let members =
+            joined.members.into_iter().map(neighbour).collect::<Option<_>>().ok_or_else(nonsense)?;
         Ok(Joined { cluster, node: NodeId::new(joined.node), members })
     }
+}
+
+/// `None` for one that makes no sense. Releases that came before it was said say nothing of the machine.
+fn neighbour(member: v1::JoinedMember) -> Option<Neighbour> {
+    let machine = machine_from(&member.machine)?;
+    Some(Neighbour { node: NodeId::new(member.node), machine, peer: member.peer_address })
 }
 
 /// Keeps what an address came to, and logs it when it is news.

@@ -1,6 +1,6 @@
 //! A node's connections to all others, both ways.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +126,12 @@ impl Peers {
             process: entropy.child("process").u64(),
             machine: config.machine,
         };
-        let doorman = Arc::new(Doorman::new(me, config.versions, config.release));
+        let doorman = Doorman::new(me, config.versions, config.release);
+        config.machines.iter().for_each(|(node, machine)| doorman.know_machine(*node, *machine));
+        for node in config.removed {
+            doorman.ban(node);
+        }
+        let doorman = Arc::new(doorman);
         let (counters, limits) = (Arc::new(Counters::default()), config.limits);
         let pace = Arc::new(Pace::new(env.clock.clone(), limits.bulk_bytes_per_second));
         let inbound = Inbound {
@@ -193,6 +198,11 @@ impl Peers {
     /// Whether a node was banned.
     pub fn is_banned(&self, node: NodeId) -> bool {
         self.0.dialer.doorman.is_banned(node)
+    }
+
+    /// Follows who was banned.
+    pub fn watch_banned(&self) -> watch::Receiver<BTreeSet<NodeId>> {
+        self.0.dialer.doorman.watch_banned()
     }
 
     /// How many bytes of files this node sends in a second from now on, to all peers together.

@@ -4,9 +4,11 @@ use std::ops::RangeInclusive;
 
 use chronos_proto::peer::v1::{self, join_response::Answer};
 
+use super::hello::machine_bytes;
 use super::inbound::{Inbound, Visitor};
 use super::registrar::{Admission, Admitted, Denial, Denied, uuid_bytes, uuid_from};
 use super::stats::count;
+use crate::Neighbour;
 use crate::addresses::Addresses;
 
 /// What came as a request to join.
@@ -54,9 +56,10 @@ impl Inbound {
     }
 
     fn joined(&self, Admitted { node, members }: Admitted) -> v1::Joined {
-        let member = |(node, peer_address): (crate::NodeId, String)| v1::JoinedMember {
+        let member = |Neighbour { node, machine, peer }| v1::JoinedMember {
             node: node.get(),
-            peer_address,
+            peer_address: peer,
+            machine: machine_bytes(machine),
         };
         let members = members.into_iter().map(member).collect();
         v1::Joined { cluster: uuid_bytes(self.doorman.cluster()), node: node.get(), members }

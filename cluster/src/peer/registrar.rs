@@ -7,8 +7,8 @@ use chronos_proto::peer::v1;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::NodeId;
 use crate::addresses::Addresses;
+use crate::{Neighbour, NodeId};
 
 /// A machine that asks to become a node.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,8 +42,8 @@ impl fmt::Debug for Admission {
 pub struct Admitted {
     /// The machine's node id.
     pub node: NodeId,
-    /// Who else is there, and where other nodes reach them.
-    pub members: Vec<(NodeId, String)>,
+    /// Who else is there.
+    pub members: Vec<Neighbour>,
 }
 
 /// A no.

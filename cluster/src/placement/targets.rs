@@ -114,6 +114,7 @@ fn reason(
         return format!("{} {verb} leaving, or silent for too long", Names(&must_go));
     }
     match voters.len().cmp(&chosen.len()) {
+        std::cmp::Ordering::Less if voters.len() == 1 => format!("it has 1 replica and shall have {most}"),
         std::cmp::Ordering::Less => format!("it has {} replicas and shall have {most}", voters.len()),
         std::cmp::Ordering::Greater => format!("it has {} replicas, more than {most}", voters.len()),
         std::cmp::Ordering::Equal => String::new(),

@@ -1,9 +1,10 @@
 //! What can happen to a cluster, as events.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
-use chronos_domain::PartitionId;
+use chronos_domain::{EventId, PartitionId};
 use serde::{Deserialize, Serialize};
 
 use super::token::TokenHash;
@@ -82,6 +83,62 @@ struct Fields {
     replace_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_sha256: Option<String>,
+}
+
+/// For people, in the words in which operators are told of changes.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Founded { cluster, founder, .. } => {
+                write!(f, "{founder} founds cluster {}", EventId::from_u128(*cluster))
+            }
+            Change::Admitted(entrant) => write!(f, "{entrant} belongs to the cluster"),
+            Change::Moved { node, name, addresses } => {
+                write!(f, "{node} is called {name} and reached by nodes at {}", or_nowhere(&addresses.peer))?;
+                write!(f, ", by clients at {}", or_nowhere(&addresses.client))
+            }
+            Change::Draining(node) => write!(f, "{node} is being drained"),
+            Change::Undrained(node) => write!(f, "{node} takes its share"),
+            Change::Removed(node) => write!(f, "{node} is removed"),
+            Change::Placed { partition, voters, learners, why } => {
+                let voters = voters.iter().map(NodeId::to_string);
+                let learners = learners.iter().map(|learner| format!("+{learner}"));
+                let members: Vec<String> = voters.chain(learners).collect();
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                write!(f, "{} has the members {}{why}", named(*partition), members.join(" "))
+            }
+            Change::Paused => f.write_str("placement is paused"),
+            Change::Resumed => f.write_str("placement goes on"),
+            Change::Settings { replication, replace_after } => {
+                let replication = replication.map(|to| format!("replication is {to} now"));
+                let after = replace_after.map(|after| format!("who is silent for {after:?} is replaced"));
+                f.write_str(&replication.into_iter().chain(after).collect::<Vec<_>>().join(", "))
+            }
+            Change::Token(Some(_)) => f.write_str("who wants to join must know a new token"),
+            Change::Token(None) => f.write_str("who wants to join needs no token"),
+        }
+    }
+}
+
+/// With the name, if that says more than the number.
+impl fmt::Display for Entrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Entrant { node, name, machine, addresses } = self;
+        let peer = or_nowhere(&addresses.peer);
+        if *name == node.to_string() { write!(f, "{node}") } else { write!(f, "{node} ({name})") }?;
+        write!(f, " at {peer}, machine {},", hex(*machine))
+    }
+}
+
+fn or_nowhere(address: &str) -> &str {
+    if address.is_empty() { "no address" } else { address }
+}
+
+fn named(partition: PartitionId) -> String {
+    match partition {
+        PartitionId::SYSTEM => "the system partition".to_owned(),
+        data => format!("partition {data}"),
+    }
 }
 
 impl Change {
@@ -249,5 +306,51 @@ mod tests {
         let broken = Change::read("node.removed", b"{}").unwrap_err().to_string();
         assert!(broken.contains("node.removed") && broken.contains("lacks node"), "{broken}");
         assert!(Change::read("node.removed", b"no json").is_err());
+    }
+
+    #[test]
+    fn a_change_is_told_in_words() {
+        let n = NodeId::new;
+        let addresses = Addresses { client: "b:7400".into(), peer: "b:7401".into(), admin: String::new() };
+        let second = Entrant { node: n(2), name: "west".into(), machine: 0xAB, addresses: addresses.clone() };
+        let first = Entrant { node: n(1), name: "n1".into(), machine: 1, addresses: Addresses::default() };
+        let (machine, cluster) = (hex(0xAB), "00000000-0000-0000-0000-000000000007");
+        let moved = Change::Moved { node: n(2), name: "east".into(), addresses };
+        let partition = PartitionId::all().next().expect("there are partitions");
+        let placed = |partition, why: &str| Change::Placed {
+            partition,
+            voters: [n(1), n(2)].into(),
+            learners: [n(3)].into(),
+            why: why.to_owned(),
+        };
+        let settings = |replication, replace_after| Change::Settings { replication, replace_after };
+        let minute = Duration::from_secs(60);
+        let cases = [
+            (
+                Change::Founded { cluster: 7, replication: 3, token: None, founder: first },
+                format!("n1 at no address, machine {}, founds cluster {cluster}", hex(1)),
+            ),
+            (
+                Change::Admitted(second),
+                format!("n2 (west) at b:7401, machine {machine}, belongs to the cluster"),
+            ),
+            (moved, "n2 is called east and reached by nodes at b:7401, by clients at b:7400".to_owned()),
+            (Change::Draining(n(2)), "n2 is being drained".to_owned()),
+            (Change::Undrained(n(2)), "n2 takes its share".to_owned()),
+            (placed(partition, "n3 is new"), "partition 0 has the members n1 n2 +n3: n3 is new".to_owned()),
+            (placed(PartitionId::SYSTEM, ""), "the system partition has the members n1 n2 +n3".to_owned()),
+            (
+                settings(Some(5), Some(minute)),
+                "replication is 5 now, who is silent for 60s is replaced".to_owned(),
+            ),
+            (settings(None, Some(minute)), "who is silent for 60s is replaced".to_owned()),
+            (
+                Change::Token(Some(TokenHash::of(7, "hush"))),
+                "who wants to join must know a new token".to_owned(),
+            ),
+        ];
+        for (change, told) in cases {
+            assert_eq!(change.to_string(), told);
+        }
     }
 }

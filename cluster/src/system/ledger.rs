@@ -157,8 +157,7 @@ impl Ledger {
                 tracing::info!(
                     event = change.event_type(),
                     version = state.version + 1,
-                    ?change,
-                    "cluster changed"
+                    "cluster changed: {change}"
                 );
                 return Ok(so);
             }

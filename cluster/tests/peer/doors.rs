@@ -142,6 +142,17 @@ fn a_node_that_was_removed_loses_its_link_and_is_turned_away_at_the_greeting() {
 }
 
 #[test]
+fn who_is_known_from_an_earlier_life_to_be_removed_or_another_machine_is_turned_away_from_the_first_moment() {
+    real(async {
+        let removed = Config { removed: [n(2)].into(), ..local(1) };
+        turned_away(local(2), removed, Why::Removed, "n2 was removed from this cluster").await;
+        let another = Config { machines: [(n(2), 7)].into(), ..local(1) };
+        let caller = Config { machine: 8, ..local(2) };
+        turned_away(caller, another, Why::Outdated, &format!("n2 is machine {:032x}", 7)).await;
+    });
+}
+
+#[test]
 fn a_second_process_of_a_connected_node_is_turned_away() {
     real(async {
         let ((host, _), (first, _)) = (begin(local(1)).await, begin(local(2)).await);

@@ -8,7 +8,7 @@ use chronos_cluster::peer::{
     Admission, Admitted, Config, Denial, Denied, JoinConfig, JoinError, Joined, Limits, Names, Peers,
     Registrar, Security, join,
 };
-use chronos_cluster::{Addresses, NodeId};
+use chronos_cluster::{Addresses, Neighbour, NodeId};
 use chronos_env::sim::World;
 use chronos_env::{Clock, Env};
 use futures::future::BoxFuture;
@@ -17,6 +17,12 @@ use parking_lot::Mutex;
 use crate::doors::{begin, local, real};
 use crate::node::{CLUSTER, config, host, n, start_office};
 use crate::tls::Authority;
+
+/// Whom a newcomer is told of; one of them is known from a time when nobody wrote its machine down.
+fn others() -> Vec<Neighbour> {
+    let first = Neighbour { node: n(1), machine: 1 << 100 | 1, peer: "n1:7000".to_owned() };
+    vec![first, Neighbour { node: n(9), machine: 0, peer: "n9:7000".to_owned() }]
+}
 
 /// Gives out ids as they are asked for, or says what it was told to say.
 struct Clerk {
@@ -58,7 +64,7 @@ impl Registrar for Clerk {
                 let mut ids = self.ids.lock();
                 let next = NodeId::new(2 + ids.len() as u64);
                 let node = *ids.entry(machine).or_insert(next);
-                Ok(Admitted { node, members: vec![(n(1), "n1:7000".to_owned())] })
+                Ok(Admitted { node, members: others() })
             },
             Err,
         );
@@ -103,7 +109,7 @@ fn a_machine_becomes_a_node_and_the_same_one_when_it_asks_again() {
     world.run(async {
         let (peers, clerk, env) = office(&world).await;
         let ask = async |machine| join(&env, &plain(), &to(&["n1:7000"]), &admission(machine)).await.unwrap();
-        let members = vec![(n(1), "n1:7000".to_owned())];
+        let members = others();
         let joined = ask(7).await;
         assert_eq!(joined, Joined { cluster: CLUSTER, node: n(2), members });
         assert_eq!(ask(8).await.node, n(3));

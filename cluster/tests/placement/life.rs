@@ -1,12 +1,14 @@
 //! What a cluster goes through.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chronos_cluster::Order;
+use chronos_cluster::peer::Why;
 use chronos_domain::PartitionId;
 use chronos_env::sim::World;
 
-use crate::town::{Town, n};
+use crate::town::{Home, Town, n};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -44,7 +46,8 @@ fn five_nodes_share_what_three_had_and_one_that_is_drained_and_removed_leaves_no
         town.until("the removed node belongs to nothing", |town| town.is_gone(4)).await;
         town.until("every other node turns it away", |town| {
             let others = town.nodes.values().filter(|node| node.cluster.me() != n(4));
-            others.filter_map(|node| node.cluster.peers()).all(|peers| peers.is_banned(n(4)))
+            let gone = BTreeSet::from([n(4)]);
+            others.filter_map(|node| node.cluster.peers()).all(|peers| *peers.watch_banned().borrow() == gone)
         })
         .await;
         let peers = town.nodes[&4].cluster.peers().unwrap();
@@ -146,6 +149,42 @@ fn a_driver_that_dies_half_way_is_followed_by_another_and_a_node_that_stays_dead
         town.kill(3);
         town.until("the dead node is replaced", |town| town.is_spread(3, &[1, 2, 4])).await;
         town.check().await;
+        town.stop().await;
+    });
+}
+
+#[test]
+fn a_restored_directory_is_not_taken_for_the_founder_by_a_node_that_has_found_no_leader_since_it_started() {
+    let world = World::new(19);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        town.until("the founder leads everything", |town| town.is_spread(1, &[1])).await;
+        let members = town.admit(2).await;
+        town.kill(1);
+        // It has the founder's number and address, and says nothing of the past; nobody else is there to be asked.
+        town.start(Home { dir: "/restored", machine: 99, ..Home::of(1) }, 9).await;
+        let restored = town.nodes[&1].cluster.peers().unwrap().clone();
+        restored.set_peer(n(2), "n2:7000");
+        for incarnation in 1..=2 {
+            let removed = BTreeSet::from([n(3)]);
+            town.start(Home { members: members.clone(), removed, ..Home::of(2) }, incarnation).await;
+            let told_so = restored.stats().turned_away_by_others;
+            town.clock.sleep(10 * SECOND).await;
+            let second = &town.nodes[&2].cluster;
+            let peers = second.peers().unwrap();
+            assert!(peers.stats().turned_away(Why::Outdated) > 0, "{:?}", peers.status());
+            assert!(restored.stats().turned_away_by_others > told_so, "{:?}", restored.status());
+            let linked =
+                peers.status().into_iter().chain(restored.status()).any(|link| link.state == Some(Ok(())));
+            assert!(!linked, "{:?} {:?}", peers.status(), restored.status());
+            assert_eq!(
+                (second.leader(PartitionId::SYSTEM), second.epoch()),
+                (None, 0),
+                "it follows somebody"
+            );
+            assert!(peers.is_banned(n(3)), "who was removed is let in again");
+            town.kill(2);
+        }
         town.stop().await;
     });
 }

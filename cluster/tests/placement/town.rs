@@ -1,6 +1,6 @@
 //! Nodes in a world, each on a host of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use bytes::Bytes;
 use chronos_block::{Compression, Draft, Packer};
 use chronos_cluster::peer::{Admission, Config as PeerConfig, JoinConfig, Security, join};
 use chronos_cluster::{
-    Addresses, Cluster, Config, MemberState, NodeId, Outcome, Request, Role, ScrubConfig, Standing, View,
+    Addresses, Cluster, Config, MemberState, Neighbour, NodeId, Outcome, Request, Role, ScrubConfig,
+    Standing, View,
 };
 use chronos_domain::{EntityId, EventId, EventType, ForkId, PartitionId, TenantId, Verdict};
 use chronos_env::Clock;
@@ -30,6 +31,23 @@ pub(crate) struct Node {
     wal: Wal,
 }
 
+/// A data directory on some host, and what is noted in it.
+pub(crate) struct Home {
+    pub(crate) host: u64,
+    pub(crate) dir: &'static str,
+    pub(crate) machine: u128,
+    pub(crate) members: Vec<Neighbour>,
+    pub(crate) removed: BTreeSet<NodeId>,
+}
+
+impl Home {
+    /// Where the node is at home that was admitted on that host.
+    pub(crate) fn of(host: u64) -> Home {
+        let (members, removed) = Default::default();
+        Home { host, dir: "/data", machine: u128::from(host), members, removed }
+    }
+}
+
 /// All nodes, and what they acknowledged.
 pub(crate) struct Town {
     pub(crate) world: World,
@@ -45,7 +63,7 @@ impl Town {
         let clock = world.env().clock;
         let mut town =
             Town { world: world.clone(), clock, nodes: BTreeMap::new(), acknowledged: Vec::new(), sent: 0 };
-        town.start(1, 1, Vec::new()).await;
+        town.start(Home::of(1), 1).await;
         town
     }
 
@@ -53,30 +71,36 @@ impl Town {
         Addresses { client: format!("n{host}:7400"), peer: format!("n{host}:7000"), admin: String::new() }
     }
 
-    async fn start(&mut self, host: u64, incarnation: u64, members: Vec<(NodeId, String)>) {
+    /// Starts the node of a host with what its home says.
+    pub(crate) async fn start(&mut self, home: Home, incarnation: u64) {
+        let Home { host, dir, machine, members, removed } = home;
         let env = self.world.host(&format!("n{host}")).env();
-        env.disk.create_dir_all(Path::new("/data")).unwrap();
+        let dir = Path::new(dir);
+        env.disk.create_dir_all(dir).unwrap();
         let log = chronos_wal::Config {
             segment_bytes: 256 << 10,
-            ..chronos_wal::Config::new("/data/wal".into(), CLUSTER)
+            ..chronos_wal::Config::new(dir.join("wal"), CLUSTER)
         };
         let (wal, _) = Wal::open(&env, log).unwrap();
         let scrub = ScrubConfig { background: false, ..ScrubConfig::default() };
-        let store = chronos_store::Config::new("/data/parts".into(), CLUSTER);
+        let store = chronos_store::Config::new(dir.join("parts"), CLUSTER);
         let config = Config { node: n(host), scrub, ..Config::new(store) };
-        let peers =
-            PeerConfig::new(n(host), CLUSTER, incarnation, "0.0.0.0:7000", Security::PlaintextAnywhere);
+        let peers = PeerConfig {
+            machine,
+            ..PeerConfig::new(n(host), CLUSTER, incarnation, "0.0.0.0:7000", Security::PlaintextAnywhere)
+        };
         let standing = Standing {
             is_founder: host == 1,
             peers: Some(peers),
             port: None,
             addresses: Town::addresses(host),
             name: format!("n{host}"),
-            machine: u128::from(host),
+            machine,
             replication: 3,
             token: None,
             release: "0.0.0".to_owned(),
             members,
+            removed,
         };
         let cluster = Cluster::start(&env, &wal, &config, standing).await.unwrap();
         self.nodes.insert(host, Node { cluster, wal });
@@ -84,6 +108,12 @@ impl Town {
 
     /// Has a machine join by way of the first node that runs.
     pub(crate) async fn join(&mut self, host: u64) {
+        let members = self.admit(host).await;
+        self.start(Home { members, ..Home::of(host) }, 1).await;
+    }
+
+    /// Has a machine admitted that does not start yet; what it is told of the others.
+    pub(crate) async fn admit(&self, host: u64) -> Vec<Neighbour> {
         let env = self.world.host(&format!("n{host}")).env();
         let admission = Admission {
             machine: u128::from(host),
@@ -96,7 +126,7 @@ impl Town {
         let config = JoinConfig::new(Security::PlaintextAnywhere);
         let joined = join(&env, &config, &whom, &admission).await.unwrap();
         assert_eq!((joined.cluster, joined.node), (CLUSTER, n(host)));
-        self.start(host, 1, joined.members).await;
+        joined.members
     }
 
     /// Kills a node's process; its disk stays.
@@ -108,7 +138,7 @@ impl Town {
 
     /// Starts a node that was killed.
     pub(crate) async fn restart(&mut self, host: u64, incarnation: u64) {
-        self.start(host, incarnation, Vec::new()).await;
+        self.start(Home::of(host), incarnation).await;
     }
 
     pub(crate) async fn stop(self) {

@@ -10,6 +10,7 @@ use chronos_cluster::{Addresses, NodeId, Standing};
 use chronos_env::Env;
 use chronos_store::{DataDir, Options, Origin, Seat, Threshold, Whereabouts};
 
+use crate::acquaintance;
 use crate::config::{Config, DEFAULT_PEER_PORT, Invalid, Membership};
 use crate::node::{RELEASE, StartError};
 
@@ -200,7 +201,7 @@ async fn join(
     tracing::info!(node = %joined.node, cluster = %format_args!("{:032x}", joined.cluster), "joined the cluster");
     let world = env.clone();
     let admitting = env.tasks.blocking(move || {
-        let members = joined.members.into_iter().map(|(node, address)| (node.get(), address)).collect();
+        let members = joined.members.into_iter().map(acquaintance::to_note).collect();
         threshold.admit(&world, joined.cluster, joined.node.get(), members)?;
         Ok::<_, chronos_store::OpenError>(threshold)
     });
@@ -217,7 +218,6 @@ fn standing(wanted: &Membership, seat: &Seat, port: Option<Port>, addresses: Add
             ..peer::Config::new(node, seat.cluster, seat.incarnation, listen, wanted.security())
         }
     });
-    let members = seat.members.iter().map(|(node, address)| (NodeId::new(*node), address.clone()));
     Standing {
         is_founder: seat.origin == Origin::Founder,
         peers,
@@ -228,7 +228,8 @@ fn standing(wanted: &Membership, seat: &Seat, port: Option<Port>, addresses: Add
         replication: wanted.replication,
         token: wanted.token.clone(),
         release: RELEASE.to_owned(),
-        members: members.collect(),
+        members: seat.members.iter().map(acquaintance::from_note).collect(),
+        removed: seat.removed.iter().copied().map(NodeId::new).collect(),
     }
 }
 

@@ -78,7 +78,7 @@ pub use digest::Digest;
 pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TickCommand, TruncateCommand};
 pub use exchange::{Settled, reset, settle};
 pub use fault::Fault;
-pub use identity::{DataDir, Identity, OpenError, Options, Origin, Seat, Threshold, Whereabouts};
+pub use identity::{DataDir, Identity, Neighbour, OpenError, Options, Origin, Seat, Threshold, Whereabouts};
 pub use members::Members;
 pub use partition::{Config, PARTS, Partition};
 pub use recover::Upto;

@@ -18,8 +18,8 @@ use idle::Idle;
 use load::{Load, Workload};
 
 const EXAMPLES: &str = "\
-Without --addr (or CHRONOS_ADDR) servers of its own are started in a temporary directory and removed afterwards; then
-server and load share the machine. With it, events of entities named bench-… stay behind on that server. What kills
+Without --addr (or CHRONOS_ADDR) servers of its own are started in a temporary directory and removed afterwards; then \
+server and load share the machine. With it, events of entities named bench-… stay behind on that server. What kills \
 nodes or watches idle ones always starts its own.
 
 A number is never printed without its conditions: durability, batch, payload, concurrency, nodes.

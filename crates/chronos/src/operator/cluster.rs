@@ -103,11 +103,12 @@ pub(crate) fn plan(plan: &Plan) -> Page {
 
 fn heading(status: &Status) -> String {
     let cluster = chronos_client::EventId::from_u128(status.cluster);
-    let copies = if status.replication == 1 { "replica" } else { "replicas" };
     let placement = if status.is_paused { "paused" } else { "running" };
     format!(
-        "cluster {cluster}   epoch {}   {} {copies} each   placement {placement}   seen by {}",
-        status.epoch, status.replication, status.me
+        "cluster {cluster}   epoch {}   {} each   placement {placement}   seen by {}",
+        status.epoch,
+        replicas_of(status.replication.into()),
+        status.me
     )
 }
 
@@ -184,7 +185,9 @@ pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
     for node in status.nodes.iter().filter(|node| node.is_up && node.state == NodeState::Draining) {
         let text = match (node.replicas, node.leads) {
             (0, 0) => format!("{0} is drained: it can go with `chronos cluster remove {0}`", node.node),
-            (replicas, _) => format!("{} is being drained: {replicas} replicas to go", node.node),
+            (replicas, _) => {
+                format!("{} is being drained: {} to go", node.node, replicas_of(replicas.into()))
+            }
         };
         all.push((Tone::Warn, text));
     }
@@ -193,6 +196,11 @@ pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
     }
     all.sort_by_key(|(tone, _)| std::cmp::Reverse(*tone));
     all
+}
+
+/// So many replicas, in words.
+pub(crate) fn replicas_of(count: usize) -> String {
+    if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") }
 }
 
 /// Whether a partition has a leader that is up: who follows a dead one goes on naming it until there is another.

@@ -58,7 +58,16 @@ struct Node {
 impl Node {
     fn start(data: &Path, more: &[&str]) -> Node {
         let peers: &[&str] = if more.contains(&AS_BEFORE) { &[] } else { &["--peer-listen", "127.0.0.1:0"] };
-        let mut command = server(data, &[peers, more].concat());
+        Node::started(data, &[peers, more].concat())
+    }
+
+    /// Listens for peers there, and on any port for all others.
+    fn listening(data: &Path, peers: &str, more: &[&str]) -> Node {
+        Node::started(data, &[&["--peer-listen", peers], more].concat())
+    }
+
+    fn started(data: &Path, flags: &[&str]) -> Node {
+        let mut command = server(data, flags);
         let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut next = |what: &str| {
@@ -317,7 +326,7 @@ fn agree(nodes: &[Node], events: u64) {
 }
 
 #[test]
-fn a_restored_backup_grows_into_a_cluster_of_its_own_and_does_not_join_the_one_it_came_from() {
+fn a_restored_backup_grows_into_a_cluster_of_its_own_and_is_never_the_node_it_came_from() {
     let home = tempfile::tempdir().unwrap();
     let place = |name: &str| home.path().canonicalize().unwrap().join(name);
     let text = |path: &Path| path.to_str().unwrap().to_owned();
@@ -351,7 +360,38 @@ fn a_restored_backup_grows_into_a_cluster_of_its_own_and_does_not_join_the_one_i
     let table = chronos(&["partition", "digest", "--admin", &new[1].operators, "--timeout", "60s"]);
     assert!(!table.contains("differ"), "{table}");
 
-    // And another one does not get into the cluster that it came from.
-    let (code, why) = refused(&place("stray"), &["--join", &old[0].peers]);
+    // Where the founder of the old cluster was, another directory with its number comes up: nobody takes it for that, not
+    // even a node that starts meanwhile and has nobody to ask.
+    let seat = founder.stop();
+    let [old2, old3] = old;
+    old3.stop();
+    old2.stop();
+    let stray = Node::listening(&place("stray"), &seat.at.peer_listen, &[]);
+    let old2 = Node::start(&place("old2"), &[]);
+    old2.counts_at_last("chronos_peer_turned_away_total{why=\"outdated\"}", 1);
+    assert_eq!(old2.counted("chronos_peer_link_up{node=\"n1\"}"), 0);
+    stray.stop();
+    // Nor does it get into that cluster as another one.
+    let (code, why) = refused(&place("stray"), &["--join", &old2.peers]);
     assert!(code == Some(1) && why.contains("n1, which founded its cluster"), "{why}");
+}
+
+#[test]
+fn who_was_removed_and_which_machines_the_others_are_is_written_down_beside_the_seat() {
+    let (_home, [first, second, _]) = home();
+    let founder = Node::start(&first, &["--bootstrap"]);
+    let leaving = Node::start(&second, &["--join", &founder.peers]);
+    let noted = || Seat::peek(&Env::real(), &first).unwrap().unwrap();
+    until(|| !noted().members.is_empty());
+    let [other] = noted().members.try_into().unwrap();
+    let of_itself = Seat::peek(&Env::real(), &second).unwrap().unwrap();
+    assert_eq!((other.node, other.machine, &other.peer), (2, of_itself.machine, &leaving.peers));
+    let [told] = of_itself.members.try_into().unwrap();
+    assert_eq!((told.node, told.machine, &told.peer), (1, noted().machine, &founder.peers));
+    let (code, said) = founder.asked(&["cluster", "remove", "n2", "--force", "--timeout", "60s"]);
+    assert_eq!(code, Some(0), "{said}");
+    until(|| noted().removed.contains(&2));
+    let seat = founder.stop();
+    assert_eq!((seat.members, seat.removed), (Vec::new(), [2].into()));
+    drop(leaving);
 }

@@ -3,15 +3,19 @@
 //! Invariants: a machine's UUID is durable before anybody hears of it, its node id before anything is done as that node,
 //! and each start's incarnation before any other node hears of that start.
 
+use std::collections::BTreeSet;
+
 use bytes::{Buf, BufMut};
 use chronos_domain::xxh64::xxh64;
 
 use super::codec::Fault;
 
 const MAGIC: [u8; 8] = *b"CHRONOND";
-pub(super) const FORMAT: u16 = 2;
+pub(super) const FORMAT: u16 = 3;
 /// The first format, which did not say where clients and operators were listened for.
 const FIRST_FORMAT: u16 = 1;
+/// The format that did not say which machines the other nodes are, and who was removed.
+const SECOND_FORMAT: u16 = 2;
 const FIXED_BYTES: usize = 64;
 const CHECKSUM_BYTES: usize = 8;
 /// The node that founds a cluster.
@@ -45,6 +49,17 @@ pub struct Whereabouts {
     pub admin_listen: String,
 }
 
+/// Another node of the cluster, as it was known last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its node id.
+    pub node: u64,
+    /// The UUID of its data directory; 0 when nobody wrote that down.
+    pub machine: u128,
+    /// Where other nodes reach it.
+    pub peer: String,
+}
+
 /// What a node knows of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
@@ -60,8 +75,10 @@ pub struct Seat {
     pub incarnation: u64,
     /// Where it is.
     pub at: Whereabouts,
-    /// The other nodes it knew of last, or was told of when it joined, each with where other nodes reach it.
-    pub members: Vec<(u64, String)>,
+    /// The other nodes it knew of last, or was told of when it joined.
+    pub members: Vec<Neighbour>,
+    /// The ids of nodes that were removed from the cluster and are turned away for good.
+    pub removed: BTreeSet<u64>,
 }
 
 impl Seat {
@@ -80,6 +97,7 @@ impl Seat {
             incarnation: 0,
             at: Whereabouts::default(),
             members: Vec::new(),
+            removed: BTreeSet::new(),
         }
     }
 }
@@ -102,13 +120,20 @@ pub(super) fn encode(seat: &Seat) -> Vec<u8> {
     for text in [peer_listen, client, peer, admin, client_listen, admin_listen] {
         put_text(&mut out, text);
     }
-    out.put_u32_le(u32::try_from(seat.members.len()).expect("a cluster has far fewer nodes"));
-    for (node, address) in &seat.members {
+    put_count(&mut out, seat.members.len());
+    for Neighbour { node, machine, peer } in &seat.members {
         out.put_u64_le(*node);
-        put_text(&mut out, address);
+        out.put_u128(*machine);
+        put_text(&mut out, peer);
     }
+    put_count(&mut out, seat.removed.len());
+    seat.removed.iter().for_each(|node| out.put_u64_le(*node));
     out.put_u64_le(xxh64(&out, 0));
     out
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.put_u32_le(u32::try_from(count).expect("a cluster has far fewer nodes"));
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -158,13 +183,23 @@ fn decode_fields(bytes: &[u8], format: u16) -> Result<Seat, Fault> {
         (at.client_listen, at.admin_listen) = (take_text(rest)?, take_text(rest)?);
     }
     let count = rest.try_get_u32_le().map_err(short)?;
-    let members: Result<Vec<_>, Fault> =
-        (0..count).map(|_| Ok((rest.try_get_u64_le().map_err(short)?, take_text(rest)?))).collect();
-    let seat = Seat { origin, machine, cluster, node, incarnation, at, members: members? };
+    let members = (0..count).map(|_| take_neighbour(rest, format)).collect::<Result<_, _>>()?;
+    let removed = if format > SECOND_FORMAT { take_removed(rest)? } else { BTreeSet::new() };
     if !rest.is_empty() {
         return Err(Fault::Damaged("it is too long"));
     }
-    Ok(seat)
+    Ok(Seat { origin, machine, cluster, node, incarnation, at, members, removed })
+}
+
+fn take_neighbour(from: &mut &[u8], format: u16) -> Result<Neighbour, Fault> {
+    let node = from.try_get_u64_le().map_err(short)?;
+    let machine = if format > SECOND_FORMAT { from.try_get_u128().map_err(short)? } else { 0 };
+    Ok(Neighbour { node, machine, peer: take_text(from)? })
+}
+
+fn take_removed(from: &mut &[u8]) -> Result<BTreeSet<u64>, Fault> {
+    let count = from.try_get_u32_le().map_err(short)?;
+    (0..count).map(|_| from.try_get_u64_le().map_err(short)).collect()
 }
 
 fn take_text(from: &mut &[u8]) -> Result<String, Fault> {
@@ -197,11 +232,49 @@ mod tests {
                 client_listen: "0.0.0.0:7400".into(),
                 admin_listen: "[::1]:7402".into(),
             },
-            members: vec![(1, "a:7401".into()), (2, "b:7401".into())],
+            members: vec![neighbour(1, FIRST, "a:7401"), neighbour(2, 0, "b:7401")],
+            removed: BTreeSet::from([4, 9]),
         }
     }
 
+    const FIRST: u128 = 0x2021_2223_2425_2627_2829_2a2b_2c2d_2e2f;
+
+    fn neighbour(node: u64, machine: u128, peer: &str) -> Neighbour {
+        Neighbour { node, machine, peer: peer.to_owned() }
+    }
+
+    /// As it is read from a file that says of the others only where they are.
+    fn without_machines() -> Seat {
+        let members = vec![neighbour(1, 0, "a:7401"), neighbour(2, 0, "b:7401")];
+        Seat { members, removed: BTreeSet::new(), ..seat() }
+    }
+
+    fn summed(bytes: &[u8]) -> Vec<u8> {
+        [bytes, &xxh64(bytes, 0).to_le_bytes()].concat()
+    }
+
     /// The layout, byte by byte. Never edited: a new format adds its own.
+    #[test]
+    fn the_third_format_is_these_bytes() {
+        let golden: Vec<u8> = [
+            &b"CHRONOND\x03\x00\x02\x00\x00\x00\x00\x00"[..],
+            &(0..32).collect::<Vec<u8>>(),
+            &[3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0],
+            b"\x0c\x000.0.0.0:7401\x06\x00c:7400\x06\x00c:7401\x00\x00",
+            b"\x0c\x000.0.0.0:7400\x0a\x00[::1]:7402",
+            b"\x02\x00\x00\x00\x01\0\0\0\0\0\0\0",
+            &(32..48).collect::<Vec<u8>>(),
+            b"\x06\x00a:7401\x02\0\0\0\0\0\0\0",
+            &[0; 16],
+            b"\x06\x00b:7401\x02\0\0\0\x04\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0",
+        ]
+        .concat();
+        let encoded = encode(&seat());
+        assert_eq!(encoded[..encoded.len() - 8], golden);
+        assert_eq!(decode(&encoded).unwrap(), seat());
+    }
+
+    /// Written by releases before the third; only read. Never edited.
     #[test]
     fn the_second_format_is_these_bytes() {
         let golden: Vec<u8> = [
@@ -213,9 +286,7 @@ mod tests {
             b"\x02\x00\x00\x00\x01\0\0\0\0\0\0\0\x06\x00a:7401\x02\0\0\0\0\0\0\0\x06\x00b:7401",
         ]
         .concat();
-        let encoded = encode(&seat());
-        assert_eq!(encoded[..encoded.len() - 8], golden);
-        assert_eq!(decode(&encoded).unwrap(), seat());
+        assert_eq!(decode(&summed(&golden)).unwrap(), without_machines());
     }
 
     /// Written by releases before the second; only read. Never edited.
@@ -229,9 +300,8 @@ mod tests {
             b"\x02\x00\x00\x00\x01\0\0\0\0\0\0\0\x06\x00a:7401\x02\0\0\0\0\0\0\0\x06\x00b:7401",
         ]
         .concat();
-        let summed = [golden.as_slice(), &xxh64(&golden, 0).to_le_bytes()].concat();
         let at = Whereabouts { client_listen: String::new(), admin_listen: String::new(), ..seat().at };
-        assert_eq!(decode(&summed).unwrap(), Seat { at, ..seat() });
+        assert_eq!(decode(&summed(&golden)).unwrap(), Seat { at, ..without_machines() });
     }
 
     #[test]
@@ -249,19 +319,22 @@ mod tests {
 
     #[test]
     fn bytes_that_are_summed_up_but_make_no_sense_are_damage_and_a_newer_format_is_named() {
-        let summed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let changed = |change: &dyn Fn(&mut Vec<u8>)| {
             let mut bytes = encode(&seat());
             bytes.truncate(bytes.len() - 8);
             change(&mut bytes);
-            let sum = xxh64(&bytes, 0);
-            bytes.put_u64_le(sum);
-            decode(&bytes)
+            decode(&summed(&bytes))
         };
-        assert!(matches!(summed(&|bytes| bytes[8] = 3), Err(Fault::Newer { found: 3, supported: 2 })));
-        assert!(matches!(summed(&|bytes| bytes[8] = 0), Err(Fault::Newer { found: 0, supported: 2 })));
-        assert!(matches!(summed(&|bytes| bytes[10] = 3), Err(Fault::Damaged(_))));
-        assert!(matches!(summed(&|bytes| bytes.truncate(70)), Err(Fault::Damaged(_))));
-        assert!(matches!(summed(&|bytes| bytes.push(0)), Err(Fault::Damaged(_))));
-        assert!(matches!(summed(&|bytes| bytes[66] = 0xFF), Err(Fault::Damaged(_))));
+        assert!(matches!(changed(&|bytes| bytes[8] = 4), Err(Fault::Newer { found: 4, supported: 3 })));
+        assert!(matches!(changed(&|bytes| bytes[8] = 0), Err(Fault::Newer { found: 0, supported: 3 })));
+        assert!(
+            matches!(changed(&|bytes| bytes[8] = 2), Err(Fault::Damaged(_))),
+            "read as the format before"
+        );
+        assert!(matches!(changed(&|bytes| bytes[10] = 3), Err(Fault::Damaged(_))));
+        assert!(matches!(changed(&|bytes| bytes.truncate(70)), Err(Fault::Damaged(_))));
+        assert!(matches!(changed(&|bytes| bytes.truncate(bytes.len() - 8)), Err(Fault::Damaged(_))));
+        assert!(matches!(changed(&|bytes| bytes.push(0)), Err(Fault::Damaged(_))));
+        assert!(matches!(changed(&|bytes| bytes[66] = 0xFF), Err(Fault::Damaged(_))));
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use chronos_env::OpenMode;
 use chronos_env::sim::World;
 
@@ -200,6 +202,10 @@ fn threshold(env: &Env) -> Result<Threshold, OpenError> {
     Threshold::enter(env, Path::new(DATA))
 }
 
+fn neighbour(node: u64, peer: &str) -> Neighbour {
+    Neighbour { node, machine: u128::from(node) << 64, peer: peer.to_owned() }
+}
+
 fn seated(env: &Env) -> Seat {
     let mut dir = open(env).unwrap();
     dir.begin(env, Whereabouts { peer: "here:1".into(), ..Whereabouts::default() }).unwrap().clone()
@@ -230,7 +236,7 @@ fn a_machine_asks_as_the_same_one_until_it_is_admitted() {
     let mut again = threshold(&env).unwrap();
     assert!(again.is_nobodys());
     assert_eq!(again.ask(&env).unwrap(), machine);
-    again.admit(&env, 7, 3, vec![(1, "first:1".into())]).unwrap();
+    again.admit(&env, 7, 3, vec![neighbour(1, "first:1")]).unwrap();
     drop(again);
     world.disk().power_off();
     world.disk().power_on();
@@ -240,7 +246,7 @@ fn a_machine_asks_as_the_same_one_until_it_is_admitted() {
     assert_eq!((dir.identity.cluster, dir.identity.node), (7, machine));
     let seat = dir.seat().clone();
     assert_eq!((seat.origin, seat.node, seat.incarnation), (Origin::Joined, 3, 0));
-    assert_eq!(seat.members, [(1, "first:1".to_owned())]);
+    assert_eq!(seat.members, [neighbour(1, "first:1")]);
     drop(dir);
     assert_eq!(seated(&env).incarnation, 1);
 }
@@ -250,13 +256,19 @@ fn the_others_are_written_down_and_everything_else_stays() {
     let world = World::new(1);
     let mut dir = open(&world.env()).unwrap();
     let seat = dir.begin(&world.env(), Whereabouts::default()).unwrap().clone();
-    let others = vec![(2, "second:1".to_owned()), (3, "third:1".to_owned())];
-    dir.note_members(&world.env(), others.clone()).unwrap();
+    let (others, gone) = (vec![neighbour(2, "second:1"), neighbour(3, "third:1")], BTreeSet::from([4]));
+    dir.note_members(&world.env(), others.clone(), gone.clone()).unwrap();
     drop(dir);
     world.disk().power_off();
     world.disk().power_on();
-    assert_eq!(open(&world.env()).unwrap().seat(), &Seat { members: others.clone(), ..seat });
-    assert_eq!(seated(&world.env()).members, others, "the next start has forgotten them");
+    let noted = Seat { members: others, removed: gone, ..seat };
+    assert_eq!(open(&world.env()).unwrap().seat(), &noted);
+    let next = seated(&world.env());
+    assert_eq!(
+        (next.members, next.removed),
+        (noted.members, noted.removed),
+        "the next start has forgotten them"
+    );
 }
 
 #[test]

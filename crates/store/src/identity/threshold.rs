@@ -1,11 +1,12 @@
 //! A data directory before it is known whose it is.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use chronos_env::{Env, Lock};
 
 use super::error::OpenError;
-use super::seat::{self, Origin, Seat, Whereabouts};
+use super::seat::{self, Neighbour, Origin, Seat, Whereabouts};
 use super::{
     DataDir, IDENTITY, Identity, LOCK, NODE, Options, WAL, check, check_contents, create_durably, fresh,
     holds_no_log, lock, new_uuid, read, write,
@@ -87,7 +88,7 @@ impl Threshold {
         env: &Env,
         cluster: u128,
         node: u64,
-        members: Vec<(u64, String)>,
+        members: Vec<Neighbour>,
     ) -> Result<(), OpenError> {
         let asking = self.seat.clone().filter(|seat| seat.origin == Origin::Asking);
         let asking = asking.expect("only who has asked is admitted");
@@ -181,13 +182,19 @@ impl DataDir {
         Ok(&self.seat)
     }
 
-    /// Writes down the other nodes of the cluster and where they are, so that they can be asked when this node's own copy
-    /// of what the cluster knows about itself is damaged. Durable when it returns.
+    /// Writes down the other nodes of the cluster, which machines they are and where, so that they can be asked when this
+    /// node's own copy of what the cluster knows about itself is damaged, and nobody else is taken for one of them before
+    /// that copy can be read; and the ids of those that were removed and are turned away. Durable when it returns.
     ///
     /// # Errors
     /// [`OpenError::Io`]: what was written down before still stands.
-    pub fn note_members(&self, env: &Env, members: Vec<(u64, String)>) -> Result<(), OpenError> {
-        write_seat(env, &self.path, &Seat { members, ..self.seat.clone() })
+    pub fn note_members(
+        &self,
+        env: &Env,
+        members: Vec<Neighbour>,
+        removed: BTreeSet<u64>,
+    ) -> Result<(), OpenError> {
+        write_seat(env, &self.path, &Seat { members, removed, ..self.seat.clone() })
     }
 }
 

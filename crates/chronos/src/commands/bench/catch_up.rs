@@ -36,11 +36,11 @@ use course::Course;
 use load::{Load, Phase};
 
 const EXAMPLES: &str = "\
-Three nodes of its own under a steady load. One is killed, and --events are appended and compacted, until the logs of the
-others no longer reach back to it. It comes back, takes over the parts it has missed, is killed --kills times meanwhile,
+Three nodes of its own under a steady load. One is killed, and --events are appended and compacted, until the logs of the \
+others no longer reach back to it. It comes back, takes over the parts it has missed, is killed --kills times meanwhile, \
 and goes on each time with what it has. The load is measured with all nodes there, with one away, and while it catches up.
 
-Exit code 0 only when it catches up through all kills, holds the same as the others bit for bit, and the load is never
+Exit code 0 only when it catches up through all kills, holds the same as the others bit for bit, and the load is never \
 slower by more than 20 % (throughput, and the median of latencies) than with all nodes there.
 
 Examples:

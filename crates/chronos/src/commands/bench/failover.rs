@@ -24,8 +24,8 @@ use crate::output::{Format, Out};
 use crate::table::{Align, Table, grouped};
 
 const EXAMPLES: &str = "\
-Each round: kill one of its own nodes (SIGKILL), append one event to each partition that it led, time from the kill to
-each acknowledgement; start the node again and wait until leaders and replicas are spread. A round counts as its slowest
+Each round: kill one of its own nodes (SIGKILL), append one event to each partition that it led, time from the kill to \
+each acknowledgement; start the node again and wait until leaders and replicas are spread. A round counts as its slowest \
 partition.
 
 Examples:

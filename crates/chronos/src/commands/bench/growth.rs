@@ -29,9 +29,9 @@ use crate::torture::steady::{Diary, Steady};
 use report::{Report, Step};
 
 const EXAMPLES: &str = "\
-Starts one node, brings --events in, and goes on with --rate events a second while the cluster grows to three nodes and to
-five, one node is drained and takes its share again, two are drained and removed, and one has its disk wiped and comes back
-as a new node that takes the place of the old one. Then every acknowledgement is compared with what is stored, and every
+Starts one node, brings --events in, and goes on with --rate events a second while the cluster grows to three nodes and to \
+five, one node is drained and takes its share again, two are drained and removed, and one has its disk wiped and comes back \
+as a new node that takes the place of the old one. Then every acknowledgement is compared with what is stored, and every \
 replica with the others.
 
 Examples:

@@ -15,7 +15,7 @@ use crate::output::{Format, Out};
 use crate::table::{Align, Table};
 
 const EXAMPLES: &str = "\
-Starts nodes of its own, waits until leaders and replicas are spread and for --warm-up, and then reads what the system has
+Starts nodes of its own, waits until leaders and replicas are spread and for --warm-up, and then reads what the system has \
 counted for each process: time on a processor, and physical memory without the pages of files.
 
 Examples:

@@ -5,6 +5,7 @@ use chronos_client::{ClusterAdmin, PartitionId};
 use serde_json::json;
 
 use crate::failure::Outcome;
+use crate::operator::cluster::replicas_of;
 use crate::operator::{failed, name, wait_until};
 use crate::output::{Format, Out};
 
@@ -110,7 +111,7 @@ impl Done<'_> {
 /// What a node still holds, in words.
 fn left_on(status: &Status, node: NodeId) -> Option<String> {
     let held = status.partitions.iter().filter(|of| of.needs(node)).count();
-    (held > 0).then(|| format!("{held} replicas to go from {node}"))
+    (held > 0).then(|| format!("{} to go from {node}", replicas_of(held)))
 }
 
 #[cfg(test)]
@@ -129,6 +130,6 @@ mod tests {
         system.learners.push(node);
         assert_eq!(left_on(&status, node), None);
         status.partitions[7].learners.push(node);
-        assert_eq!(left_on(&status, node).as_deref(), Some("1 replicas to go from n3"));
+        assert_eq!(left_on(&status, node).as_deref(), Some("1 replica to go from n3"));
     }
 }
