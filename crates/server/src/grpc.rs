@@ -121,7 +121,7 @@ pub(crate) fn operators_routes(
         .build_v1()
         .expect("the descriptors were compiled with this program");
     let backup = backup::Service::new(edge.clone(), edge.app.node().for_operators());
-    Routes::new(ClusterAdminServer::new(cluster_admin::Service { operators }))
+    Routes::new(ClusterAdminServer::new(cluster_admin::Service { operators, backup: backup.clone() }))
         .add_service(BackupServer::new(backup))
         .add_service(AdminServer::new(admin::Service { edge: edge.clone() }))
         .add_service(health)
