@@ -207,6 +207,11 @@ impl Cluster {
         self.inner.peers.as_ref()
     }
 
+    /// Which cluster this is.
+    pub fn id(&self) -> u128 {
+        self.inner.known.cluster
+    }
+
     /// Which node this is.
     pub fn me(&self) -> NodeId {
         self.inner.me

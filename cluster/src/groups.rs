@@ -1,6 +1,7 @@
 //! All groups of a node.
 
 mod care;
+mod loans;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::scrubber::{ScrubConfig, Scrubber};
 use crate::wish::CompactError;
 
 pub(crate) use care::WeakGroups;
+use loans::Loans;
 
 /// Entries that stay in each log unless somebody says otherwise.
 const ENTRIES_KEPT: u64 = 4096;
@@ -115,6 +117,7 @@ struct Inner {
     store: chronos_store::Config,
     logs: Vec<Log>,
     repairs: Arc<Repairs>,
+    loans: Arc<Loans>,
     /// Watches the disk.
     watch: Mutex<Option<Task<()>>>,
 }
@@ -224,6 +227,7 @@ impl Groups {
             store: config.store.clone(),
             logs: every_group().map(|id| wal.log(LogId::new(id.get()))).collect(),
             repairs,
+            loans: Loans::new(env.clock.clone()),
             watch: Mutex::default(),
         };
         let groups = Self { inner: Arc::new(inner) };
@@ -420,6 +424,7 @@ impl Groups {
         self.inner.scrubber.stop().await;
         self.inner.compacting.stop().await;
         self.inner.watch.lock().take().inspect(Task::abort);
+        self.inner.loans.end();
         let withheld = self.inner.repairs.stop().await;
         let served = self.inner.slots.iter().filter_map(|slot| slot.read().clone().ok());
         let groups: Vec<_> = served.chain(withheld).collect();
@@ -431,12 +436,13 @@ impl Groups {
         &self.inner.common.post
     }
 
-    /// The parts of a partition that others may ask for: those it has, whether it serves or not. None when it was refused
-    /// at start.
+    /// The parts of a partition that others may ask for: those it has, whether it serves or not, and those that were
+    /// offered or lent. None of its own when it was refused at start.
     pub(crate) fn shelves(&self, id: PartitionId) -> Vec<Arc<Shelf>> {
         let group = self.held(id).and_then(Result::ok);
         let own = group.map(|group| group.subject.partition.shelf());
-        own.into_iter().chain(self.inner.common.transfers.offers.shelves(id.get())).collect()
+        let offered = self.inner.common.transfers.offers.shelves(id.get());
+        own.into_iter().chain(offered).chain(self.inner.loans.shelves(id)).collect()
     }
 
     pub(crate) fn scrubber(&self) -> &Scrubber {

@@ -1,4 +1,4 @@
-//! Copying everything that a node has at rest.
+//! Copying everything that a cluster has at rest.
 
 use bytes::{Bytes, BytesMut};
 use chronos_domain::xxh64::xxh64;
@@ -12,14 +12,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Streaming};
 
 use crate::address::MESSAGE_BYTES_MAX;
-use crate::client::{Client, Inner};
+use crate::client::Client;
 use crate::outcome::ReadError;
 use crate::routing::Aim;
 
 /// The longest listing that is taken: some ten million parts.
 const LISTING_BYTES_MAX: usize = 2 << 30;
 
-/// One backup of the node that answers: a listing, and the files it names, which stay as they are until this is
+/// One backup, by way of the node that answers: a listing, and the files it names, which stay as they are until this is
 /// dropped. The node gives it up when nothing is asked of it for two minutes.
 pub struct Backup {
     asks: mpsc::Sender<v1::CopyRequest>,
@@ -34,27 +34,33 @@ pub struct Fetched<'a> {
     ended: bool,
 }
 
+/// What is asked, and what is answered, of a call that was begun.
+pub(crate) type Call = (mpsc::Sender<v1::CopyRequest>, Streaming<v1::CopyResponse>);
+
+/// Both ends of what is going to be asked.
+pub(crate) fn asking() -> (mpsc::Sender<v1::CopyRequest>, ReceiverStream<v1::CopyRequest>) {
+    let (asks, requests) = mpsc::channel(1);
+    (asks, ReceiverStream::new(requests))
+}
+
 impl Client {
-    /// Begins a backup: the node makes parts of everything that is applied, and says what it consists of. Waits as long
-    /// as that takes.
+    /// Begins a backup: the node makes parts of everything that is applied, has other nodes do so with what it does not
+    /// hold, and says what all of it consists of. Waits as long as that takes.
     ///
     /// # Errors
     /// See [`ReadError`]. Nothing was changed but how the node holds its events.
     pub async fn backup(&self) -> Result<Backup, ReadError> {
-        Backup::begin(&self.inner).await
+        let ask = |channel, _| async move {
+            let mut rpc = BackupClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+            let (asks, requests) = asking();
+            Ok(Response::new((asks, rpc.copy(requests).await?.into_inner())))
+        };
+        Backup::begin(self.inner.call_long(Aim::Named, ask).await?).await
     }
 }
 
 impl Backup {
-    async fn begin(client: &Inner) -> Result<Self, ReadError> {
-        let ask = |channel, _| async move {
-            let (asks, requests) = mpsc::channel(1);
-            let rpc = BackupClient::new(channel);
-            let mut rpc = rpc.max_decoding_message_size(MESSAGE_BYTES_MAX);
-            let answers = rpc.copy(ReceiverStream::new(requests)).await?;
-            Ok(Response::new((asks, answers.into_inner())))
-        };
-        let (asks, answers) = client.call_long(Aim::Named, ask).await?;
+    pub(crate) async fn begin((asks, answers): Call) -> Result<Self, ReadError> {
         let mut backup = Self { asks, answers, listing: Bytes::new() };
         backup.ask(Ask::Begin(Begin {})).await?;
         backup.listing = backup.read_listing().await?;

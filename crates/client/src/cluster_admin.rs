@@ -18,6 +18,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Response};
 
 use crate::address;
+use crate::backup::{self, Backup};
 use crate::options::Options;
 use crate::outcome::ReadError;
 use crate::pace::{Backoff, Deadline, pause};
@@ -269,6 +270,21 @@ impl ClusterAdmin {
             async move { rpc.repair(message).await }
         });
         answer.await.map(Answers::new)
+    }
+
+    /// Begins a backup of everything the cluster has at rest, whichever nodes hold it, as [`Client::backup`] does. Waits as
+    /// long as that takes.
+    ///
+    /// # Errors
+    /// See [`ReadError`]. Nothing was changed but how nodes hold their events.
+    ///
+    /// [`Client::backup`]: crate::Client::backup
+    pub async fn backup(&self) -> Result<Backup, ReadError> {
+        let call = self.0.call(|mut rpc, _| async move {
+            let (asks, requests) = backup::asking();
+            Ok(Response::new((asks, rpc.backup(requests).await?.into_inner())))
+        });
+        Backup::begin(call.await?).await
     }
 
     /// What nodes (all, when none is named) were told about how to run.

@@ -2,6 +2,7 @@
 
 mod archive;
 mod forward;
+mod lending;
 mod routing;
 
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use chronos_store::{Fault, Partition};
 use forward::{Forward, command};
 use routing::Done;
 
+pub(crate) use lending::{Fetching, Lent, Shared};
+
 /// All partitions of this node. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -27,6 +30,8 @@ pub struct Engine {
     groups: Groups,
     /// The way to other nodes, for callers who may be served by them.
     forward: Option<Arc<Forward>>,
+    /// The same for operators, who may have all nodes asked in any case.
+    anyway: Option<Arc<Forward>>,
 }
 
 /// After how long a caller may try again whom a full disk turned away.
@@ -39,7 +44,7 @@ const ELECTION_RETRY_MS: u64 = 250;
 impl Engine {
     pub(crate) fn new(env: Env, cluster: Cluster) -> Self {
         let groups = cluster.groups().clone();
-        Self { env, cluster, groups, forward: None }
+        Self { env, cluster, groups, forward: None, anyway: None }
     }
 
     /// What a partition holds, counted.

@@ -93,7 +93,7 @@ pub(crate) fn routes(edge: &Arc<Edge>, health: HealthServer<impl Health>) -> axu
     let bytes_max = edge.limits.message_bytes_max;
     let store = EventStoreServer::new(Service { edge: edge.clone() }).max_decoding_message_size(bytes_max);
     let query = QueryServer::new(query::Service { edge: edge.clone() });
-    let backup = BackupServer::new(backup::Service::new(edge.clone()));
+    let backup = BackupServer::new(backup::Service::new(edge.clone(), edge.app.node().clone()));
     let admin = AdminServer::new(admin::Service { edge: edge.clone() });
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
@@ -120,8 +120,9 @@ pub(crate) fn operators_routes(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the descriptors were compiled with this program");
-    Routes::new(ClusterAdminServer::new(cluster_admin::Service { operators }))
-        .add_service(BackupServer::new(backup::Service::new(edge.clone())))
+    let backup = backup::Service::new(edge.clone(), edge.app.node().for_operators());
+    Routes::new(ClusterAdminServer::new(cluster_admin::Service { operators, backup: backup.clone() }))
+        .add_service(BackupServer::new(backup))
         .add_service(AdminServer::new(admin::Service { edge: edge.clone() }))
         .add_service(health)
         .add_service(reflection)

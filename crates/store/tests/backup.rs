@@ -12,7 +12,7 @@ use chronos_domain::{PartitionId, Position, Space, Timestamp, Token, Version};
 use chronos_env::sim::World;
 use chronos_env::{Disk, EntryKind, Env, OpenMode};
 use chronos_store::backup::{
-    Arrival, At, BackupDir, Error, NamedFile, RESTORE_CRASH_POINTS, Restored, Source, restore, verify,
+    Arrival, At, BackupDir, Error, NamedFile, RESTORE_CRASH_POINTS, Restored, Share, Source, restore, verify,
 };
 use chronos_store::{Command, CutCommand, DataDir, Options, Partition, Range};
 use support::commands::sample;
@@ -60,7 +60,7 @@ fn source(env: &Env, node: &Node) -> Source {
         Some(at) => node.partition(at).shelf(),
         None => unused(env, cluster, id),
     });
-    Source::new("test", cluster, CLUSTER_AT, shelves.collect())
+    Source::new("test", cluster, CLUSTER_AT, shelves.map(Share::Here).collect())
 }
 
 fn unused(_env: &Env, cluster: u128, id: PartitionId) -> Arc<chronos_store::Shelf> {

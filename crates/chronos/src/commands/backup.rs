@@ -18,8 +18,8 @@ use crate::output::{Format, Out};
 use crate::table::grouped;
 
 const EXAMPLES: &str = "\
-The backup is one state of every partition, at the token that is printed: the node first makes parts of everything it
-has applied, then its parts are copied. Appends and reads go on meanwhile.
+The backup is one state of every partition, at the token that is printed: the nodes first make parts of everything that
+is applied, then these are copied, all of them by way of the node that is asked. Appends and reads go on meanwhile.
 
 Into a directory that holds an earlier backup only new files are copied. The earlier one stays until the new one is
 complete. A run that was cut short, by whatever, is simply run again: it goes on with what is there. Every file in the
@@ -30,9 +30,9 @@ Examples:
   chronos backup /backups/chronos --addr db1:7400
   chronos backup /backups/chronos --verify        # no server needed: check every byte of what is there
 
-`chronos restore` makes a data directory of it.";
+`chronos restore` makes a data directory of it. `chronos cluster backup` does the same over the operators' port.";
 
-/// Copy everything a running server has into a directory
+/// Copy everything a running server or cluster has into a directory
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Backup {
@@ -78,19 +78,28 @@ impl Backup {
             return verify(&dir, context);
         }
         let connection = Connection::open(context).await?;
-        let mut backup = BackupDir::open(&Env::real(), &dir, &mut |_| {})?;
-        let mut remote = connection.backup().await?;
-        let listing = Listing::decode(&remote.listing(), Path::new("the listing that the server sent"))?;
-        let plan = backup.plan(&listing)?;
-        let bar = bar(plan.missing.iter().map(|file| file.meta.bytes).sum());
-        let mut copied_bytes = 0;
-        for file in &plan.missing {
-            copied_bytes += copy(&mut backup, &mut remote, file, &bar).await?;
-        }
-        bar.finish_and_clear();
-        let removed_files = backup.commit(listing.clone())?.removed_files;
-        Done::new(&listing, &plan, copied_bytes, removed_files).print(context.output, &dir)
+        copy_all(&dir, context.output, async || connection.backup().await).await
     }
+}
+
+/// Copies what `begin` begins to copy into a directory, and says what was done.
+pub(super) async fn copy_all(
+    dir: &Path,
+    format: Format,
+    begin: impl AsyncFnOnce() -> Outcome<chronos_client::Backup>,
+) -> Outcome {
+    let mut backup = BackupDir::open(&Env::real(), dir, &mut |_| {})?;
+    let mut remote = begin().await?;
+    let listing = Listing::decode(&remote.listing(), Path::new("the listing that the server sent"))?;
+    let plan = backup.plan(&listing)?;
+    let bar = bar(plan.missing.iter().map(|file| file.meta.bytes).sum());
+    let mut copied_bytes = 0;
+    for file in &plan.missing {
+        copied_bytes += copy(&mut backup, &mut remote, file, &bar).await?;
+    }
+    bar.finish_and_clear();
+    let removed_files = backup.commit(listing.clone())?.removed_files;
+    Done::new(&listing, &plan, copied_bytes, removed_files).print(format, dir)
 }
 
 /// Receives one file; returns how many bytes arrived.

@@ -7,12 +7,16 @@ mod join_token;
 mod steer;
 mod view;
 
+use std::path::PathBuf;
+
 use chronos_client::cluster::NodeId;
 use clap::{Args, Subcommand};
 
 use crate::cli::Context;
+use crate::commands::backup;
+use crate::data_dir;
 use crate::failure::Outcome;
-use crate::operator::{Operator, Watched, parse_node};
+use crate::operator::{Operator, Watched, failed, parse_node};
 
 pub(super) use steer::Done;
 
@@ -138,6 +142,18 @@ Examples:
   chronos cluster events
   chronos cluster events --json | jq 'select(.kind == \"leader\")'")]
     Events,
+    /// Copy everything the cluster has into a directory
+    #[command(after_help = "\
+What `chronos backup` does, by way of any node's operators' port: what that node does not hold it has from those that do.
+`chronos restore` makes the data directory of a cluster of one of it.
+
+Example:
+  chronos cluster backup --to /backups/chronos --admin db1:7402")]
+    Backup {
+        /// Where to; made if it is missing
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
     Demo(demo::Demo),
 }
 
@@ -175,6 +191,10 @@ impl Cluster {
             Verb::Config(config) => config.run(&admin, format).await,
             Verb::LogLevel(level) => level.run(&admin, format).await,
             Verb::Events => events::run(&admin, format).await,
+            Verb::Backup { to } => {
+                let dir = data_dir::resolve(&to)?;
+                backup::copy_all(&dir, format, async || admin.backup().await.map_err(failed)).await
+            }
             Verb::Demo(_) => unreachable!("a demo returned above"),
         }
     }

@@ -1,6 +1,7 @@
 //! Server processes that become a cluster, and those that do not.
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere, its helpers too")]
 
+mod backup;
 mod campaigns;
 mod operators;
 mod tls;

@@ -199,7 +199,7 @@ impl Types {
     }
 }
 
-fn not_compacted(id: PartitionId, error: &CompactError) -> Error {
+pub(super) fn not_compacted(id: PartitionId, error: &CompactError) -> Error {
     let say = |class, reason| Error::new(class, reason, error.to_string()).with("partition", id);
     match error {
         CompactError::Refused(why) => refused(Class::Failed, id, why),

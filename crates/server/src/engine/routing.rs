@@ -21,15 +21,25 @@ const LEADERS_MAX: usize = 2;
 impl Engine {
     /// The same node for callers who want nobody else to be asked.
     pub(crate) fn direct(&self) -> Engine {
-        Engine { forward: None, ..self.clone() }
+        Engine { forward: None, anyway: None, ..self.clone() }
+    }
+
+    /// The same node for operators: others are asked whether or not its callers may have them asked.
+    pub(crate) fn for_operators(&self) -> Engine {
+        Engine { forward: self.anyway.clone(), ..self.clone() }
+    }
+
+    /// Whether others are asked for what this node does not lead or hold.
+    pub(crate) const fn asks_others(&self) -> bool {
+        self.forward.is_some()
     }
 
     /// Lets this node's callers be served by others, where there are any. What others ask for theirs is answered in any
     /// case.
     pub(crate) fn among_others(self, forwards: bool) -> Engine {
         self.cluster.answer_forwarded(Arc::new(Answers::new(&self)));
-        let forward = Forward::new(self.env.clock.clone(), &self.cluster).filter(|_| forwards);
-        Engine { forward: forward.map(Arc::new), ..self }
+        let anyway = Forward::new(self.env.clock.clone(), &self.cluster).map(Arc::new);
+        Engine { forward: anyway.clone().filter(|_| forwards), anyway, ..self }
     }
 
     /// Commands and reads that this node passed on, and how many of them failed; `None` where it passes nothing on.
@@ -63,13 +73,13 @@ impl Engine {
         Err(self.not_held(Class::Failed, id, &self.cluster.others_holding(id)))
     }
 
-    /// Refuses what needs all of the history on this node where it has only part of it.
+    /// Refuses what needs all of the history, where this node has only part of it and asks nobody for the rest.
     ///
     /// # Errors
     /// Which partitions are missing, and who holds them.
     pub(crate) fn all_here(&self, what: &str) -> Result<(), Error> {
         let missing: Vec<PartitionId> = PartitionId::all().filter(|id| !self.cluster.holds(*id)).collect();
-        if missing.is_empty() {
+        if missing.is_empty() || self.asks_others() {
             return Ok(());
         }
         let mut by_holders: BTreeMap<String, Vec<PartitionId>> = BTreeMap::new();
@@ -78,8 +88,8 @@ impl Engine {
         }
         let places = by_holders.iter().map(|(holders, ids)| format!("{} on {holders}", numbers(ids)));
         let text = format!(
-            "{what} needs every partition on one node, and this one, {}, does not hold {}: {}; \
-             `chronos export` reads from all of them",
+            "{what} needs every partition, and this node, {}, does not hold {}: {}; it is told not to ask them (--forward \
+             off, or chronos-routing: direct): run `chronos cluster backup`, or ask a node that passes on",
             self.cluster.me(),
             numbers(&missing),
             places.collect::<Vec<_>>().join("; ")
@@ -195,6 +205,6 @@ fn numbers(partitions: &[PartitionId]) -> String {
     partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn list(nodes: &[NodeId]) -> String {
+pub(super) fn list(nodes: &[NodeId]) -> String {
     nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -8,24 +8,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use chronos_app::authority::{Action, authorize};
 use chronos_app::{Class, Error, Reason};
 use chronos_domain::xxh64::xxh64;
-use chronos_domain::{Invalid, PartitionId, Rejection};
+use chronos_domain::{Invalid, Rejection};
 use chronos_proto::v1;
 use chronos_proto::v1::backup_server::Backup;
 use chronos_proto::v1::copy_request::{Ask, Fetch};
 use chronos_proto::v1::copy_response::{Answer, Chunk, Listing};
-use chronos_store::backup::{Source, SourceFile};
 use futures::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 
 use super::failure;
-use crate::backup;
-use crate::edge::Edge;
+use crate::backup::{self, Cut};
+use crate::edge::{Edge, Routing};
+use crate::engine::Engine;
 
 /// Bytes of one message.
 const PIECE_BYTES: usize = 256 << 10;
@@ -38,15 +37,18 @@ const IDLE_MAX: Duration = Duration::from_secs(120);
 
 type Answers = Pin<Box<dyn Stream<Item = Result<v1::CopyResponse, Status>> + Send>>;
 
-/// The service.
+/// The service. Clones share the room.
+#[derive(Clone)]
 pub(super) struct Service {
     edge: Arc<Edge>,
+    /// This node, and those that it may ask for what it does not hold.
+    engine: Engine,
     room: Arc<Semaphore>,
 }
 
 impl Service {
-    pub(super) fn new(edge: Arc<Edge>) -> Self {
-        Self { edge, room: Arc::new(Semaphore::new(BACKUPS_MAX)) }
+    pub(super) fn new(edge: Arc<Edge>, engine: Engine) -> Self {
+        Self { edge, engine, room: Arc::new(Semaphore::new(BACKUPS_MAX)) }
     }
 }
 
@@ -60,9 +62,13 @@ impl Backup for Service {
     ) -> Result<tonic::Response<Answers>, Status> {
         let principal = self.edge.principal();
         authorize(principal, Action::Administer).map_err(failure::status)?;
+        let engine = match Routing::of(request.metadata().as_ref()) {
+            Routing::Open => self.engine.clone(),
+            Routing::Direct => self.engine.direct(),
+        };
         let room = self.room.clone().try_acquire_owned().map_err(|_| failure::status(busy()))?;
         let (answers, stream) = mpsc::channel(AHEAD);
-        let call = Call { edge: self.edge.clone(), asks: request.into_inner(), answers, _room: room };
+        let call = Call { edge: self.edge.clone(), engine, asks: request.into_inner(), answers, _room: room };
         drop(self.edge.env.tasks.spawn("backup", call.run()));
         Ok(tonic::Response::new(Box::pin(ReceiverStream::new(stream))))
     }
@@ -71,6 +77,7 @@ impl Backup for Service {
 /// One backup on its way.
 struct Call {
     edge: Arc<Edge>,
+    engine: Engine,
     asks: Streaming<v1::CopyRequest>,
     answers: mpsc::Sender<Result<v1::CopyResponse, Status>>,
     _room: OwnedSemaphorePermit,
@@ -105,18 +112,17 @@ impl Call {
             Some(Ask::Fetch(_)) => return Err(invalid("a backup starts with begin")),
             None => return Ok(()),
         }
-        let edge = self.edge.clone();
-        edge.app.node().all_here("a backup").map_err(End::Failed)?;
-        let source = backup::cut(&edge.env, edge.app.node().groups(), &edge.identity);
-        let source = tokio::select! {
+        self.engine.all_here("a backup").map_err(End::Failed)?;
+        let cut = backup::cut(&self.edge.env, self.engine.clone(), &self.edge.identity);
+        let cut = tokio::select! {
             biased; // who is gone needs no cut
             () = self.answers.closed() => return Ok(()),
-            source = source => source.map_err(End::Failed)?,
+            cut = cut => cut.map_err(End::Failed)?,
         };
-        self.send_listing(&source).await?;
+        self.send_listing(&cut).await?;
         while let Some(ask) = self.ask().await? {
             match ask {
-                Ask::Fetch(fetch) => self.send_file(&source, fetch).await?,
+                Ask::Fetch(fetch) => self.send_file(&cut, fetch).await?,
                 Ask::Begin(_) => return Err(invalid("a backup begins once")),
             }
         }
@@ -136,8 +142,8 @@ impl Call {
         }
     }
 
-    async fn send_listing(&self, source: &Source) -> Result<(), End> {
-        let mut rest = source.listing().encode();
+    async fn send_listing(&self, cut: &Cut) -> Result<(), End> {
+        let mut rest = cut.listing().encode();
         loop {
             let bytes = rest.split_to(rest.len().min(PIECE_BYTES));
             let last = rest.is_empty();
@@ -148,18 +154,16 @@ impl Call {
         }
     }
 
-    async fn send_file(&self, source: &Source, fetch: Fetch) -> Result<(), End> {
+    async fn send_file(&self, cut: &Cut, fetch: Fetch) -> Result<(), End> {
+        let Fetch { name, mut offset, .. } = fetch;
         let partition = chronos_proto::partition(fetch.partition).map_err(|bad| rejected(bad.into()))?;
-        let file = source
-            .file(partition, &fetch.name)
-            .ok_or_else(|| invalid(&format!("{} is no file of the listing", fetch.name)))?;
-        if fetch.offset > file.bytes() {
-            return Err(invalid(&format!("{} ends at byte {}", fetch.name, file.bytes())));
+        let file = cut.file(partition, &name, offset);
+        let mut file = file.ok_or_else(|| invalid(&format!("{name} is no file of the listing")))?;
+        if offset > file.bytes() {
+            return Err(invalid(&format!("{name} ends at byte {}", file.bytes())));
         }
-        let file = Arc::new(file);
-        let mut offset = fetch.offset;
         loop {
-            let bytes = self.read(partition, &file, offset).await?;
+            let bytes = file.next(PIECE_BYTES).await.map_err(End::Failed)?;
             let (checksum, after) = (xxh64(&bytes, 0), offset + bytes.len() as u64);
             let last = after == file.bytes();
             self.send(Answer::Chunk(Chunk { offset, bytes, checksum, last })).await?;
@@ -168,12 +172,6 @@ impl Call {
             }
             offset = after;
         }
-    }
-
-    async fn read(&self, partition: PartitionId, file: &Arc<SourceFile>, offset: u64) -> Result<Bytes, End> {
-        let file = file.clone();
-        let read = self.edge.env.tasks.blocking(move || file.read(offset, PIECE_BYTES)).await;
-        read.map_err(|fault| End::Failed(self.edge.app.node().failed(partition, &fault)))
     }
 
     async fn send(&self, answer: Answer) -> Result<(), End> {

@@ -7,16 +7,19 @@ use chronos_app::Error;
 use chronos_domain::{PartitionId, Rejection};
 use chronos_proto::cluster::v1::cluster_admin_server::ClusterAdmin;
 use chronos_proto::cluster::{self, NodeId, v1};
+use chronos_proto::v1::backup_server::Backup as _;
+use chronos_proto::v1::{CopyRequest, CopyResponse};
 use futures::Stream;
 use futures::stream::{BoxStream, StreamExt};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{Reply, deadline, reply};
+use super::{Reply, backup, deadline, reply};
 use crate::operator::{LOG_FILTER, Operators, Which, Wish};
 
 /// The service. Each method decodes, asks, and encodes.
 pub(super) struct Service {
     pub(super) operators: Operators,
+    pub(super) backup: backup::Service,
 }
 
 type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
@@ -27,6 +30,7 @@ impl ClusterAdmin for Service {
     type VerifyStream = Answers<v1::VerifyResponse>;
     type DigestStream = Answers<v1::DigestResponse>;
     type RepairStream = Answers<v1::RepairResponse>;
+    type BackupStream = Answers<CopyResponse>;
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Reply<v1::StatusResponse> {
         reply(self.operators.status().await.map(Into::into))
@@ -129,6 +133,10 @@ impl ClusterAdmin for Service {
         let message = request.into_inner();
         let which = reply(which(&message.partitions, message.nodes))?.into_inner();
         reply(self.operators.repair(&which).map(answers))
+    }
+
+    async fn backup(&self, request: Request<Streaming<CopyRequest>>) -> Reply<Self::BackupStream> {
+        self.backup.copy(request).await
     }
 
     async fn get_config(&self, request: Request<v1::GetConfigRequest>) -> Reply<v1::GetConfigResponse> {

@@ -38,7 +38,7 @@ pub use incoming::{Arrival, Incoming};
 pub use listing::{Listing, NamedFile};
 pub use moment::At;
 pub use restore::{Restored, Stage, restore};
-pub use source::{Source, SourceFile};
+pub use source::{Share, Source, SourceFile};
 pub use target::RESTORING;
 pub(crate) use target::is_restoring;
 pub use verify::{Verification, verify};

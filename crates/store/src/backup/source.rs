@@ -1,19 +1,27 @@
-//! What a backup is copied from: the parts of all partitions, held as they were at one moment.
+//! What a backup is copied from: the parts of all partitions, held as they were at one moment, here or on other nodes.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use chronos_domain::{PartitionId, Timestamp};
-use chronos_parts::{Part, PartFile};
+use chronos_parts::{Manifest, Part, PartFile};
 
 use super::listing::Listing;
 use crate::fault::Fault;
 use crate::shelf::Shelf;
 
-/// One state of a node, held for whoever copies it: a shelf holds its files open, so that they can be read to their end
-/// though compaction removes their names meanwhile.
+/// What one partition has at rest.
+pub enum Share {
+    /// On this node. A shelf holds its files open, so that they can be read to their end though compaction removes their
+    /// names meanwhile.
+    Here(Arc<Shelf>),
+    /// On another node only, which has to hold them as well.
+    Elsewhere(Arc<Manifest>),
+}
+
+/// One state of every partition, held for whoever copies it.
 pub struct Source {
-    shelves: Vec<Arc<Shelf>>,
+    shares: Vec<Share>,
     listing: Listing,
 }
 
@@ -25,14 +33,14 @@ pub struct SourceFile {
 }
 
 impl Source {
-    /// The state that these shelves have, one for each data partition, ascending; everything recorded at `created_at` or
+    /// The state that these shares have, one for each data partition, ascending; everything recorded at `created_at` or
     /// before is in it.
     ///
     /// # Panics
     /// As [`Listing::new`].
-    pub fn new(release: &str, cluster: u128, created_at: Timestamp, shelves: Vec<Arc<Shelf>>) -> Source {
-        let manifests = shelves.iter().map(|shelf| shelf.manifest.as_ref().clone()).collect();
-        Source { listing: Listing::new(release, cluster, created_at, manifests), shelves }
+    pub fn new(release: &str, cluster: u128, created_at: Timestamp, shares: Vec<Share>) -> Source {
+        let manifests = shares.iter().map(|share| share.manifest().clone()).collect();
+        Source { listing: Listing::new(release, cluster, created_at, manifests), shares }
     }
 
     /// What there is to copy.
@@ -40,13 +48,22 @@ impl Source {
         &self.listing
     }
 
-    /// The file of that name, if the listing has it.
+    /// The file of that name, if the listing has it and it is here.
     pub fn file(&self, partition: PartitionId, name: &str) -> Option<SourceFile> {
-        let shelf = self.shelves.get(partition.index())?;
+        let Share::Here(shelf) = self.shares.get(partition.index())? else { return None };
         shelf.parts.iter().find_map(|part| {
             let (file, meta) = part.named(name)?;
             Some(SourceFile { part: Arc::clone(part), file, bytes: meta.bytes })
         })
+    }
+}
+
+impl Share {
+    fn manifest(&self) -> &Manifest {
+        match self {
+            Share::Here(shelf) => &shelf.manifest,
+            Share::Elsewhere(manifest) => manifest,
+        }
     }
 }
 

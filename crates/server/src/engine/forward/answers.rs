@@ -35,7 +35,7 @@ impl Answers {
 }
 
 impl Handler for Answers {
-    fn handle(&self, _: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+    fn handle(&self, from: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
         let engine = self.0.clone();
         async move {
             let malformed = |why: String| Refusal::new(Refusal::MALFORMED, why);
@@ -44,7 +44,7 @@ impl Handler for Answers {
             let request =
                 ForwardRequest::decode(message.body).map_err(|error| malformed(error.to_string()))?;
             // Boxed: the futures of the use cases are large, and links hold many of these.
-            let answer = answer(&engine, id, request).boxed().await;
+            let answer = answer(&engine, (from, id), request).boxed().await;
             let answer = answer.unwrap_or_else(|error| Answer::Failure(failure::failure(error).into()));
             let applied =
                 engine.groups().partition(id).map_or(0, |partition| partition.applied_index().get());
@@ -56,7 +56,11 @@ impl Handler for Answers {
 }
 
 /// Does what is asked, here.
-async fn answer(engine: &Engine, id: PartitionId, request: ForwardRequest) -> Result<Answer, Error> {
+async fn answer(
+    engine: &Engine,
+    (from, id): (NodeId, PartitionId),
+    request: ForwardRequest,
+) -> Result<Answer, Error> {
     let deadline = engine.env.clock.monotonic() + Duration::from_micros(request.patience_us);
     let tenant = TenantId::parse(&request.tenant).map_err(Rejection::from);
     let unknown =
@@ -69,12 +73,14 @@ async fn answer(engine: &Engine, id: PartitionId, request: ForwardRequest) -> Re
             let (before, version) = (done.before.get(), done.version.get());
             Ok(Answer::Truncated(ForwardTruncated { before, version }))
         }
+        // Also where the partition is not here any more: what was lent of it still is.
+        Ask::Keep(loan) => engine.go_on_lending(id, (from, loan)).map(done),
         ask => {
             // Who holds nothing of it says so at once, and does not wait for what never comes.
             engine.away(Class::Failed, id)?;
             let floor = LogIndex::new(request.floor);
             engine.groups().reach(id, floor, deadline).await.map_err(|error| not_fresh(id, &error))?;
-            let reading = Reading { engine, id, fork: ForkId::new(request.fork), tenant, deadline };
+            let reading = Reading { engine, from, id, fork: ForkId::new(request.fork), tenant, deadline };
             reading.answer(ask).await
         }
     }
@@ -104,6 +110,7 @@ async fn append(
 /// One read.
 struct Reading<'a> {
     engine: &'a Engine,
+    from: NodeId,
     id: PartitionId,
     fork: ForkId,
     tenant: Result<TenantId, Rejection>,
@@ -131,7 +138,12 @@ impl Reading<'_> {
                 let holdings = holdings(engine.holdings(id).await?);
                 Answer::Holdings(PartitionHoldings { partition: id, holdings: Ok(holdings) }.into())
             }
-            Ask::Append(_) | Ask::Truncate(_) => unreachable!("commands are no reads"),
+            Ask::Lend(ask) => {
+                let (loan, until) = ((self.from, ask.loan), Timestamp::new(ask.until));
+                let shelf = engine.lend(id, loan, until, deadline).await?;
+                Answer::Manifest(shelf.manifest.encode().into())
+            }
+            Ask::Append(_) | Ask::Truncate(_) | Ask::Keep(_) => unreachable!("it was answered before"),
             ask => self.events(ask).await?,
         })
     }

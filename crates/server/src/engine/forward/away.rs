@@ -12,9 +12,10 @@ use chronos_proto::PartitionMarks;
 use chronos_proto::admin::{PartitionDigest, PartitionHoldings};
 use chronos_proto::peer::v1::forward_request::Ask;
 use chronos_proto::peer::v1::forward_response::Answer;
-use chronos_proto::peer::v1::{ForwardEntity, ForwardNothing, ForwardProve, ForwardVersion};
+use chronos_proto::peer::v1::{ForwardEntity, ForwardLend, ForwardNothing, ForwardProve, ForwardVersion};
+use chronos_store::Manifest;
 
-use super::{Forward, Kind, odd, wire};
+use super::{Forward, Kind, odd, senseless, wire};
 
 /// How long a read that names no deadline may take elsewhere.
 const READ_WITHIN: Duration = Duration::from_secs(10);
@@ -132,6 +133,29 @@ impl Away<'_> {
         }
     }
 
+    /// Has a holder lend the partition's parts, in which everything is that is recorded at `until` or before.
+    pub(in crate::engine) async fn lend(
+        &self,
+        loan: u64,
+        until: Timestamp,
+        deadline: Duration,
+    ) -> Result<(NodeId, Manifest), Error> {
+        let ask = Ask::Lend(ForwardLend { loan, until: until.get() });
+        let (lender, answer) = self.read_from(None, ask, deadline).await?;
+        let Answer::Manifest(bytes) = answer else { return Err(self.odd()) };
+        let manifest =
+            Manifest::decode(&bytes).map_err(|why| senseless((lender, self.id), Kind::Read, &why))?;
+        let is_ours = manifest.partition == self.id && manifest.cluster == self.forward.cluster.id();
+        if !is_ours || manifest.check().is_err() {
+            return Err(senseless(
+                (lender, self.id),
+                Kind::Read,
+                &"it is not what the partition consists of",
+            ));
+        }
+        Ok((lender, manifest))
+    }
+
     async fn done(&self, ask: Ask, deadline: Duration) -> Result<(), Error> {
         match self.read(None, ask, deadline).await? {
             Answer::Done(_) => Ok(()),
@@ -153,13 +177,22 @@ impl Away<'_> {
         }
     }
 
-    /// Asks one holder after the other, until one of them can say something about the partition.
     async fn read(&self, space: Option<Space<'_>>, ask: Ask, deadline: Duration) -> Result<Answer, Error> {
+        self.read_from(space, ask, deadline).await.map(|(_, answer)| answer)
+    }
+
+    /// Asks one holder after the other, until one of them can say something about the partition.
+    async fn read_from(
+        &self,
+        space: Option<Space<'_>>,
+        ask: Ask,
+        deadline: Duration,
+    ) -> Result<(NodeId, Answer), Error> {
         let mut last = None;
         for holder in self.holders.iter().take(READERS_MAX) {
             match self.forward.ask((*holder, self.id), space, ask.clone(), deadline).await {
                 Err(error) if may_be_better_elsewhere(&error) => last = Some(error),
-                answer => return answer,
+                answer => return answer.map(|answer| (*holder, answer)),
             }
         }
         Err(last.expect("somebody holds a partition that is elsewhere"))
