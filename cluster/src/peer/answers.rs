@@ -1,8 +1,8 @@
 //! One link as the node sees it that is asked: requests in, handlers begun in order, answers out.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use chronos_env::{Clock, Elapsed};
 use chronos_proto::peer::v1::{self, answer::Outcome, link_request, link_response};
 use futures::FutureExt;
 use futures::future::{AbortHandle, Aborted, BoxFuture, abortable};
-use futures::stream::{FuturesUnordered, Stream, StreamExt};
+use futures::stream::{self, FuturesUnordered, Stream, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tonic::{Status, Streaming};
@@ -69,6 +69,29 @@ impl Answers {
         state.wake_puller();
     }
 
+    /// Ready when there is something to say, or nothing more ever.
+    fn poll_due(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.welcome.is_some() || state.is_over || !state.ready.is_empty() {
+            return Poll::Ready(());
+        }
+        state.puller = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// What is said next, when something is due; `None` at the end.
+    fn pull(&self) -> Option<link_response::Message> {
+        let mut state = self.state.lock();
+        if let Some(welcome) = state.welcome.take() {
+            return Some(link_response::Message::Welcome(welcome));
+        }
+        if state.is_over {
+            return None;
+        }
+        self.taken.notify_one();
+        Some(link_response::Message::Answers(state.frame(self.frame_bytes)))
+    }
+
     /// How many, and their bytes.
     fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
@@ -105,23 +128,16 @@ fn body_bytes(answer: &v1::Answer) -> usize {
     if let Some(Outcome::Body(body)) = &answer.outcome { body.len() } else { 0 }
 }
 
-impl Stream for Outgoing {
-    type Item = Result<v1::LinkResponse, Status>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut state = self.0.state.lock();
-        let message = if let Some(welcome) = state.welcome.take() {
-            link_response::Message::Welcome(welcome)
-        } else if state.is_over {
-            return Poll::Ready(None);
-        } else if state.ready.is_empty() {
-            state.puller = Some(cx.waker().clone());
-            return Poll::Pending;
-        } else {
-            self.0.taken.notify_one();
-            link_response::Message::Answers(state.frame(self.0.frame_bytes))
-        };
-        Poll::Ready(Some(Ok(v1::LinkResponse { message: Some(message) })))
+impl Outgoing {
+    /// What is said to the other node, until the link is over. Before a frame is made, every other task that can run has
+    /// its turn: what all groups have to answer leaves in one frame. When none can, that takes no time.
+    pub(super) fn stream(self) -> impl Stream<Item = Result<v1::LinkResponse, Status>> + Send + 'static {
+        stream::unfold(self, |outgoing| async move {
+            poll_fn(|cx| outgoing.0.poll_due(cx)).await;
+            tokio::task::yield_now().await;
+            let message = outgoing.0.pull()?;
+            Some((Ok(v1::LinkResponse { message: Some(message) }), outgoing))
+        })
     }
 }
 

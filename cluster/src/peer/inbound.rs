@@ -122,7 +122,7 @@ impl peer_server::Peer for Inbound {
         };
         // Ends when `outgoing` is dropped, which is when the connection ends.
         drop(self.env.tasks.spawn("peer link", answering.run()));
-        Ok(Response::new(outgoing.boxed()))
+        Ok(Response::new(outgoing.stream().boxed()))
     }
 
     async fn bulk(&self, request: Request<v1::BulkRequest>) -> Result<Response<Self::BulkStream>, Status> {

@@ -268,6 +268,16 @@ impl Outbox {
         }
     }
 
+    /// Ready when there is something for link number `link` to pull, or another link has taken its place.
+    pub(super) fn poll_due(&self, link: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.link != link || state.is_due() {
+            return Poll::Ready(());
+        }
+        state.puller = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// What goes out next on link number `link`: everything that waits, up to a frame. `None` when another link has taken
     /// its place.
     pub(super) fn poll_pull(&self, link: u64, cx: &mut Context<'_>) -> Poll<Option<v1::Requests>> {
@@ -275,8 +285,7 @@ impl Outbox {
         if state.link != link {
             return Poll::Ready(None);
         }
-        let has_work = !state.waiting.is_empty() || !state.cancelled.is_empty();
-        if !(has_work && matches!(state.condition, Condition::Up)) {
+        if !state.is_due() {
             state.puller = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -300,6 +309,11 @@ pub(super) enum Hope {
 }
 
 impl State {
+    fn is_due(&self) -> bool {
+        let has_work = !self.waiting.is_empty() || !self.cancelled.is_empty();
+        has_work && matches!(self.condition, Condition::Up)
+    }
+
     fn pull(&mut self, frame_bytes: usize) -> v1::Requests {
         let (mut requests, mut bytes) = (Vec::new(), 0);
         while bytes < frame_bytes {

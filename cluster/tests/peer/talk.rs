@@ -1,5 +1,6 @@
 //! While nothing breaks.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use chronos_cluster::peer::{CallError, Cause, Limits, Refusal};
@@ -36,6 +37,42 @@ fn every_node_gets_an_answer_from_every_other() {
             assert!(peers.status().iter().all(|link| link.state == Some(Ok(()))), "{:?}", peers.status());
         }
     });
+}
+
+#[test]
+fn what_is_said_one_after_the_other_by_those_who_can_run_leaves_in_one_frame() {
+    let world = World::new(1);
+    world.run(async {
+        let [(peers, _), (_other, scribe)] = pair(&world).await;
+        echo(&peers, 2, "warm").await.unwrap();
+        let before = peers.stats().frames_sent;
+        let talker = peers.clone();
+        let talk = async move {
+            let mut calls = Vec::new();
+            for _ in 0..8 {
+                calls.push(talker.call(n(2), message(ECHO, "one of many"), SECOND));
+                behind_all_others().await;
+            }
+            join_all(calls).await
+        };
+        let answers = world.env().tasks.spawn("talker", talk).await.unwrap();
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(peers.stats().frames_sent - before, 1, "a frame left while others had something to say");
+        assert_eq!(scribe.bodies().len(), 9);
+    });
+}
+
+/// Gives every task that can run now its turn, without a pause that would let the world go on.
+async fn behind_all_others() {
+    let mut had_theirs = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut had_theirs, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[test]
