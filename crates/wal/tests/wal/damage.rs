@@ -455,13 +455,14 @@ fn an_unreadable_end_is_not_called_torn_when_the_mark_is_gone() {
 /// What is left of the newest segment ends cleanly, and nobody can tell whether there was more.
 #[test]
 fn an_end_that_is_cut_off_is_not_called_whole_when_the_mark_is_gone() {
+    type Cut = fn(&SimDisk, &Path, u64);
     let newest_frame = |world: &World| {
         let mut newest = None;
         verify(world.env().disk.as_ref(), Path::new(ROOT), &mut |_, _, place| newest = Some(place.clone()))
             .unwrap();
         newest.unwrap()
     };
-    let harms: [(&str, fn(&SimDisk, &Path, u64)); 4] = [
+    let harms: [(&str, Cut); 4] = [
         ("inside its header", |disk, file, _| disk.damage_truncate(file, 100).unwrap()),
         ("behind its header", |disk, file, _| disk.damage_truncate(file, PAGE_BYTES).unwrap()),
         ("before its last frame", |disk, file, last| disk.damage_truncate(file, last).unwrap()),
