@@ -10,6 +10,7 @@ pub(crate) const SEGMENT_ZEROED: &str = "wal.segment.after_zero";
 pub(crate) const SEGMENT_HEADED: &str = "wal.segment.after_header";
 pub(crate) const SEGMENT_RENAMED: &str = "wal.segment.after_rename";
 pub(crate) const SEGMENT_NAMED: &str = "wal.segment.after_dir_sync";
+pub(crate) const SEGMENT_NOTED: &str = "wal.segment.after_note";
 pub(crate) const RECYCLE_BEFORE: &str = "wal.recycle.before_rename";
 pub(crate) const RECYCLE_RENAMED: &str = "wal.recycle.after_rename";
 pub(crate) const RECYCLE_REMOVED: &str = "wal.recycle.after_remove";
@@ -31,6 +32,7 @@ pub const CRASH_POINTS: &[&str] = &[
     SEGMENT_HEADED,
     SEGMENT_RENAMED,
     SEGMENT_NAMED,
+    SEGMENT_NOTED,
     RECYCLE_BEFORE,
     RECYCLE_RENAMED,
     RECYCLE_REMOVED,

@@ -73,6 +73,8 @@ pub(crate) struct Resume {
     pub(crate) next_unit: UnitNo,
     pub(crate) mark: FlushedMark,
     pub(crate) mark_file: MarkFile,
+    pub(crate) rolled: FlushedMark,
+    pub(crate) rolled_file: MarkFile,
 }
 
 pub(crate) struct Lane {
@@ -317,8 +319,24 @@ impl Lane {
         let shelved =
             SegmentFile { lane: self.id, number, path: path.clone(), file: Arc::clone(&file), bytes };
         let key = self.common.shelf.add(shelved, vec![LogSeq(0); self.common.cells.len()], false);
+        self.note_roll(number)?;
         self.at.next_segment = number.next();
         self.at.active = Some(Active { key, number, file, path, bytes, offset: SEGMENT_HEADER_BYTES as u64 });
+        Ok(())
+    }
+
+    /// That this segment is the newest is durable before anything in it is acknowledged.
+    fn note_roll(&mut self, number: SegmentNo) -> io::Result<()> {
+        let rolled = FlushedMark {
+            generation: self.at.rolled.generation + 1,
+            segment: number,
+            offset: SEGMENT_HEADER_BYTES as u64,
+            ..self.at.mark.clone()
+        };
+        self.at.rolled_file.write(&rolled)?;
+        self.at.rolled_file.sync()?;
+        self.at.rolled = rolled;
+        self.common.env.crash.hit(crash::SEGMENT_NOTED);
         Ok(())
     }
 

@@ -4,6 +4,9 @@
 //! it became. Both hold a mark before the lane is used, so a slot that holds none has rotted. Slots are written after every group commit and synced
 //! only now and then: after the death of the process the mark is exact, after a power cut it may lag behind, never
 //! run ahead.
+//!
+//! Beside it lies a second file of the same make, which is written, and synced, only when the lane goes on in another
+//! segment: who has lost the mark knows from it which segment was the newest, were that lost as well.
 
 use std::io;
 use std::path::Path;
@@ -14,11 +17,34 @@ use chronos_env::{Disk, File, OpenMode};
 use crate::format::{self, FORMAT, Fields, PerLog, Reader, SECTOR_BYTES, SLOT_STRIDE};
 use crate::numbers::{LaneId, LaneSeq, LogSeq, SegmentNo, UnitNo};
 
-pub(crate) const FILE_NAME: &str = "flushed";
 pub(crate) const FILE_BYTES: usize = 2 * SLOT_STRIDE;
 /// Bytes of a slot before the numbers of the logs.
 pub(crate) const FIXED_BYTES: usize = 56;
-const MAGIC: u32 = u32::from_le_bytes(*b"CHRM");
+
+/// Which of a lane's two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// How far it is synced: written with every unit.
+    Flushed,
+    /// Where its newest segment began: written before anything in that segment is acknowledged.
+    Rolled,
+}
+
+impl Role {
+    pub(crate) fn file_name(self) -> &'static str {
+        match self {
+            Role::Flushed => "flushed",
+            Role::Rolled => "rolled",
+        }
+    }
+
+    fn magic(self) -> u32 {
+        u32::from_le_bytes(match self {
+            Role::Flushed => *b"CHRM",
+            Role::Rolled => *b"CHRR",
+        })
+    }
+}
 
 /// Why a slot cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +87,11 @@ impl FlushedMark {
         }
     }
 
-    pub(crate) fn encode(&self) -> [u8; SECTOR_BYTES] {
+    pub(crate) fn encode(&self, role: Role) -> [u8; SECTOR_BYTES] {
         let mut block = [0; SECTOR_BYTES];
         let logs = u8::try_from(self.tops.len()).expect("the number of logs is a u8");
         let mut fields = Fields::of(&mut block);
-        fields.u32(MAGIC).u16(FORMAT).u8(self.lane.0).u8(logs).u64(self.cluster).u64(self.generation);
+        fields.u32(role.magic()).u16(FORMAT).u8(self.lane.0).u8(logs).u64(self.cluster).u64(self.generation);
         fields.u64(self.segment.0).u64(self.offset).u64(self.unit.0).u64(self.lane_seq.0);
         for top in &self.tops {
             fields.u64(top.0);
@@ -74,9 +100,9 @@ impl FlushedMark {
         block
     }
 
-    fn decode(block: &[u8]) -> Result<FlushedMark, SlotFlaw> {
+    fn decode(block: &[u8], role: Role) -> Result<FlushedMark, SlotFlaw> {
         let mut fields = Reader::of(block);
-        if !format::is_sealed(block) || fields.u32() != MAGIC {
+        if !format::is_sealed(block) || fields.u32() != role.magic() {
             return Err(SlotFlaw::Spoiled("slot fails its checksum"));
         }
         match fields.u16() {
@@ -107,12 +133,12 @@ impl FlushedMark {
 ///
 /// # Panics
 /// If the mark is of generation 0, which has none before it.
-pub(crate) fn new_file(mark: &FlushedMark) -> Vec<u8> {
+pub(crate) fn new_file(role: Role, mark: &FlushedMark) -> Vec<u8> {
     let older = mark.generation.checked_sub(1).expect("the mark of a new file is not of generation 0");
     let mut bytes = vec![0; FILE_BYTES];
     for mark in [&FlushedMark { generation: older, ..mark.clone() }, mark] {
         let at = mark.slot_offset() as usize;
-        bytes[at..at + SECTOR_BYTES].copy_from_slice(&mark.encode());
+        bytes[at..at + SECTOR_BYTES].copy_from_slice(&mark.encode(role));
     }
     bytes
 }
@@ -132,14 +158,14 @@ pub(crate) struct MarkFound {
 ///
 /// # Errors
 /// The format of a slot that a later release wrote: what it says of the lane is not for us to guess.
-pub(crate) fn read(bytes: &[u8], lane: LaneId, cluster: u64, logs: u8) -> Result<MarkFound, u16> {
+pub(crate) fn read(bytes: &[u8], role: Role, lane: LaneId, cluster: u64, logs: u8) -> Result<MarkFound, u16> {
     let mut found = MarkFound::default();
     if bytes.len() != FILE_BYTES {
         found.flaws.push((0, format!("mark file has {} bytes instead of {FILE_BYTES}", bytes.len())));
         found.doubtful = bytes.len() < SLOT_STRIDE + SECTOR_BYTES;
     }
     for at in [0, SLOT_STRIDE] {
-        read_slot(bytes, at, &mut found, |mark| {
+        read_slot(bytes, role, at, &mut found, |mark| {
             mark.lane == lane && mark.cluster == cluster && mark.tops.len() == usize::from(logs)
         })?;
     }
@@ -152,6 +178,7 @@ pub(crate) fn read(bytes: &[u8], lane: LaneId, cluster: u64, logs: u8) -> Result
 
 fn read_slot(
     bytes: &[u8],
+    role: Role,
     at: usize,
     found: &mut MarkFound,
     belongs: impl Fn(&FlushedMark) -> bool,
@@ -161,7 +188,7 @@ fn read_slot(
     if let Some(stray) = rest.iter().position(|byte| *byte != 0) {
         found.flaws.push(((at + SECTOR_BYTES + stray) as u64, "stray bytes behind a slot".to_owned()));
     }
-    let what = match FlushedMark::decode(slot) {
+    let what = match FlushedMark::decode(slot, role) {
         Ok(mark) if belongs(&mark) && mark.slot_offset() == at as u64 => {
             let newer = found.newest.as_ref().is_none_or(|other| other.generation < mark.generation);
             if newer {
@@ -180,26 +207,37 @@ fn read_slot(
 
 /// The open mark file of a lane that writes.
 pub(crate) struct MarkFile {
+    role: Role,
     file: Arc<dyn File>,
 }
 
 impl MarkFile {
     /// Makes the mark file in `dir`, or puts a new one in the place of one without a readable mark. On return `mark`
     /// is durable, with the file's name, and both slots are filled.
-    pub(crate) fn create(disk: &dyn Disk, dir: &Path, mark: &FlushedMark) -> io::Result<MarkFile> {
-        let path = dir.join(FILE_NAME);
-        disk.write_atomic(&path, &new_file(mark))?;
-        Ok(MarkFile { file: disk.open(&path, OpenMode::ReadWrite)? })
+    pub(crate) fn create(
+        disk: &dyn Disk,
+        dir: &Path,
+        role: Role,
+        mark: &FlushedMark,
+    ) -> io::Result<MarkFile> {
+        let path = dir.join(role.file_name());
+        disk.write_atomic(&path, &new_file(role, mark))?;
+        Ok(MarkFile { role, file: disk.open(&path, OpenMode::ReadWrite)? })
     }
 
     /// Opens the mark file in `dir`, whose newest readable mark comes just before `mark`. On return `mark` is
     /// durable, in the slot that held an older one or none that is readable.
-    pub(crate) fn resume(disk: &dyn Disk, dir: &Path, mark: &FlushedMark) -> io::Result<MarkFile> {
-        let file = disk.open(&dir.join(FILE_NAME), OpenMode::ReadWrite)?;
+    pub(crate) fn resume(
+        disk: &dyn Disk,
+        dir: &Path,
+        role: Role,
+        mark: &FlushedMark,
+    ) -> io::Result<MarkFile> {
+        let file = disk.open(&dir.join(role.file_name()), OpenMode::ReadWrite)?;
         if file.len()? != FILE_BYTES as u64 {
-            return MarkFile::create(disk, dir, mark);
+            return MarkFile::create(disk, dir, role, mark);
         }
-        let file = MarkFile { file };
+        let file = MarkFile { role, file };
         file.write(mark)?;
         file.sync()?;
         Ok(file)
@@ -207,7 +245,7 @@ impl MarkFile {
 
     /// Puts the mark into its slot; durable only after [`MarkFile::sync`].
     pub(crate) fn write(&self, mark: &FlushedMark) -> io::Result<()> {
-        self.file.write_at(&mark.encode(), mark.slot_offset())
+        self.file.write_at(&mark.encode(self.role), mark.slot_offset())
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
@@ -236,13 +274,13 @@ mod tests {
         let mut bytes = vec![0; FILE_BYTES];
         for mark in marks {
             let at = mark.slot_offset() as usize;
-            bytes[at..at + SECTOR_BYTES].copy_from_slice(&mark.encode());
+            bytes[at..at + SECTOR_BYTES].copy_from_slice(&mark.encode(Role::Flushed));
         }
         bytes
     }
 
     fn read_it(bytes: &[u8]) -> MarkFound {
-        read(bytes, LaneId(2), 77, 33).expect("no release after this one wrote it")
+        read(bytes, Role::Flushed, LaneId(2), 77, 33).expect("no release after this one wrote it")
     }
 
     #[test]
@@ -256,7 +294,7 @@ mod tests {
     #[test]
     fn a_new_file_holds_its_mark_and_no_flaw() {
         let first = FlushedMark::first(LaneId(2), 77, 33);
-        let found = read_it(&new_file(&first));
+        let found = read_it(&new_file(Role::Flushed, &first));
         assert_eq!(found, MarkFound { newest: Some(first), ..MarkFound::default() });
     }
 
@@ -277,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_slot_of_zeros_has_lost_its_mark() {
-        for good in [file_with(&[mark(8), mark(9)]), new_file(&mark(9))] {
+        for good in [file_with(&[mark(8), mark(9)]), new_file(Role::Flushed, &mark(9))] {
             for (at, left) in [(0, 9), (SLOT_STRIDE, 8)] {
                 for len in [SECTOR_BYTES, SLOT_STRIDE] {
                     let mut bytes = good.clone();
@@ -302,12 +340,13 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_of_another_lane_or_cluster_does_not_count() {
+    fn a_mark_of_another_lane_cluster_or_file_does_not_count() {
         let bytes = file_with(&[mark(8)]);
         for found in [
-            read(&bytes, LaneId(1), 77, 33),
-            read(&bytes, LaneId(2), 78, 33),
-            read(&bytes, LaneId(2), 77, 32),
+            read(&bytes, Role::Rolled, LaneId(2), 77, 33),
+            read(&bytes, Role::Flushed, LaneId(1), 77, 33),
+            read(&bytes, Role::Flushed, LaneId(2), 78, 33),
+            read(&bytes, Role::Flushed, LaneId(2), 77, 32),
         ] {
             let found = found.unwrap();
             assert!(found.newest.is_none());
@@ -321,12 +360,12 @@ mod tests {
             let mut bytes = file_with(&[mark(8), mark(9)]);
             bytes[at + 4..at + 6].copy_from_slice(&2u16.to_le_bytes());
             format::seal(&mut bytes[at..at + SECTOR_BYTES]);
-            assert_eq!(read(&bytes, LaneId(2), 77, 33), Err(2));
+            assert_eq!(read(&bytes, Role::Flushed, LaneId(2), 77, 33), Err(2));
         }
     }
 
     #[test]
     fn the_bytes_of_a_mark_never_change() {
-        crate::golden::check(include_str!("../tests/golden/mark.hex"), &mark(1).encode());
+        crate::golden::check(include_str!("../tests/golden/mark.hex"), &mark(1).encode(Role::Flushed));
     }
 }

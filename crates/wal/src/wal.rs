@@ -1,6 +1,7 @@
 //! All logs and lanes of one directory: opening and closing.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 use crate::format::{self, UNIT_BYTES, all_logs};
 use crate::lane::{Active, Common, Lane, Resume};
 use crate::log::{Closed, LogCell};
-use crate::mark::{FlushedMark, MarkFile};
+use crate::mark::{FlushedMark, MarkFile, Role};
 use crate::numbers::{LaneId, LaneSeq, LogId, LogSeq, UnitNo};
 use crate::queue::{FaultBoard, Queue};
 use crate::recovery::{self, Examined, Identity, LaneSeen, RosterFound, Surveyed};
@@ -229,12 +230,33 @@ impl Opening<'_> {
             (None, None) => (mark.segment, 0),
         };
         let dir = segment::lane_dir(&self.config.dir, lane);
+        // This one first: where the mark is, it is as well.
+        let (rolled, rolled_file) = self.rolled(&dir, &mark, seen)?;
         let mark_file = match seen.and_then(|seen| seen.found.mark.newest.as_ref()) {
-            Some(_) => MarkFile::resume(disk, &dir, &mark)?,
-            None => MarkFile::create(disk, &dir, &mark)?,
+            Some(_) => MarkFile::resume(disk, &dir, Role::Flushed, &mark)?,
+            None => MarkFile::create(disk, &dir, Role::Flushed, &mark)?,
         };
         self.env.crash.hit(crash::LANE_MARKED);
-        Ok(Resume { active, next_segment, next_seq, next_unit, mark, mark_file })
+        Ok(Resume { active, next_segment, next_seq, next_unit, mark, mark_file, rolled, rolled_file })
+    }
+
+    /// Notes the newest segment of a lane, as far as it is known.
+    fn rolled(
+        &self,
+        dir: &Path,
+        mark: &FlushedMark,
+        seen: Option<&LaneSeen>,
+    ) -> io::Result<(FlushedMark, MarkFile)> {
+        let disk = self.env.disk.as_ref();
+        let before = seen.and_then(|seen| seen.found.rolled.newest.as_ref());
+        let generation = before.map_or(mark.generation, |before| before.generation + 1);
+        let segment = before.map_or(mark.segment, |before| before.segment.max(mark.segment));
+        let rolled = FlushedMark { generation, segment, ..mark.clone() };
+        let file = match before {
+            Some(_) => MarkFile::resume(disk, dir, Role::Rolled, &rolled)?,
+            None => MarkFile::create(disk, dir, Role::Rolled, &rolled)?,
+        };
+        Ok((rolled, file))
     }
 
     /// The next mark of a lane. It vouches for all logs that are written to the lane from now on, so that what is

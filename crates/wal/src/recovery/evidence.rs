@@ -8,7 +8,7 @@ use chronos_env::{Disk, EntryKind, File, OpenMode};
 
 use super::scan::{Expect, Scan, scan};
 use crate::format::{self, FORMAT, SEGMENT_HEADER_BYTES};
-use crate::mark::{self, MarkFound};
+use crate::mark::{self, MarkFound, Role};
 use crate::numbers::{LaneId, SegmentNo};
 use crate::roster::{self, Roster, RosterFlaw};
 use crate::segment::{self, HeaderFlaw, SegmentHeader};
@@ -89,6 +89,8 @@ pub(crate) struct LaneFound {
     pub(crate) lane: LaneId,
     pub(crate) dir: PathBuf,
     pub(crate) mark: MarkFound,
+    /// What is known of its newest segment, were the mark lost.
+    pub(crate) rolled: MarkFound,
     /// Ascending.
     pub(crate) segments: Vec<SegmentFound>,
     pub(crate) damages: Vec<Corrupt>,
@@ -102,14 +104,21 @@ pub(crate) fn read_lane(
     whose: Identity,
 ) -> Result<LaneFound, OpenError> {
     let dir = segment::lane_dir(root, lane);
-    let mut found =
-        LaneFound { lane, mark: MarkFound::default(), segments: Vec::new(), damages: Vec::new(), dir };
+    let mut found = LaneFound {
+        lane,
+        mark: MarkFound::default(),
+        rolled: MarkFound::default(),
+        segments: Vec::new(),
+        damages: Vec::new(),
+        dir,
+    };
     if !disk.exists(&found.dir)? {
         found.mark.doubtful = true;
         found.damage(&found.dir.clone(), 0, "directory of the lane is missing".to_owned());
         return Ok(found);
     }
-    read_mark(disk, &mut found, whose)?;
+    found.mark = read_mark(disk, &mut found, Role::Flushed, whose)?;
+    found.rolled = read_mark(disk, &mut found, Role::Rolled, whose)?;
     let entries = disk.list(&found.dir)?;
     let mut numbers: Vec<_> =
         entries.iter().filter_map(|entry| segment::number_of_file(&entry.name)).collect();
@@ -121,21 +130,25 @@ pub(crate) fn read_lane(
     Ok(found)
 }
 
-fn read_mark(disk: &dyn Disk, found: &mut LaneFound, whose: Identity) -> Result<(), OpenError> {
-    let path = found.dir.join(mark::FILE_NAME);
+fn read_mark(
+    disk: &dyn Disk,
+    found: &mut LaneFound,
+    role: Role,
+    whose: Identity,
+) -> Result<MarkFound, OpenError> {
+    let path = found.dir.join(role.file_name());
     if !disk.exists(&path)? {
-        found.mark.doubtful = true;
         found.damage(&path, 0, "mark file is missing".to_owned());
-        return Ok(());
+        return Ok(MarkFound { doubtful: true, ..MarkFound::default() });
     }
     let cluster = format::fold_cluster(whose.cluster);
-    let read = mark::read(&disk.read_file(&path)?, found.lane, cluster, whose.logs);
-    found.mark =
+    let read = mark::read(&disk.read_file(&path)?, role, found.lane, cluster, whose.logs);
+    let read =
         read.map_err(|newer| OpenError::NewerFormat { file: path.clone(), found: newer, supported: FORMAT })?;
-    for (offset, what) in found.mark.flaws.clone() {
+    for (offset, what) in read.flaws.clone() {
         found.damage(&path, offset, what);
     }
-    Ok(())
+    Ok(read)
 }
 
 fn read_segment(

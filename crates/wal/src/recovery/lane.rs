@@ -105,7 +105,7 @@ pub(crate) fn judge(found: &LaneFound, logs: u8, in_use: bool) -> Judgement {
 /// readable.
 fn must_be_there(found: &LaneFound, newest: Option<(usize, &Header)>) -> (LaneSeq, bool) {
     let mark = found.mark.newest.as_ref();
-    let mut must = mark.map_or(0, |mark| mark.lane_seq.0);
+    let mut must = found.marks().map(|mark| mark.lane_seq.0).max().unwrap_or(0);
     for header in found.segments.iter().filter_map(|segment| segment.header.as_ref()) {
         must = must.max(header.base_seq.0.saturating_sub(1));
     }
@@ -145,7 +145,7 @@ fn tops(found: &LaneFound, logs: u8, must: LaneSeq) -> PerLog<LogSeq> {
     };
     let stated =
         found.segments.iter().filter_map(|segment| segment.header.as_ref()).map(|header| &header.tops);
-    for stated in stated.chain(found.mark.newest.as_ref().map(|mark| &mark.tops)) {
+    for stated in stated.chain(found.marks().map(|mark| &mark.tops)) {
         stated.iter().enumerate().for_each(|(log, seq)| raise(log, *seq));
     }
     let pieces = found.segments.iter().flat_map(|segment| &segment.scan.pieces);
@@ -157,12 +157,12 @@ fn tops(found: &LaneFound, logs: u8, must: LaneSeq) -> PerLog<LogSeq> {
 
 fn last_segment(found: &LaneFound) -> SegmentNo {
     let present = found.segments.last().map(|segment| segment.number);
-    let marked = found.mark.newest.as_ref().map(|mark| mark.segment);
+    let marked = found.marks().map(|mark| mark.segment).max();
     present.max(marked).unwrap_or_default()
 }
 
 fn next_unit(found: &LaneFound, newest: Option<&Header>) -> UnitNo {
-    let marked = found.mark.newest.as_ref().map_or(0, |mark| mark.unit.0);
+    let marked = found.marks().map(|mark| mark.unit.0).max().unwrap_or(0);
     let begun =
         found.segments.iter().filter_map(|segment| segment.header.as_ref()).map(|header| header.base_unit.0);
     let begun = begun.max().unwrap_or(1).saturating_sub(1);
@@ -337,6 +337,9 @@ impl Walk<'_> {
         if let Some(at) = newest.filter(|at| self.doubtful && self.ends_unseen(*at)) {
             self.end_unseen(at);
         }
+        if let Some(number) = self.newest_gone().filter(|_| self.doubtful && self.out.doubt.is_none()) {
+            self.newest_lost(number);
+        }
         if self.out.cut.is_none() {
             self.miss_the_end(in_use);
         }
@@ -392,6 +395,20 @@ impl Walk<'_> {
         self.out.doubt = Some(Corrupt { file, offset, log: None, index: None, what: what.to_owned() });
     }
 
+    /// The segment that was the newest, if all that is left are older ones.
+    fn newest_gone(&self) -> Option<SegmentNo> {
+        let left = self.found.segments.last().map(|segment| segment.number).unwrap_or_default();
+        let rolled = self.found.rolled.newest.as_ref()?;
+        (rolled.segment > left).then_some(rolled.segment)
+    }
+
+    fn newest_lost(&mut self, number: SegmentNo) {
+        let what =
+            "segment is missing, and the flushed mark that would tell what it held is spoiled".to_owned();
+        let file = self.path_of(number);
+        self.out.doubt = Some(Corrupt { file, offset: 0, log: None, index: None, what });
+    }
+
     fn nothing_left(&mut self) {
         let what = "neither segments nor a flushed mark of the lane are left".to_owned();
         let file = self.found.dir.clone();
@@ -427,6 +444,11 @@ enum Place {
 }
 
 impl LaneFound {
+    /// What can be read of its two files of marks.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = &FlushedMark> {
+        self.mark.newest.iter().chain(&self.rolled.newest)
+    }
+
     /// The path of the segment before the oldest one that is there.
     pub(crate) fn before_oldest(&self) -> Option<PathBuf> {
         let number = self.segments.first()?.number;

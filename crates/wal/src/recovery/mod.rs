@@ -244,7 +244,7 @@ impl Examined {
     /// Whether nothing was ever written: what the making of a directory leaves when it is interrupted.
     pub(crate) fn is_blank(&self) -> bool {
         self.lanes.iter().all(|lane| {
-            let marked = lane.found.mark.newest.as_ref().is_some_and(|mark| mark.unit.0 > 0);
+            let marked = lane.found.marks().any(|mark| mark.unit.0 > 0 || mark.segment.0 > 0);
             lane.found.segments.is_empty() && !marked
         })
     }

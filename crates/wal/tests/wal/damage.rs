@@ -494,6 +494,29 @@ fn an_end_that_is_cut_off_is_not_called_whole_when_the_mark_is_gone() {
     }
 }
 
+/// What is left is whole, and older: the file that is written when a lane goes on in another segment tells of that one.
+#[test]
+fn a_newest_segment_that_is_gone_is_missed_when_the_mark_is_gone_with_it() {
+    let world = world(9);
+    world.run(async {
+        let (wal, _) = open(&world.env(), 1);
+        for log in logs(&wal, LOGS) {
+            fill(&log, 60, 500).await;
+        }
+        wal.close().await;
+    });
+    let (newest, _) = segments(&world).pop().unwrap();
+    assert!(!newest.ends_with("0000000001.seg"), "one segment is not enough for this");
+    world.disk().damage_remove(&newest).unwrap();
+    world.disk().damage_remove(Path::new("/data/wal/lane-00/flushed")).unwrap();
+    let found = verified(&world).damages;
+    assert!(found.iter().any(|damage| damage.file == newest), "{found:?}");
+    for _ in 0..3 {
+        let opened = world.run(check_life_idle(&world, 1));
+        assert_eq!(hurt(&opened), [0, 1, 2, 3], "what the segment held is not missed");
+    }
+}
+
 /// A stump of a mark is what an interrupted first opening leaves, too: only who knows that there was a log can tell.
 #[test]
 fn a_log_that_is_known_to_exist_is_not_made_again_out_of_nothing() {

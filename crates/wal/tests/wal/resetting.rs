@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chronos_env::sim::{SimDisk, World};
-use chronos_wal::{Fault, Log, LogId, Mark, Verdict, Wal};
+use chronos_wal::{Config, Fault, Log, LogId, Mark, Verdict, Wal};
 use proptest::prelude::*;
 
 use crate::harness::*;
@@ -31,7 +31,8 @@ fn segments(disk: &SimDisk) -> Vec<PathBuf> {
 }
 
 fn verdicts(world: &World, lanes: u8) -> (Wal, Vec<Verdict>) {
-    let (wal, recovery) = open(&world.env(), lanes);
+    let known = Config { exists: true, ..config(lanes) };
+    let (wal, recovery) = Wal::open(&world.env(), known).unwrap();
     (wal, recovery.logs.into_iter().map(|log| log.verdict).collect())
 }
 

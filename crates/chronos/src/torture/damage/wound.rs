@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     LogState,
     /// The header of a segment.
     SegmentHeader,
-    /// How far a lane is synced (`flushed`).
+    /// How far a lane is synced (`flushed`), and where its newest segment begins (`rolled`).
     Mark,
     /// Which lanes there are (`LANES`).
     Lanes,
@@ -214,7 +214,7 @@ fn survey(data: &Path) -> io::Result<BTreeMap<Kind, Vec<Place>>> {
         };
         let found = match name {
             "LANES" => whole(Kind::Lanes)?,
-            "flushed" => whole(Kind::Mark)?,
+            "flushed" | "rolled" => whole(Kind::Mark)?,
             "MANIFEST" | "MANIFEST.previous" => whole(Kind::Manifest)?,
             _ if name.ends_with(".parquet") => whole(Kind::Events)?,
             _ if name.ends_with(".index") => whole(Kind::Index)?,
