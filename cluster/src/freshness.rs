@@ -132,28 +132,30 @@ impl Freshness {
         Freshness { consensus, queue, confirming, asking, ticking: Rounds::new(), cutting: Rounds::new() }
     }
 
-    /// Returns once everything that was acknowledged before the call is applied here.
-    pub(crate) async fn linearize(&self, deadline: Duration) -> Result<(), ReadError> {
+    /// Returns once everything that was acknowledged before the call is applied here: up to the entry that is given back.
+    pub(crate) async fn linearize(&self, deadline: Duration) -> Result<LogIndex, ReadError> {
         if self.consensus.common.alone {
             // Nobody else acknowledges anything, and this node only what it has applied.
-            return Ok(());
+            return Ok(self.consensus.partition.applied_index());
         }
         // Boxed here and below: the futures of callers nest deep enough without it.
         let index = self.persist(deadline, || self.read_index()).boxed().await?;
-        self.reach(LogIndex::new(index), deadline).await
+        let index = LogIndex::new(index);
+        self.reach(index, deadline).await.map(|()| index)
     }
 
     /// Returns once no event can be recorded at `t` or before any more, whoever leads and whatever clock it has, and all
     /// that was is applied here. Where something later is recorded already, that costs nothing; else the leader writes one
-    /// entry for all who ask at once.
-    pub(crate) async fn pass(&self, t: Timestamp, deadline: Duration) -> Result<(), ReadError> {
+    /// entry for all who ask at once. Gives back the entry up to which that is so.
+    pub(crate) async fn pass(&self, t: Timestamp, deadline: Duration) -> Result<LogIndex, ReadError> {
         if self.has_passed(t) {
-            return Ok(());
+            return Ok(self.consensus.partition.applied_index());
         }
         let body = Bytes::copy_from_slice(&t.get().to_le_bytes());
         let index =
             self.persist(deadline, || self.at_leader(self.tick_until(t), PASS, body.clone())).boxed().await?;
-        self.reach(LogIndex::new(index), deadline).await
+        let index = LogIndex::new(index);
+        self.reach(index, deadline).await.map(|()| index)
     }
 
     /// Returns once everything that was applied before the call, by whichever node, belongs to a generation that has

@@ -339,22 +339,28 @@ impl Groups {
 
     /// Returns once everything that was acknowledged before the call, by whichever node, is applied here. Asks the
     /// leader where this node is not it; costs nothing where there is no other node. Waits, also for a leader to be
-    /// elected, at most until `deadline` (since the start of `env`'s clock).
+    /// elected, at most until `deadline` (since the start of `env`'s clock). Gives back the entry up to which that is so:
+    /// whoever reads afterwards has to see that the replica is still that far, because it may be discarded in between.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub async fn linearize(&self, id: PartitionId, deadline: Duration) -> Result<(), ReadError> {
+    pub async fn linearize(&self, id: PartitionId, deadline: Duration) -> Result<LogIndex, ReadError> {
         self.group(id).map_err(ReadError::Refused)?.freshness.linearize(deadline).await
     }
 
     /// Returns once no event can be recorded at `t` or before any more, by whichever node, and all that was is applied here:
     /// the past up to `t` is then the same for ever, on every replica. `t` must have passed. Costs nothing where something
     /// later is recorded; otherwise one small entry, which all who ask at the same time share. Waits at most until
-    /// `deadline` (since the start of `env`'s clock).
+    /// `deadline` (since the start of `env`'s clock). Gives back the entry up to which that is so.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub async fn pass(&self, id: PartitionId, t: Timestamp, deadline: Duration) -> Result<(), ReadError> {
+    pub async fn pass(
+        &self,
+        id: PartitionId,
+        t: Timestamp,
+        deadline: Duration,
+    ) -> Result<LogIndex, ReadError> {
         self.group(id).map_err(ReadError::Refused)?.freshness.pass(t, deadline).await
     }
 

@@ -1,6 +1,7 @@
 //! The node behind the use cases: partitions to read from, groups to propose to, a clock to wait on.
 
 mod archive;
+mod floors;
 mod forward;
 mod lending;
 mod routing;
@@ -17,6 +18,7 @@ use chronos_domain::{
 use chronos_env::Env;
 use chronos_store::{Fault, Partition};
 
+use floors::Floors;
 use forward::{Forward, command};
 use routing::Done;
 
@@ -32,6 +34,7 @@ pub struct Engine {
     forward: Option<Arc<Forward>>,
     /// The same for operators, who may have all nodes asked in any case.
     anyway: Option<Arc<Forward>>,
+    floors: Arc<Floors>,
 }
 
 /// After how long a caller may try again whom a full disk turned away.
@@ -40,11 +43,13 @@ const NO_SPACE_RETRY_MS: u64 = 1000;
 const UNAVAILABLE_RETRY_MS: u64 = 1000;
 /// After how long a caller may try again who came while no leader was known.
 const ELECTION_RETRY_MS: u64 = 250;
+/// How long a replica that begins anew may take until it has again what was read before.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(10);
 
 impl Engine {
     pub(crate) fn new(env: Env, cluster: Cluster) -> Self {
         let groups = cluster.groups().clone();
-        Self { env, cluster, groups, forward: None, anyway: None }
+        Self { env, cluster, groups, forward: None, anyway: None, floors: Arc::new(Floors::new()) }
     }
 
     /// What a partition holds, counted.
@@ -103,13 +108,29 @@ impl Engine {
         id: PartitionId,
         read: impl FnOnce(&Partition) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Error> {
-        let partition = self.partition(id)?;
+        let (partition, life) = self.replica(id).await?;
         let answer = if partition.reads_disk() {
+            let partition = partition.clone();
             self.env.tasks.blocking(move || read(&partition)).await
         } else {
             read(&partition)
         };
+        same_life(id, &partition, life)?;
         answer.map_err(|fault| self.failed(id, &fault))
+    }
+
+    /// The partition here, once it has applied everything that this node has said is applied; and which life of it this is:
+    /// what is read belongs together only if that is still the same afterwards.
+    async fn replica(&self, id: PartitionId) -> Result<(Partition, u64), Error> {
+        loop {
+            let partition = self.partition(id)?;
+            let (life, floor) = (partition.life(), self.floors.at(id));
+            if partition.applied_index() >= floor {
+                return Ok((partition, life));
+            }
+            let deadline = self.env.clock.monotonic() + CAUGHT_UP_WITHIN;
+            self.groups.reach(id, floor, deadline).await.map_err(|error| not_fresh(id, &error))?;
+        }
     }
 
     /// Replicates one command, and returns what apply said of it.
@@ -195,7 +216,11 @@ impl Node for Engine {
     async fn marks(&self, id: PartitionId) -> Result<Marks, Error> {
         match self.away(Class::Failed, id)? {
             Some(away) => away.marks().await,
-            None => self.marks_here(id),
+            None => {
+                let (partition, life) = self.replica(id).await?;
+                let marks = partition.marks();
+                same_life(id, &partition, life).map(|()| marks)
+            }
         }
     }
 
@@ -203,14 +228,18 @@ impl Node for Engine {
         if let Some(away) = self.away(Class::Failed, id)? {
             return away.linearize(deadline).await;
         }
-        self.groups.linearize(id, deadline).await.map_err(|error| not_fresh(id, &error))
+        let applied = self.groups.linearize(id, deadline).await.map_err(|error| not_fresh(id, &error))?;
+        self.floors.raise(id, applied);
+        Ok(())
     }
 
     async fn settle(&self, id: PartitionId, t: Timestamp, deadline: Duration) -> Result<(), Error> {
         if let Some(away) = self.away(Class::Failed, id)? {
             return away.settle(t, deadline).await;
         }
-        self.groups.pass(id, t, deadline).await.map_err(|error| not_fresh(id, &error))
+        let applied = self.groups.pass(id, t, deadline).await.map_err(|error| not_fresh(id, &error))?;
+        self.floors.raise(id, applied);
+        Ok(())
     }
 
     async fn wait_applied(
@@ -222,14 +251,16 @@ impl Node for Engine {
         if let Some(away) = self.away(Class::Failed, id)? {
             return away.wait_applied(position, deadline).await;
         }
-        let mut applied = self.partition(id)?.watch();
-        if *applied.borrow_and_update() >= position {
-            return Ok(());
-        }
-        let reached = applied.wait_for(|applied| *applied >= position);
-        // The partition lives as long as the node does, so only the deadline ends the wait early.
-        if let Ok(Ok(_)) = self.env.clock.timeout(self.left(deadline), reached).await {
-            return Ok(());
+        let (partition, life) = self.replica(id).await?;
+        let mut applied = partition.watch();
+        let is_there = *applied.borrow_and_update() >= position || {
+            let reached = applied.wait_for(|applied| *applied >= position);
+            // The partition lives as long as the node does, so only the deadline ends the wait early.
+            matches!(self.env.clock.timeout(self.left(deadline), reached).await, Ok(Ok(_)))
+        };
+        if is_there {
+            self.floors.raise(id, partition.applied_index());
+            return same_life(id, &partition, life);
         }
         Err(not_caught_up(id, self.partition(id)?.head(), position))
     }
@@ -301,6 +332,17 @@ impl Node for Engine {
 
 const LATE: &str = "the deadline passed while the append was on its way to the log; it may have happened: retry with \
                     the same event ids to find out";
+
+/// Refuses what was read of a replica that was discarded meanwhile: part of it is from before, part from afterwards.
+fn same_life(id: PartitionId, partition: &Partition, life: u64) -> Result<(), Error> {
+    if partition.life() == life {
+        return Ok(());
+    }
+    let text =
+        "this replica was discarded while it was read, and begins anew; ask again, or ask another node";
+    let error = Error::new(Class::Failed, Reason::Unavailable, text).with("partition", id);
+    Err(error.retry_after_ms(UNAVAILABLE_RETRY_MS))
+}
 
 fn borrow<'a>(space: &(&'a TenantId, ForkId)) -> Space<'a> {
     Space { tenant: space.0.as_str(), fork: space.1 }

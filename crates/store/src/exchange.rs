@@ -233,7 +233,11 @@ impl Partition {
         shared.begun_elsewhere.store(true, Ordering::Release);
         let shelf = Arc::new(Shelf::empty(shared.config.cluster, shared.id));
         let _applier = shared.applier.lock();
-        *shared.state.write() = State::new(shared.id, shelf, shared.config.cache_bytes, shared.config.cuts);
+        {
+            let mut state = shared.state.write();
+            *state = State::new(shared.id, shelf, shared.config.cache_bytes, shared.config.cuts);
+            shared.lives.fetch_add(1, Ordering::AcqRel);
+        }
         *shared.recent.lock() = Recent::new(shared.config.cache_bytes / 8);
         *shared.tail.lock() = Tail::new();
         let head = self.head();

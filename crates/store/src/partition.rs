@@ -93,6 +93,8 @@ pub(crate) struct Shared {
     pub(crate) files: Mutex<()>,
     /// Whether this replica was discarded once.
     pub(crate) begun_elsewhere: AtomicBool,
+    /// How often everything was discarded; changes together with the state, under its lock.
+    pub(crate) lives: AtomicU64,
     pub(crate) recent: Mutex<Recent>,
     /// Held while digests are made, also while the disk is read for them.
     pub(crate) tail: Mutex<Tail>,
@@ -148,6 +150,7 @@ impl Partition {
             applier: Mutex::new(()),
             files: Mutex::new(()),
             begun_elsewhere: AtomicBool::new(begun_elsewhere),
+            lives: AtomicU64::new(0),
             recent: Mutex::new(Recent::new(config.cache_bytes / 8)),
             tail: Mutex::new(Tail::new()),
             log_reads: AtomicU64::new(0),
@@ -259,6 +262,13 @@ impl Partition {
     /// Index of the last applied entry; zero without one.
     pub fn applied_index(&self) -> LogIndex {
         self.shared.state.read().applied()
+    }
+
+    /// How often everything here was discarded since this handle was opened: what is read in several steps belongs together
+    /// only while it stays the same.
+    pub fn life(&self) -> u64 {
+        let _state = self.shared.state.read();
+        self.shared.lives.load(Ordering::Acquire)
     }
 
     /// No event is recorded before this from now on, on any replica: what the past of an earlier moment is stands for

@@ -285,12 +285,12 @@ impl Node {
 
     /// Waits until everything that was acknowledged is applied here, at most so long.
     pub(super) async fn linearize(&self, within: Duration) -> Result<(), ReadError> {
-        self.group.freshness.linearize(self.env.clock.monotonic() + within).await
+        self.group.freshness.linearize(self.env.clock.monotonic() + within).await.map(drop)
     }
 
     /// Waits until the past up to `t` stands, at most so long.
     pub(super) async fn pass(&self, t: Timestamp, within: Duration) -> Result<(), ReadError> {
-        self.group.freshness.pass(t, self.env.clock.monotonic() + within).await
+        self.group.freshness.pass(t, self.env.clock.monotonic() + within).await.map(drop)
     }
 
     pub(super) fn now(&self) -> Timestamp {

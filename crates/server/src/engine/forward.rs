@@ -19,6 +19,7 @@ pub(super) mod command;
 mod failures;
 mod wire;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -27,8 +28,7 @@ use chronos_app::{Class, Error, Reason};
 use chronos_block::Range;
 use chronos_cluster::peer::CallError;
 use chronos_cluster::{Cluster, NodeId};
-use chronos_domain::limits::PARTITIONS;
-use chronos_domain::{ForkId, PartitionId, TenantId};
+use chronos_domain::{ForkId, LogIndex, PartitionId, TenantId};
 use chronos_env::Clock;
 use chronos_proto::peer::v1::forward_request::Ask;
 use chronos_proto::peer::v1::forward_response::Answer;
@@ -36,6 +36,7 @@ use chronos_proto::peer::v1::{ForwardRequest, ForwardResponse};
 use prost::Message as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::floors::Floors;
 pub(super) use answers::Answers;
 pub(super) use away::Away;
 use failures::{crowded, error, senseless, unanswered};
@@ -86,8 +87,7 @@ pub(super) struct Forward {
     clock: Clock,
     cluster: Cluster,
     room: Semaphore,
-    /// By partition: the last entry of which another node said that it is applied.
-    heard: Vec<AtomicU64>,
+    floors: Arc<Floors>,
     counts: Counts,
 }
 
@@ -101,11 +101,11 @@ struct Counts {
 
 impl Forward {
     /// None where there are no other nodes.
-    pub(super) fn new(clock: Clock, cluster: &Cluster) -> Option<Forward> {
+    pub(super) fn new(clock: Clock, cluster: &Cluster, floors: &Arc<Floors>) -> Option<Forward> {
         cluster.peers()?;
-        let heard = (0..=PARTITIONS).map(|_| AtomicU64::new(0)).collect();
         let room = Semaphore::new(IN_FLIGHT_BYTES_MAX as usize);
-        Some(Forward { clock, cluster: cluster.clone(), room, heard, counts: Counts::default() })
+        let (cluster, floors) = (cluster.clone(), Arc::clone(floors));
+        Some(Forward { clock, cluster, room, floors, counts: Counts::default() })
     }
 
     /// Commands and reads that were passed on, and how many of them failed.
@@ -145,13 +145,12 @@ impl Forward {
         let kind = Kind::of(&ask);
         let _room = self.room(id, &ask, deadline).await?;
         let patience = deadline.saturating_sub(self.clock.monotonic());
-        let heard = &self.heard[id.index()];
         let request = ForwardRequest {
             tenant: space.map(|(tenant, _)| tenant.to_string()).unwrap_or_default(),
             fork: space.map_or(0, |(_, fork)| fork.get()),
             // So that the reason why there is none still comes in time.
             patience_us: micros(patience - (patience / 8).min(ON_THE_WAY_MAX)),
-            floor: heard.load(Ordering::SeqCst),
+            floor: self.floors.at(id).get(),
             ask: Some(ask),
         };
         let body = Bytes::from(request.encode_to_vec());
@@ -159,7 +158,7 @@ impl Forward {
         let answer = self.cluster.forward(to, id, body, patience).await;
         let answer = answer.map_err(|error: CallError| unanswered(id, kind, &error))?;
         let response = ForwardResponse::decode(answer).map_err(|why| senseless((to, id), kind, &why))?;
-        heard.fetch_max(response.applied, Ordering::SeqCst);
+        self.floors.raise(id, LogIndex::new(response.applied));
         match response.answer.ok_or_else(|| senseless((to, id), kind, &"it is empty"))? {
             Answer::Failure(failure) => Err(error(failure).map_err(|why| senseless((to, id), kind, &why))?),
             answer => Ok(answer),

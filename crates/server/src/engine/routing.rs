@@ -38,7 +38,7 @@ impl Engine {
     /// case.
     pub(crate) fn among_others(self, forwards: bool) -> Engine {
         self.cluster.answer_forwarded(Arc::new(Answers::new(&self)));
-        let anyway = Forward::new(self.env.clock.clone(), &self.cluster).map(Arc::new);
+        let anyway = Forward::new(self.env.clock.clone(), &self.cluster, &self.floors).map(Arc::new);
         Engine { forward: anyway.clone().filter(|_| forwards), anyway, ..self }
     }
 
