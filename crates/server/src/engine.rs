@@ -108,7 +108,7 @@ impl Engine {
         id: PartitionId,
         read: impl FnOnce(&Partition) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Error> {
-        let (partition, life) = self.replica(id).await?;
+        let (partition, life) = self.replica(id, self.soon()).await?;
         let answer = if partition.reads_disk() {
             let partition = partition.clone();
             self.env.tasks.blocking(move || read(&partition)).await
@@ -121,16 +121,20 @@ impl Engine {
 
     /// The partition here, once it has applied everything that this node has said is applied; and which life of it this is:
     /// what is read belongs together only if that is still the same afterwards.
-    async fn replica(&self, id: PartitionId) -> Result<(Partition, u64), Error> {
+    async fn replica(&self, id: PartitionId, deadline: Duration) -> Result<(Partition, u64), Error> {
         loop {
             let partition = self.partition(id)?;
             let (life, floor) = (partition.life(), self.floors.at(id));
             if partition.applied_index() >= floor {
                 return Ok((partition, life));
             }
-            let deadline = self.env.clock.monotonic() + CAUGHT_UP_WITHIN;
             self.groups.reach(id, floor, deadline).await.map_err(|error| not_fresh(id, &error))?;
         }
+    }
+
+    /// Until when a read waits that names no deadline.
+    fn soon(&self) -> Duration {
+        self.env.clock.monotonic() + CAUGHT_UP_WITHIN
     }
 
     /// Replicates one command, and returns what apply said of it.
@@ -217,7 +221,7 @@ impl Node for Engine {
         match self.away(Class::Failed, id)? {
             Some(away) => away.marks().await,
             None => {
-                let (partition, life) = self.replica(id).await?;
+                let (partition, life) = self.replica(id, self.soon()).await?;
                 let marks = partition.marks();
                 same_life(id, &partition, life).map(|()| marks)
             }
@@ -251,7 +255,7 @@ impl Node for Engine {
         if let Some(away) = self.away(Class::Failed, id)? {
             return away.wait_applied(position, deadline).await;
         }
-        let (partition, life) = self.replica(id).await?;
+        let (partition, life) = self.replica(id, deadline).await?;
         let mut applied = partition.watch();
         let is_there = *applied.borrow_and_update() >= position || {
             let reached = applied.wait_for(|applied| *applied >= position);

@@ -12,7 +12,7 @@ use chronos_store::{Fault, Partition, Scrubbed};
 
 use super::forward::command;
 use super::routing::Done;
-use super::{Engine, borrow, not_fresh, refused};
+use super::{Engine, borrow, not_fresh, refused, same_life};
 
 /// Events that are in no part yet are counted by type up to this many of a partition; of more, only the others are.
 const UNCOMPACTED_COUNTED_MAX: u64 = 4096;
@@ -25,10 +25,14 @@ impl Engine {
         deadline: Duration,
         work: impl FnOnce(&Partition) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Error> {
-        let partition = self.partition(id)?;
-        let work = self.env.tasks.blocking(move || work(&partition));
+        let (partition, life) = self.replica(id, deadline).await?;
+        let worked_on = partition.clone();
+        let work = self.env.tasks.blocking(move || work(&worked_on));
         match self.env.clock.timeout(self.left(deadline), work).await {
-            Ok(answer) => answer.map_err(|fault| self.failed(id, &fault)),
+            Ok(answer) => {
+                same_life(id, &partition, life)?;
+                answer.map_err(|fault| self.failed(id, &fault))
+            }
             Err(_) => {
                 let text = format!(
                     "partition {id} did not answer before the deadline; ask again or allow more time"

@@ -80,6 +80,8 @@ async fn answer(
             engine.away(Class::Failed, id)?;
             let floor = LogIndex::new(request.floor);
             engine.groups().reach(id, floor, deadline).await.map_err(|error| not_fresh(id, &error))?;
+            // It may be discarded before it is read.
+            engine.floors.raise(id, floor);
             let reading = Reading { engine, from, id, fork: ForkId::new(request.fork), tenant, deadline };
             reading.answer(ask).await
         }
