@@ -23,10 +23,10 @@ use crate::exchange::{Exchange, kinds};
 use crate::groups::{Among, Config, Groups};
 use crate::neighbour::Neighbour;
 use crate::node::NodeId;
-use crate::order::{Order, OrderError, Planned};
+use crate::order::{Order, OrderError, Plan};
 use crate::parcel::Parcels;
 use crate::peer::{self, Peers, Port};
-use crate::placement::{Action, Steer, Step, foresee};
+use crate::placement::{Action, Steer, Step, foresee, waits};
 use crate::status::{Board, NodeReport, Poll, own};
 use crate::system::{Ask, Entrant, Ledger, NotWritten, State, TokenHash};
 use desk::Desk;
@@ -231,11 +231,14 @@ impl Cluster {
         done.map_err(order_error)
     }
 
-    /// What the placement driver is going to do, in order, if nothing else happens. Empty when everything is where it
-    /// should be, as far as this node can see.
-    pub fn plan(&self) -> Vec<Planned> {
-        let steps = foresee(&self.inner.ledger.state(), &self.inner.observe(), PLANNED_MAX);
-        steps.iter().map(Step::told).collect()
+    /// What the placement driver is going to do, in order, if nothing else happens, and what stays undone.
+    pub fn plan(&self) -> Plan {
+        let state = self.inner.ledger.state();
+        let (steps, then) = foresee(&state, &self.inner.observe(), PLANNED_MAX);
+        // With so many steps before it the end is not in sight; and who is alone waits for nobody.
+        let is_told = steps.len() < PLANNED_MAX && self.inner.peers.is_some();
+        let waits = if is_told { waits(&state, &then) } else { Vec::new() };
+        Plan { steps: steps.iter().map(Step::told).collect(), waits }
     }
 
     /// Answers what waits, ends the groups, and then the connections.

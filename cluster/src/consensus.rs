@@ -34,8 +34,8 @@ use crate::node::NodeId;
 use crate::peer::Link;
 use crate::proposal::ProposeError;
 use crate::raft::{
-    Anew, Beat, Chance, Ill, Intake, Known, LogStore, Machine, Member, Metrics, Post, Raft, Transfers,
-    Trouble, WatchReceiver, Wire, bereave, found, mark_of, settings, theirs,
+    Anew, Beat, Chance, Ear, Ill, Intake, Known, LogStore, Machine, Member, Metrics, Post, Raft, Transfers,
+    Trouble, WatchReceiver, Wire, bereave, found, is_heard_by_quorum, mark_of, settings, theirs,
 };
 use crate::repair::{Ballots, Withheld, set_withheld};
 use crate::retained::Retained;
@@ -109,6 +109,8 @@ pub(crate) struct Consensus {
     /// Whoever wants everything discarded.
     wish: parking_lot::Mutex<Option<Wish>>,
     wished: Notify,
+    /// When its leader was last heard of.
+    ear: Ear,
 }
 
 /// Why a group no longer serves.
@@ -132,6 +134,7 @@ impl Consensus {
     pub(crate) fn new(common: Common, log: Log, partition: Partition) -> Consensus {
         Consensus {
             env: common.env.clone(),
+            ear: Ear::new(common.env.clock.clone()),
             reached: Arc::new(watch::Sender::new(partition.applied_index())),
             partition,
             flight: Flight::new(),
@@ -327,7 +330,8 @@ impl Consensus {
     ) -> Result<Running, (Option<Running>, End)> {
         let _changing = self.changing.lock().await;
         let raft = self.build(alive, trouble).await.map_err(|end| (None, end))?;
-        let member = Member { raft: raft.raft.clone(), intake: self.intake(), anew: self.anew() };
+        let (intake, anew, ear) = (self.intake(), self.anew(), self.ear.clone());
+        let member = Member { raft: raft.raft.clone(), intake, anew, ear };
         self.common.post.deliver(self.id().get(), Some(member));
         if !self.decides_alone() {
             return Ok(raft);
@@ -348,6 +352,19 @@ impl Consensus {
             None => Ok(raft),
             Some(end) => Err((Some(raft), end)),
         }
+    }
+
+    /// Who leads, and in which term, as long as there is reason to take that one for alive: it was heard of lately, or, if
+    /// it is this node, a quorum has heard of it.
+    pub(crate) fn living_leader(&self) -> Option<(u64, NodeId)> {
+        let Phase::Serving(running) = self.phase_now() else { return None };
+        let metrics = running.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let is_alive = match metrics.state.is_leader() {
+            true => self.common.alone || is_heard_by_quorum(&metrics),
+            false => self.ear.hears(metrics.current_term),
+        };
+        metrics.current_leader.filter(|_| is_alive).map(|leader| (metrics.current_term, leader))
     }
 
     /// The process of `node` has ended: if it led this group, it is not trusted any longer. Says whether it did.

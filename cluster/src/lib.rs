@@ -68,7 +68,7 @@ pub use groups::{Among, Config, Groups, ResetError};
 pub use members::MembersError;
 pub use neighbour::Neighbour;
 pub use node::NodeId;
-pub use order::{Order, OrderError, Planned};
+pub use order::{Order, OrderError, Plan, Planned};
 pub use parcel::{FetchError, Parcels, fetch_part};
 pub use proposal::ProposeError;
 pub use raft::TransferStats;

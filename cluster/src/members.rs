@@ -43,6 +43,11 @@ impl Groups {
         metrics.current_leader.map(|leader| (metrics.current_term, leader))
     }
 
+    /// The same, as long as there is reason to take the leader for alive.
+    pub(crate) fn living_leader(&self, id: PartitionId) -> Option<(u64, NodeId)> {
+        self.group(id).ok()?.consensus.living_leader()
+    }
+
     /// Has a node receive everything of a partition, without a vote. To be asked of the leader; returns when the node has
     /// caught up.
     ///

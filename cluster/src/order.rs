@@ -66,6 +66,16 @@ pub enum OrderError {
     Unknown(String),
 }
 
+/// What the placement is going to do, told to people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The steps in order, if nothing else happens.
+    pub steps: Vec<Planned>,
+    /// What is not as it should be even then, and what it waits for. Empty, as the steps are, when everything is where it
+    /// should be, as far as this node can see.
+    pub waits: Vec<String>,
+}
+
 /// One step of the placement, told to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {

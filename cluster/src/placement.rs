@@ -19,6 +19,8 @@
 //!   as well as in the new one; nor without its leader: who leads is moved first;
 //! * data moves for a few groups at a time, and members change in one group at a time;
 //! * every step is made on condition that the group's members are those that were seen.
+//!
+//! What no plan gets further with is told by [`waits`].
 
 mod foresee;
 mod leaders;
@@ -26,6 +28,7 @@ mod observed;
 mod plan;
 mod step;
 mod targets;
+mod waits;
 mod wire;
 
 #[cfg(test)]
@@ -35,4 +38,5 @@ pub(crate) use foresee::foresee;
 pub(crate) use observed::{Group, Observed, Replica, Seen};
 pub(crate) use plan::{gone, plan};
 pub(crate) use step::{Action, Step};
+pub(crate) use waits::waits;
 pub(crate) use wire::Steer;

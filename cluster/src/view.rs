@@ -106,8 +106,11 @@ pub struct ReplicaView {
     pub lane: u8,
     /// When its disk was last read through for damage, since this process was started.
     pub last_scrub: Option<Timestamp>,
-    /// Who leads, as far as it knows.
+    /// Who leads and is alive, as far as it knows: a leader that no quorum has heard of lately does not count itself.
     pub knows_leader: Option<NodeId>,
+    /// For how long it has been behind other replicas without moving, as far as the node saw that looks; `None` where it
+    /// is not behind, or moves.
+    pub stuck: Option<Duration>,
 }
 
 /// One group.
@@ -115,7 +118,7 @@ pub struct ReplicaView {
 pub struct PartitionView {
     /// Which partition; [`PartitionId::SYSTEM`] for the cluster's own.
     pub id: PartitionId,
-    /// Who leads it.
+    /// Who leads it and is alive, as far as anybody knows.
     pub leader: Option<NodeId>,
     /// Its term.
     pub term: u64,

@@ -43,6 +43,13 @@ impl Cluster {
         self.inner.leader(id)
     }
 
+    /// The same, as long as there is reason to take the leader for alive: it was heard of within the time that an election
+    /// takes, here or by somebody who was heard of lately. A leader itself is alive while a quorum hears it.
+    pub fn living_leader(&self, id: PartitionId) -> Option<NodeId> {
+        let own = self.inner.groups.living_leader(id);
+        own.max(self.inner.named_by_others(id)).map(|(_, leader)| leader)
+    }
+
     /// The nodes that hold a replica of a partition.
     pub fn replicas(&self, id: PartitionId) -> Vec<NodeId> {
         let (heard, now) = (self.inner.heard(), self.inner.env.clock.monotonic());
@@ -80,11 +87,15 @@ impl Cluster {
     }
 
     /// Asks every other node how it does, so that [`Cluster::view`] shows the present, and returns when all have answered, or
-    /// after `within`. Without it what is known of others is a second or two old.
-    pub async fn look_around(&self, within: Duration) {
-        let Some(poll) = &self.inner.poll else { return };
-        // Who has not answered by then shows with what it said last, and when that was.
+    /// after `within`. Without it what is known of others is a second or two old. Gives those that did not answer: they
+    /// show with what they said last, and may be gone.
+    pub async fn look_around(&self, within: Duration) -> BTreeSet<NodeId> {
+        let Some(poll) = &self.inner.poll else { return BTreeSet::new() };
+        let began = self.inner.env.clock.monotonic();
         let _ = self.inner.env.clock.timeout(within, poll.everybody()).await;
+        let has_answered = |node| self.inner.board.heard(node).is_some_and(|at| at >= began);
+        let asked = poll.peers.status().into_iter().map(|link| link.node);
+        asked.filter(|node| !has_answered(*node)).collect()
     }
 }
 
@@ -95,10 +106,14 @@ impl Inner {
             return own.map(|(_, leader)| leader);
         }
         // Who was removed from a group hears no more of it, and goes on believing in the leader of then.
+        own.max(self.named_by_others(id)).map(|(_, leader)| leader)
+    }
+
+    /// The leader that other nodes have named lately, with the term.
+    fn named_by_others(&self, id: PartitionId) -> Option<(u64, NodeId)> {
         let (now, heard) = (self.env.clock.monotonic(), self.board.all());
         let lately = heard.values().filter(|heard| heard.is_lately(now) && heard.report.node != self.me);
-        let named = leader_in_term(lately.filter_map(|heard| heard.report.group(id)));
-        own.max(named).map(|(_, leader)| leader)
+        leader_in_term(lately.filter_map(|heard| heard.report.group(id)))
     }
 
     /// What was heard of everybody, this node's own present report included.
@@ -142,7 +157,7 @@ fn holds(group: &PartitionView, node: NodeId) -> bool {
 }
 
 /// One group, from what all nodes said of it. Who belongs to it is what its leader says, or else the latest entry that
-/// anybody has seen; who has fallen silent leads nothing any more.
+/// anybody has seen; who has fallen silent leads nothing any more, nor does who hears no quorum.
 pub(super) fn group_view(id: PartitionId, heard: &BTreeMap<NodeId, Heard>, now: Duration) -> PartitionView {
     let reports = || heard.values().filter_map(|heard| heard.report.group(id));
     let lately = heard.values().filter(|heard| heard.is_lately(now));
@@ -157,6 +172,8 @@ pub(super) fn group_view(id: PartitionId, heard: &BTreeMap<NodeId, Heard>, now: 
     };
     let shown = |report: &Report| {
         let mut replica = report.replica.clone();
+        let stuck = heard.get(&replica.node).and_then(|heard| heard.stuck(id));
+        replica.stuck = stuck.filter(|_| members.contains(replica.node));
         if replica.role == Role::Leader && Some(replica.node) != leader {
             replica.role = if members.contains(replica.node) { Role::Follower } else { Role::Outside };
         }

@@ -5,8 +5,8 @@ use super::plan::plan;
 use super::step::{Action, Step};
 use crate::system::State;
 
-/// The steps from here to the end, in order; at most so many.
-pub(crate) fn foresee(state: &State, seen: &Observed, most: usize) -> Vec<Step> {
+/// The steps from here to the end, in order, at most so many, and how things are then.
+pub(crate) fn foresee(state: &State, seen: &Observed, most: usize) -> (Vec<Step>, Observed) {
     let mut seen = seen.clone();
     let mut steps = Vec::new();
     arrive(&mut seen);
@@ -17,7 +17,7 @@ pub(crate) fn foresee(state: &State, seen: &Observed, most: usize) -> Vec<Step> 
         arrive(&mut seen);
         steps.push(step);
     }
-    steps
+    (steps, seen)
 }
 
 /// What is seen once a step is done.

@@ -1,6 +1,8 @@
 //! Whatever a cluster looks like: the plan comes to an end, everything is where it should be then, and nothing unsafe was
 //! done on the way.
 
+mod waiting;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::foresee::carry_out;
-use super::{Action, Group, Observed, Replica, Seen, Step, foresee, plan};
+use super::{Action, Group, Observed, Replica, Seen, Step, foresee, plan, waits};
 use crate::addresses::Addresses;
 use crate::groups::every_group;
 use crate::node::NodeId;
@@ -113,7 +115,7 @@ fn check(state: &State, seen: &Observed, step: &Step) {
 
 /// Takes all steps; copies arrive at once.
 fn settle(state: &State, seen: &Observed) -> Observed {
-    let steps = foresee(state, seen, STEPS_MAX);
+    let (steps, _) = foresee(state, seen, STEPS_MAX);
     let mut seen = seen.clone();
     for step in &steps {
         arrive(&mut seen);
@@ -206,7 +208,7 @@ fn who_is_silent_for_a_moment_keeps_its_share_and_who_is_silent_for_long_is_repl
     }
     seen.nodes.insert(gone, DOWN);
     let moves = |step: &Step| !matches!(step.action, Action::Transfer(_));
-    assert!(!foresee(&state, &seen, 99).iter().any(moves), "a restart must not move data");
+    assert!(!foresee(&state, &seen, 99).0.iter().any(moves), "a restart must not move data");
     seen.nodes.insert(gone, DEAD);
     let seen = settle(&state, &seen);
     for (id, group) in seen.groups.iter().filter(|(id, _)| **id != PartitionId::SYSTEM) {
@@ -393,6 +395,8 @@ proptest! {
         let seen = settle(&state, &seen);
         assert_balanced(&state, &seen);
         prop_assert_eq!(plan(&state, &seen), None);
+        let waits = waits(&state, &seen);
+        prop_assert_eq!(waits.is_empty(), state.active().count() >= usize::from(state.replication), "{:?}", waits);
     }
 
     #[test]
@@ -404,7 +408,9 @@ proptest! {
         for event in &events {
             strike(&mut state, &mut seen, event);
         }
-        settle(&state, &seen);
+        let end = settle(&state, &seen);
+        let is_told = !waits(&state, &end).is_empty();
+        prop_assert!(is_told || !waiting::is_amiss(&state, &end), "nothing is said of {:?}", end);
         // All come back, and enough of them are to stay.
         for node in seen.nodes.values_mut() {
             *node = UP;

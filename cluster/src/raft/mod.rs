@@ -22,6 +22,7 @@
 //! | entries that leave before earlier ones are answered | [`pipeline`] |
 //! | whether this node leads, for readers | [`read_index`] |
 //! | a leader whose process has certainly ended | [`bereft`] |
+//! | a leader that may be gone, for whoever is told who leads | [`ear`] |
 //! | a follower behind the log: what it is offered, and how it takes it over | [`offers`], [`intake`], [`anew`] |
 //! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
 #![doc = include_str!("FORMAT.md")]
@@ -30,6 +31,7 @@ mod anew;
 mod bereft;
 mod changing;
 mod codec;
+mod ear;
 mod founding;
 mod intake;
 mod log_store;
@@ -52,6 +54,7 @@ pub(crate) use anew::Anew;
 pub(crate) use bereft::bereave;
 pub(crate) use changing::{Change as MembersChange, change as change_members};
 pub(crate) use codec::encode_vote;
+pub(crate) use ear::Ear;
 pub(crate) use founding::found;
 pub(crate) use intake::Intake;
 pub(crate) use log_store::LogStore;
@@ -64,7 +67,7 @@ pub(crate) use openraft::async_runtime::WatchReceiver;
 pub(crate) use read_index::{Unconfirmed, confirm};
 pub(crate) use runtime::{Beat, Chance};
 pub(crate) use settings::settings;
-pub(crate) use status::{Membership as Members, status_of};
+pub(crate) use status::{Membership as Members, is_heard_by_quorum, status_of};
 pub(crate) use trouble::{Ill, Trouble};
 pub(crate) use types::{Answer, Batch, Types, Vote, mark_of, outcome_of, theirs};
 

@@ -29,6 +29,7 @@ use parking_lot::RwLock;
 use super::Raft;
 use super::anew::Anew;
 use super::codec::{self, Malformed, Offer, OfferAnswer};
+use super::ear::Ear;
 use super::intake::Intake;
 use super::machine::SnapshotData;
 use super::offers::{Offered, Offers};
@@ -260,6 +261,8 @@ pub(crate) struct Member {
     pub(crate) intake: Option<Intake>,
     /// Where everything was discarded once.
     pub(crate) anew: Option<Anew>,
+    /// Notes when a leader is heard of.
+    pub(crate) ear: Ear,
 }
 
 /// Where messages of other nodes come in: hands each to its group. Clones share it.
@@ -297,6 +300,8 @@ async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result
     match kind {
         APPEND => {
             let request = codec::decode_append(body)?;
+            // Before it is handled: a disk that is slow here is not the leader's silence.
+            member.ear.hear(request.vote.leader_id.term);
             if let Some(anew) = &member.anew {
                 anew.agree(from, request.vote.leader_id.term).await?;
             }
@@ -317,6 +322,7 @@ async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result
         }
         OFFER => {
             let offer = codec::decode_offer(body)?;
+            member.ear.hear(offer.vote.leader_id.term);
             let nobody = || Refusal::new(Refusal::FAILED, "this node has no way to fetch parts");
             let intake = member.intake.as_ref().ok_or_else(nobody)?;
             Ok(codec::encode_offer_answer(&intake.offer(raft, from, offer).await?))

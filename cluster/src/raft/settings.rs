@@ -1,6 +1,7 @@
 //! How openraft is set.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
 
@@ -15,6 +16,9 @@ const ELECTION_MS: std::ops::Range<u64> = 425..850;
 /// Whoever answered within this time needs no heartbeat.
 const HEARTBEAT_SPARED_MS: u64 = 75;
 const BEAT_MS: u64 = BEAT.as_millis() as u64;
+/// A leader of which nothing was heard for so long, or that has heard of no quorum, is not taken to be alive any more: by
+/// then whoever could lead instead has asked for votes. In a group that is well it is heard of several times as often.
+pub(crate) const SILENT_AFTER: Duration = Duration::from_millis(2 * ELECTION_MS.end + HEARTBEAT_MS);
 /// openraft looks at the clock so often, if it is let.
 const TICK_MS: u64 = HEARTBEAT_MS * 13 / 64;
 /// A leader that has not heard of a quorum for the longest election falls silent for this long, so that others may elect

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chronos_wal::Mark;
-use openraft::ServerState;
+use openraft::{Instant as _, ServerState};
 
 use super::Metrics;
+use super::settings::SILENT_AFTER;
 use super::types::mark_of;
 use crate::node::NodeId;
 use crate::view::Role;
@@ -48,12 +49,19 @@ impl Membership {
 pub(crate) struct Status {
     pub(crate) role: Role,
     pub(crate) term: u64,
-    pub(crate) leader: Option<NodeId>,
     pub(crate) members: Membership,
     /// Of a leader: the last entry it knows to be on each other member's disk.
     pub(crate) matched: BTreeMap<NodeId, u64>,
     /// The last entry known to be committed.
     pub(crate) committed: u64,
+}
+
+/// Of a leader: whether so many others have heard of it lately that nobody else can have been elected for long; always
+/// where nobody else has a say.
+pub(crate) fn is_heard_by_quorum(metrics: &Metrics) -> bool {
+    let voters = metrics.membership_config.membership().get_joint_config();
+    let decides_alone = voters.iter().all(|config| config.iter().eq([&metrics.id]));
+    decides_alone || metrics.last_quorum_acked.is_some_and(|acked| acked.elapsed() < SILENT_AFTER)
 }
 
 /// Reads openraft's metrics.
@@ -76,6 +84,5 @@ pub(crate) fn status_of(metrics: &Metrics) -> Status {
     let replication = metrics.replication.iter().flatten();
     let matched = replication.map(|(node, matched)| (*node, mark_of(matched.as_ref()).index)).collect();
     let committed = mark_of(metrics.local_committed.as_ref()).index;
-    let (term, leader) = (metrics.current_term, metrics.current_leader);
-    Status { role, term, leader, members, matched, committed }
+    Status { role, term: metrics.current_term, members, matched, committed }
 }

@@ -75,7 +75,7 @@ fn report(groups: &Groups, id: PartitionId, me: NodeId) -> Report {
                 let status = status_of(&running.raft.metrics().borrow_watched());
                 replica.role = status.role;
                 replica.term = status.term;
-                replica.knows_leader = status.leader;
+                replica.knows_leader = group.consensus.living_leader().map(|(_, leader)| leader);
                 replica.log_committed = replica.log_committed.max(status.committed);
                 report.members = status.members;
                 report.matched = status.matched;
@@ -86,7 +86,7 @@ fn report(groups: &Groups, id: PartitionId, me: NodeId) -> Report {
 }
 
 /// A replica of which nothing more is known than how it is.
-fn silent(id: PartitionId, node: NodeId, health: Health) -> Report {
+pub(super) fn silent(id: PartitionId, node: NodeId, health: Health) -> Report {
     let replica = ReplicaView {
         node,
         role: Role::Outside,
@@ -101,6 +101,7 @@ fn silent(id: PartitionId, node: NodeId, health: Health) -> Report {
         lane: 0,
         last_scrub: None,
         knows_leader: None,
+        stuck: None,
     };
     Report { id, replica, members: Members::default(), matched: BTreeMap::new() }
 }

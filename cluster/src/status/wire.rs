@@ -88,6 +88,8 @@ fn replica_from_wire(node: NodeId, status: v1::ReplicaStatus) -> Result<Report, 
             .map_err(|_| Malformed(format!("there is no lane {}", status.lane)))?,
         last_scrub: status.last_scrub.map(Timestamp::new),
         knows_leader: status.leader.map(NodeId::new),
+        // Others see that better than a node itself.
+        stuck: None,
     };
     let matched = status.matched.iter().map(|matched| (NodeId::new(matched.node), matched.index)).collect();
     Ok(Report { id, replica, members: members_from_wire(status.members.unwrap_or_default()), matched })
@@ -195,6 +197,7 @@ mod tests {
             lane: 2,
             last_scrub: Some(Timestamp::new(-7)),
             knows_leader: Some(n(3)),
+            stuck: None,
         };
         let members = Members {
             at: Mark { index: 11, term: 4 },

@@ -188,3 +188,77 @@ fn a_restored_directory_is_not_taken_for_the_founder_by_a_node_that_has_found_no
         town.stop().await;
     });
 }
+
+#[test]
+fn who_leads_is_known_without_a_break_while_all_is_well_and_not_any_more_when_a_majority_is_gone() {
+    let world = World::new(29);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        town.join(2).await;
+        town.join(3).await;
+        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        let groups = || PartitionId::all().chain([PartitionId::SYSTEM]);
+        // Nothing is written meanwhile: an idle cluster is well, too.
+        for _ in 0..400 {
+            town.clock.sleep(SECOND / 20).await;
+            for node in town.nodes.values() {
+                let unknown: Vec<_> =
+                    groups().filter(|id| node.cluster.living_leader(*id).is_none()).collect();
+                assert!(unknown.is_empty(), "{} knows nobody who leads {unknown:?}", node.cluster.me());
+            }
+        }
+        assert_eq!(town.nodes[&1].cluster.plan(), chronos_cluster::Plan::default());
+        town.kill(2);
+        town.kill(3);
+        // Who reports is believed for three seconds.
+        town.clock.sleep(6 * SECOND).await;
+        let left = town.nodes[&1].cluster.clone();
+        assert!(groups().all(|id| left.living_leader(id).is_none()), "somebody dead is said to lead");
+        assert!(groups().any(|id| left.leader(id).is_some()), "it was known once");
+        let view = left.view();
+        assert!(view.partitions.iter().all(|group| group.leader.is_none()), "{:?}", view.partitions);
+        assert!(view.nodes.iter().all(|node| node.leads == 0), "{:?}", view.nodes);
+        let own = |group: &chronos_cluster::PartitionView| {
+            group
+                .replicas
+                .iter()
+                .find(|replica| replica.node == n(1))
+                .is_some_and(|of| of.knows_leader.is_none())
+        };
+        assert!(view.partitions.iter().all(own), "{:?}", view.partitions);
+        let waits = left.plan().waits.join("\n");
+        assert!(
+            waits.contains("the system partition has no majority of its voters, n2, n3 are down"),
+            "{waits}"
+        );
+        town.restart(2, 2).await;
+        town.until("everything has a leader again", |town| {
+            let knows = |id| town.nodes.values().all(|node| node.cluster.living_leader(id).is_some());
+            PartitionId::all().chain([PartitionId::SYSTEM]).all(knows)
+        })
+        .await;
+        town.stop().await;
+    });
+}
+
+#[test]
+fn who_does_not_answer_a_question_just_asked_is_named() {
+    let world = World::new(31);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        town.join(2).await;
+        town.join(3).await;
+        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        let cluster = town.nodes[&1].cluster.clone();
+        assert_eq!(cluster.look_around(SECOND).await, BTreeSet::new());
+        town.kill(3);
+        town.clock.sleep(SECOND / 20).await;
+        assert_eq!(cluster.look_around(SECOND).await, BTreeSet::from([n(3)]));
+        let is_up = |node: &chronos_cluster::NodeView| node.is_up;
+        assert!(
+            cluster.view().nodes.iter().all(is_up),
+            "it was heard of a moment ago, and counts as up until it is missed"
+        );
+        town.stop().await;
+    });
+}

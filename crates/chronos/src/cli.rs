@@ -30,7 +30,8 @@ Or let it show itself, no server needed:
 
 Exit codes:
   0 done   1 failed   2 usage   3 not found   4 rejected by a rule
-  5 outcome unknown: it may have happened; repeat the command with the same event ids to find out";
+  5 outcome unknown: it may have happened; repeat the command with the same event ids to find out
+  6 not healthy: `cluster status` found something that is not as it should be";
 
 /// `chronos …`
 #[derive(Parser)]

@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Rejected = 4,
     /// It may or may not have happened. Repeating the command with the same event ids finds out.
     Unknown = 5,
+    /// What was looked at is there and not as it should be; what exactly was printed.
+    Unwell = 6,
 }
 
 /// An [`Exit`] and the sentence that goes to standard error.

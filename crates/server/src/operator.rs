@@ -24,6 +24,7 @@ mod sample;
 mod seen;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +55,8 @@ pub(crate) struct Operators {
 /// How often a watcher looks. What is known of other nodes is a second old anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// How long other nodes are waited for before a status is told. Who is late shows with what it said last.
-const ANSWERED_WITHIN: Duration = Duration::from_millis(300);
+/// How long other nodes are waited for before a status is told. Who is late shows with what it said last, and as silent.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
 impl Operators {
     pub(crate) fn new(edge: Arc<Edge>, cluster: Cluster, here: Arc<Here>) -> Self {
@@ -83,27 +84,33 @@ impl Operators {
 
     /// A look for which the others were asked, as far as they answer soon.
     async fn look_now(&self) -> Status {
-        self.cluster.look_around(ANSWERED_WITHIN).await;
-        self.look()
+        let silent = self.cluster.look_around(ANSWERED_WITHIN).await;
+        self.told(&silent)
     }
 
     fn look(&self) -> Status {
-        seen::status(self.cluster.view(), self.edge.app.node().now())
+        self.told(&BTreeSet::new())
     }
 
-    /// What the placement driver would do.
+    fn told(&self, silent: &BTreeSet<chronos_cluster::NodeId>) -> Status {
+        seen::status(self.cluster.view(), silent, self.edge.app.node().now())
+    }
+
+    /// What the placement driver would do, and what stays undone.
     ///
     /// # Errors
     /// When the caller may not observe.
-    pub(crate) fn plan(&self) -> Result<Plan, Error> {
+    pub(crate) async fn plan(&self) -> Result<Plan, Error> {
         authorize(self.edge.principal(), Action::Observe)?;
-        let steps = self.cluster.plan().into_iter().map(|step| PlannedStep {
+        self.cluster.look_around(ANSWERED_WITHIN).await;
+        let chronos_cluster::Plan { steps, waits } = self.cluster.plan();
+        let steps = steps.into_iter().map(|step| PlannedStep {
             what: step.what,
             why: step.why,
             partition: step.partition,
             node: None,
         });
-        Ok(Plan { is_paused: self.cluster.view().is_paused, steps: steps.collect() })
+        Ok(Plan { is_paused: self.cluster.view().is_paused, steps: steps.collect(), waits })
     }
 
     /// What changes from now on; ends when the node stops.

@@ -97,6 +97,8 @@ pub struct Node {
     pub leads: u8,
     /// Partitions that it has a replica of.
     pub replicas: u8,
+    /// Whether it was asked just now and did not answer in time.
+    pub is_silent: bool,
 }
 
 impl From<Node> for v1::Node {
@@ -116,6 +118,7 @@ impl From<Node> for v1::Node {
             incarnation: of.incarnation,
             leads: of.leads.into(),
             replicas: of.replicas.into(),
+            silent: of.is_silent,
         }
     }
 }
@@ -141,6 +144,7 @@ impl TryFrom<v1::Node> for Node {
             incarnation: message.incarnation,
             leads: small("leads", message.leads)?,
             replicas: small("replicas", message.replicas)?,
+            is_silent: message.silent,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! One partition and its replicas.
 
+use std::time::Duration;
+
 use chronos_domain::{Invalid, Marks, PartitionId, Position, Timestamp};
 
 use super::enums::travels;
@@ -133,8 +135,10 @@ pub struct Replica {
     pub lane: u8,
     /// When the last search for damage began that came through it.
     pub last_scrub: Option<Timestamp>,
-    /// Who it takes for the leader.
+    /// Who it takes for the leader, as long as there is reason to take that one for alive.
     pub knows_leader: Option<NodeId>,
+    /// For how long it has been behind others without moving; `None` where it is not behind, or moves.
+    pub stuck: Option<Duration>,
 }
 
 /// One partition.
@@ -142,7 +146,7 @@ pub struct Replica {
 pub struct Partition {
     /// Which one.
     pub id: PartitionId,
-    /// Who leads it, as far as is known.
+    /// Who leads it and is alive, as far as is known.
     pub leader: Option<NodeId>,
     /// Since which term.
     pub term: u64,
@@ -211,6 +215,7 @@ impl From<Replica> for v1::Replica {
             lane: of.lane.into(),
             last_scrub: of.last_scrub.map(Timestamp::get),
             knows_leader: of.knows_leader.map(NodeId::get),
+            stuck_ms: of.stuck.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 }
@@ -241,6 +246,7 @@ impl TryFrom<v1::Replica> for Replica {
             lane: small("lane", message.lane)?,
             last_scrub: message.last_scrub.map(Timestamp::new),
             knows_leader: message.knows_leader.map(NodeId::new),
+            stuck: message.stuck_ms.map(Duration::from_millis),
         })
     }
 }

@@ -11,6 +11,8 @@ pub struct Plan {
     pub is_paused: bool,
     /// In the order in which the steps would be taken.
     pub steps: Vec<PlannedStep>,
+    /// What is not as it should be even then, and what it waits for.
+    pub waits: Vec<String>,
 }
 
 /// One step of the placement driver.
@@ -52,7 +54,8 @@ impl TryFrom<v1::PlannedStep> for PlannedStep {
 
 impl From<Plan> for v1::PlanResponse {
     fn from(of: Plan) -> Self {
-        Self { paused: of.is_paused, steps: of.steps.into_iter().map(Into::into).collect() }
+        let steps = of.steps.into_iter().map(Into::into).collect();
+        Self { paused: of.is_paused, steps, waits: of.waits }
     }
 }
 
@@ -60,6 +63,6 @@ impl TryFrom<v1::PlanResponse> for Plan {
     type Error = Invalid;
 
     fn try_from(message: v1::PlanResponse) -> Result<Self, Invalid> {
-        Ok(Self { is_paused: message.paused, steps: each(message.steps)? })
+        Ok(Self { is_paused: message.paused, steps: each(message.steps)?, waits: message.waits })
     }
 }

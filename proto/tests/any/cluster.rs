@@ -27,8 +27,8 @@ fn addresses() -> impl Strategy<Value = Addresses> {
 fn node() -> impl Strategy<Value = Node> {
     let who = (node_id(), any::<String>(), any::<u128>(), addresses());
     let how = (select(NodeState::ALL), time(), any::<bool>(), option::of(any::<u64>()));
-    let what = (any::<String>(), any::<u64>(), any::<u8>(), any::<u8>());
-    (who, how, what).prop_map(|(who, how, (release, incarnation, leads, replicas))| {
+    let what = (any::<String>(), any::<u64>(), any::<u8>(), any::<u8>(), any::<bool>());
+    (who, how, what).prop_map(|(who, how, (release, incarnation, leads, replicas, is_silent))| {
         let (node, name, machine, addresses) = who;
         let (state, since, is_up, heard) = how;
         let heard = heard.map(Duration::from_millis);
@@ -45,6 +45,7 @@ fn node() -> impl Strategy<Value = Node> {
             incarnation,
             leads,
             replicas,
+            is_silent,
         }
     })
 }
@@ -76,8 +77,9 @@ fn marks() -> impl Strategy<Value = Marks> {
 
 fn replica() -> impl Strategy<Value = Replica> {
     let who = (node_id(), select(Role::ALL), health(), marks());
-    let rest = (any::<[u64; 6]>(), any::<u8>(), option::of(time()), option::of(node_id()));
-    (who, rest).prop_map(|((node, role, health, marks), (numbers, lane, last_scrub, knows_leader))| {
+    let stuck = option::of(any::<u64>().prop_map(Duration::from_millis));
+    let rest = (any::<[u64; 6]>(), any::<u8>(), option::of(time()), option::of(node_id()), stuck);
+    (who, rest).prop_map(|((node, role, health, marks), (numbers, lane, last_scrub, knows_leader, stuck))| {
         let [term, log_first, log_last, log_committed, parts, parts_bytes] = numbers;
         Replica {
             node,
@@ -93,6 +95,7 @@ fn replica() -> impl Strategy<Value = Replica> {
             lane,
             last_scrub,
             knows_leader,
+            stuck,
         }
     })
 }
@@ -129,7 +132,12 @@ pub(crate) fn change() -> impl Strategy<Value = Change> {
 pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     let step = (any::<[String; 2]>(), option::of(partition()), option::of(node_id()))
         .prop_map(|([what, why], partition, node)| PlannedStep { what, why, partition, node });
-    (any::<bool>(), vec(step, 0..4)).prop_map(|(is_paused, steps)| Plan { is_paused, steps })
+    let waits = vec(any::<String>(), 0..3);
+    (any::<bool>(), vec(step, 0..4), waits).prop_map(|(is_paused, steps, waits)| Plan {
+        is_paused,
+        steps,
+        waits,
+    })
 }
 
 pub(crate) fn compacted() -> impl Strategy<Value = Compacted> {

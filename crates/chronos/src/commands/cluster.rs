@@ -39,7 +39,7 @@ Hold still during maintenance:
   chronos cluster pause
   chronos cluster resume
 
-Exit codes as of every command: 4 when the cluster says no, with the rule.";
+Exit codes as of every command: 4 when the cluster says no, with the rule; 6 when `status` finds something amiss.";
 
 /// See and steer the cluster: its nodes, its placement, its settings
 #[derive(Args)]
@@ -55,16 +55,19 @@ pub(crate) struct Cluster {
 enum Verb {
     /// Nodes, leaders, and whatever is not as it should be
     #[command(after_help = "\
+Exit code 0 when all is well, 6 when anything is not as it should be, 1 when no node could be asked.
+
 Examples:
   chronos cluster status
   chronos cluster status --watch
-  chronos cluster status --check && ./deploy.sh
+  chronos cluster status && ./deploy.sh
+  until chronos cluster status >/dev/null; do sleep 1; done
   chronos cluster status --json | jq .concerns")]
     Status {
         #[command(flatten)]
         watched: Watched,
-        /// Exit with 1 unless all is well
-        #[arg(long, conflicts_with = "watch")]
+        /// What is done without it, too
+        #[arg(long, hide = true, conflicts_with = "watch")]
         check: bool,
     },
     /// Every node with its addresses, release and age
@@ -177,7 +180,7 @@ impl Cluster {
         let admin = operator.connect(context).await?;
         let done = Done { admin: &admin, format };
         match verb {
-            Verb::Status { watched, check } => view::status(&admin, &watched, check, format).await,
+            Verb::Status { watched, check: _ } => view::status(&admin, &watched, format).await,
             Verb::Nodes { watched } => view::nodes(&admin, &watched, format).await,
             Verb::Plan { watched } => view::plan(&admin, &watched, format).await,
             Verb::Drain { node, wait } => done.drain(node.node, wait).await,

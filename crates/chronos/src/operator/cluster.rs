@@ -1,5 +1,7 @@
 //! The cluster at one glance, and its nodes.
 
+use std::time::Duration;
+
 use chronos_client::PartitionId;
 use chronos_client::cluster::{Health, Node, NodeId, NodeState, Partition, Plan, Status};
 
@@ -9,6 +11,8 @@ use crate::table::{Align, Table};
 
 /// So many events behind is worth a line: fewer are on their way.
 const LAG_WORTH_A_LINE: u64 = 10_000;
+/// A replica that is behind, by however little, and has not moved for so long is worth one, too.
+const STUCK_WORTH_A_LINE: Duration = Duration::from_secs(10);
 /// So many partitions are named; of more, only how many.
 const NAMED_MAX: usize = 8;
 
@@ -83,8 +87,13 @@ pub(crate) fn plan(plan: &Plan) -> Page {
         );
         page.gap();
     }
-    if plan.steps.is_empty() {
+    if plan.steps.is_empty() && plan.waits.is_empty() {
         page.line(Tone::Good, "nothing to do: replicas and leaders are where they should be");
+        return page;
+    }
+    if plan.steps.is_empty() {
+        page.line(Tone::Warn, "nothing can be done now:");
+        waits_into(&mut page, plan);
         return page;
     }
     let mut table = Table::new(&[
@@ -98,7 +107,18 @@ pub(crate) fn plan(plan: &Plan) -> Page {
         table.row([number.to_string(), partition, step.what.clone(), step.why.clone()]);
     }
     page.table(&table, plan.steps.iter().map(|_| Tone::Plain));
+    if !plan.waits.is_empty() {
+        page.gap();
+        page.line(Tone::Warn, "what stays undone even then:");
+        waits_into(&mut page, plan);
+    }
     page
+}
+
+fn waits_into(page: &mut Page, plan: &Plan) {
+    for wait in &plan.waits {
+        page.line(Tone::Warn, format!("  {wait}"));
+    }
 }
 
 fn heading(status: &Status) -> String {
@@ -180,8 +200,10 @@ pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
     let mut all: Vec<_> = leaderless(status).into_iter().collect();
     all.extend(unwell(status));
     all.extend(status.nodes.iter().filter(|node| !node.is_up).map(|node| down(status, node)));
+    all.extend(status.nodes.iter().filter(|node| is_silent(node)).map(silent));
     all.extend(short(status));
     all.extend(behind(status));
+    all.extend(status.nodes.iter().filter_map(|node| stuck(status, node)));
     for node in status.nodes.iter().filter(|node| node.is_up && node.state == NodeState::Draining) {
         let text = match (node.replicas, node.leads) {
             (0, 0) => format!("{0} is drained: it can go with `chronos cluster remove {0}`", node.node),
@@ -246,6 +268,37 @@ fn down(status: &Status, node: &Node) -> (Tone, String) {
         node.node, node.replicas
     );
     (Tone::Bad, text)
+}
+
+/// Whether a node that counts as up did not answer when it was asked just now.
+fn is_silent(node: &Node) -> bool {
+    node.is_up && node.is_silent
+}
+
+fn silent(node: &Node) -> (Tone, String) {
+    let ago = node.heard.map_or_else(|| "never".to_owned(), |ago| format!("{} ago", units::ago(ago)));
+    let text =
+        format!("{} does not answer; it was last heard of {ago}: look again in a few seconds", node.node);
+    (Tone::Bad, text)
+}
+
+/// The replicas of a node that are behind and do not move, in one line.
+fn stuck(status: &Status, node: &Node) -> Option<(Tone, String)> {
+    let time = |of: &Partition| of.replica(node.node)?.stuck.filter(|time| *time >= STUCK_WORTH_A_LINE);
+    let all: Vec<(PartitionId, Duration)> =
+        status.partitions.iter().filter_map(|of| Some((of.id, time(of)?))).collect();
+    let longest = all.iter().map(|(_, time)| *time).max().filter(|_| node.is_up)?;
+    let ids: Vec<PartitionId> = all.into_iter().map(|(id, _)| id).collect();
+    let (which, word) = match ids.as_slice() {
+        [one] => (format!("partition {}", name(*one)), "has"),
+        many => (format!("{} partitions ({})", many.len(), named(many)), "have"),
+    };
+    let text = format!(
+        "{which} on {0} {word} been behind for {1} and {word} not moved: the log of {0} says why",
+        node.node,
+        units::ago(longest)
+    );
+    Some((Tone::Warn, text))
 }
 
 /// Whether this is one node without a port for others: there is nobody to have more replicas, and nobody shall be.
@@ -392,14 +445,43 @@ n3    db3   up     2024-05-01T12:00:00.000000Z  0.4 s ago       4  0.1.0    10.0
             step(PartitionId::new(7), "add n4 as a learner", "n3 is down for 10 min"),
             step(Some(PartitionId::SYSTEM), "hand over to n2", "n1 leads 12, n2 10"),
         ];
-        let shown = plan(&Plan { is_paused: false, steps }).plain();
+        let shown = plan(&Plan { is_paused: false, steps: steps.clone(), waits: Vec::new() }).plain();
         let expected = "\
 STEP  PARTITION  WHAT                 WHY
    1          7  add n4 as a learner  n3 is down for 10 min
    2     system  hand over to n2      n1 leads 12, n2 10
 ";
         assert_eq!(shown, expected);
-        let shown = plan(&Plan { is_paused: true, steps: Vec::new() }).plain();
+        let nothing = Plan { is_paused: true, steps: Vec::new(), waits: Vec::new() };
+        let shown = plan(&nothing).plain();
         assert!(shown.contains("chronos cluster resume") && shown.contains("nothing to do"), "{shown}");
+        let waits = vec!["33 partitions have 3 replicas of 5 wanted: 2 more nodes are needed".to_owned()];
+        let stuck = plan(&Plan { is_paused: false, waits: waits.clone(), ..nothing }).plain();
+        assert!(stuck.contains("2 more nodes") && !stuck.contains("nothing to do"), "{stuck}");
+        let partly = plan(&Plan { is_paused: false, steps, waits }).plain();
+        assert!(partly.contains("hand over to n2") && partly.contains("undone even then:\n  33"), "{partly}");
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_and_replicas_that_do_not_move_are_not_healthy() {
+        let mut status = sample::healthy();
+        status.nodes[2].is_silent = true;
+        let told = concerns(&status);
+        assert!(
+            matches!(told.as_slice(), [(Tone::Bad, text)] if text.contains("n3 does not answer")),
+            "{told:?}"
+        );
+        status.nodes[2].is_silent = false;
+        let stand = |status: &mut Status, id: usize, seconds| {
+            status.partitions[id].replicas[1].stuck = Some(Duration::from_secs(seconds));
+        };
+        stand(&mut status, 7, 9);
+        assert_eq!(concerns(&status), [], "what is on its way is not worth a line");
+        stand(&mut status, 7, 12);
+        stand(&mut status, 9, 11);
+        let told = concerns(&status);
+        let expected =
+            "2 partitions (7, 9) on n2 have been behind for 12 s and have not moved: the log of n2 says why";
+        assert_eq!(told, [(Tone::Warn, expected.to_owned())]);
     }
 }

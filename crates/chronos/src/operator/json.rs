@@ -44,6 +44,7 @@ pub(crate) fn node(node: &Node) -> Value {
         "incarnation": node.incarnation,
         "leads": node.leads,
         "replicas": node.replicas,
+        "silent": node.is_silent,
     })
 }
 
@@ -82,6 +83,7 @@ fn replica(partition: &Partition, of: &Replica) -> Value {
         "parts_bytes": of.parts_bytes,
         "last_scrub": of.last_scrub.map(|then| then.get()),
         "knows_leader": of.knows_leader.map(NodeId::get),
+        "stuck_ms": of.stuck.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
     })
 }
 
@@ -92,6 +94,11 @@ pub(crate) fn step(step: &PlannedStep) -> Value {
         "what": step.what,
         "why": step.why,
     })
+}
+
+/// What stays undone, told as a step is.
+pub(crate) fn wait(text: &str) -> Value {
+    json!({"waits": text})
 }
 
 pub(crate) fn change(change: &Change) -> Value {

@@ -79,6 +79,7 @@ fn node(number: u64, leads: u8) -> Node {
         incarnation: 4,
         leads,
         replicas: 32,
+        is_silent: false,
     }
 }
 
@@ -116,5 +117,6 @@ fn replica(id: PartitionId, node: NodeId, leader: u64) -> Replica {
         lane: 0,
         last_scrub: Some(Timestamp::new(NOON - 7_200_000_000)),
         knows_leader: Some(NodeId::new(leader)),
+        stuck: None,
     }
 }

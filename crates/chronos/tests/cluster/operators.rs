@@ -3,14 +3,14 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::{Node, home, refused, server};
+use super::{Node, home, refused, server, until};
 
 #[test]
 fn a_node_without_others_says_so_and_what_would_change_that() {
     let (_home, [data, ..]) = home();
     let node = Node::start(&data, &["--bootstrap", "--replication", "1"]);
     for (verb, code, wanted) in [
-        (&["cluster", "status", "--check"][..], 0, "healthy: 33 of 33"),
+        (&["cluster", "status"][..], 0, "healthy: 33 of 33"),
         (&["cluster", "drain", "n1"], 4, "n1 is the last node"),
         (&["cluster", "remove", "n1", "--force"], 4, "add another one first"),
         (&["cluster", "replication", "2"], 4, "give 1, 3 or 5"),
@@ -91,4 +91,31 @@ fn strangers_at_the_port_for_nodes_are_answered_as_they_speak_and_counted() {
     assert!(said.starts_with("HTTP/1.1 421") && said.contains("this port is for the nodes"), "{said}");
     assert_eq!(visit(&[0xA5; 512]), "");
     node.counts_at_last("chronos_peer_strangers_total{why=\"garbage\"}", 2);
+}
+
+#[test]
+fn a_node_whose_majority_is_gone_is_not_ready_names_no_leader_and_says_what_is_waited_for() {
+    let (_home, [first, second, third]) = home();
+    let left = Node::start(&first, &["--bootstrap"]);
+    let others = [&second, &third].map(|data| Node::start(data, &["--join", &left.peers]));
+    left.leaders();
+    until(|| left.asked(&["cluster", "status"]).0 == Some(0));
+    assert_eq!(left.ask("GET", "/readyz", "", "").0, 200);
+    drop(others);
+    let (exit, said) = left.asked(&["cluster", "status"]);
+    assert!(
+        exit == Some(6) && !said.contains("healthy"),
+        "at once, though nobody is missed yet: {exit:?} {said}"
+    );
+    until(|| left.ask("GET", "/readyz", "", "").0 == 503);
+    until(|| left.ask("GET", "/readyz", "", "").1["leaderless"].as_array().unwrap().len() == 32);
+    let ready = left.ask("GET", "/readyz", "", "").1;
+    assert_eq!((&ready["ready"], &ready["served"]), (&false.into(), &32.into()), "{ready}");
+    until(|| left.asked(&["cluster", "status"]).1.contains("33 partitions have no leader"));
+    let (_, shown) = left.asked(&["partition", "show", "7"]);
+    assert!(shown.contains("led by nobody"), "{shown}");
+    let (_, plan) = left.asked(&["cluster", "plan"]);
+    assert!(plan.contains("has no majority of its voters, n2, n3 are down"), "{plan}");
+    assert_eq!(left.counted("chronos_replica_knows_leader{partition=\"7\"}"), 0);
+    assert_eq!(left.counted("chronos_replica_leads{partition=\"7\"}"), 0);
 }

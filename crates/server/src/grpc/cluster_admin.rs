@@ -41,7 +41,7 @@ impl ClusterAdmin for Service {
     }
 
     async fn plan(&self, _: Request<v1::PlanRequest>) -> Reply<v1::PlanResponse> {
-        reply(self.operators.plan().map(Into::into))
+        reply(self.operators.plan().await.map(Into::into))
     }
 
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Reply<v1::DrainResponse> {

@@ -17,28 +17,30 @@ pub(super) async fn alive() -> &'static str {
 }
 
 /// Whether this node takes appends and reads: 200 while it does, with the partitions it refuses by name; 503 once it
-/// can acknowledge nothing any more, while it stops, when no partition is served, or as long as it does not know who
-/// leads one that it serves.
+/// can acknowledge nothing any more, while it stops, when it refuses every partition, or as long as it knows of no leader
+/// that is alive for one that it serves. A node that holds none passes everything on, and has to know all leaders.
 pub(super) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
     let node = edge.app.node();
-    let refused: Vec<_> = PartitionId::all()
-        .filter_map(|id| {
-            node.marks_here(id).err().map(|error| json!({"partition": id.get(), "reason": error.message}))
-        })
-        .collect();
+    let (mut refused, mut served) = (Vec::new(), Vec::new());
+    for id in PartitionId::all() {
+        match node.marks_here(id) {
+            Err(error) => refused.push(json!({"partition": id.get(), "reason": error.message})),
+            Ok(_) if node.cluster().holds(id) => served.push(id),
+            Ok(_) => {}
+        }
+    }
     let fault = edge.wal().and_then(|wal| wal.fault()).map(|fault| fault.to_string());
     let stopping = *edge.stopping().borrow();
-    let served = PartitionId::all().len() - refused.len();
-    let is_led = |id: &PartitionId| node.cluster().leader(*id).is_some();
-    let leaderless: Vec<_> = PartitionId::all()
-        .filter(|id| node.marks_here(*id).is_ok() && !is_led(id))
-        .map(|id| id.get())
-        .collect();
-    let ready = fault.is_none() && !stopping && served > 0 && leaderless.is_empty();
+    let is_leaderless = |id: &PartitionId| node.cluster().living_leader(*id).is_none();
+    let wanted: Vec<PartitionId> =
+        if served.is_empty() { PartitionId::all().collect() } else { served.clone() };
+    let leaderless: Vec<u8> = wanted.into_iter().filter(is_leaderless).map(PartitionId::get).collect();
+    let refuses_all = refused.len() == PartitionId::all().len();
+    let ready = fault.is_none() && !stopping && !refuses_all && leaderless.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "ready": ready,
-        "served": served,
+        "served": served.len(),
         "refused": refused,
         "leaderless": leaderless,
         "fault": fault,

@@ -128,7 +128,7 @@ fn replicas(own: &[(&PartitionView, &ReplicaView)]) -> Vec<MetricFamily> {
     vec![
         gauges(
             "chronos_replica_leads",
-            "1 where this node leads, 0 where it holds a replica and does not.",
+            "1 where this node leads and a quorum hears it, 0 where it holds a replica and does not.",
             each(|_, replica| flag(replica.role == Role::Leader)),
         ),
         gauges(
@@ -138,7 +138,7 @@ fn replicas(own: &[(&PartitionView, &ReplicaView)]) -> Vec<MetricFamily> {
         ),
         gauges(
             "chronos_replica_knows_leader",
-            "1 where this node knows who leads.",
+            "1 where this node knows of a leader that is alive: one it, or a quorum of that one's followers, hears.",
             each(|_, replica| flag(replica.knows_leader.is_some())),
         ),
         gauges(
@@ -219,6 +219,7 @@ mod tests {
             lane: 0,
             last_scrub: None,
             knows_leader: None,
+            stuck: None,
         }
     }
 

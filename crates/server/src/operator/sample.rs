@@ -19,6 +19,7 @@ fn node(number: u64) -> Node {
         incarnation: 1,
         leads: 0,
         replicas: 32,
+        is_silent: false,
     }
 }
 
@@ -37,6 +38,7 @@ fn replica(node: NodeId) -> Replica {
         lane: 0,
         last_scrub: None,
         knows_leader: Some(NodeId::new(1)),
+        stuck: None,
     }
 }
 

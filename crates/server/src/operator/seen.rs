@@ -1,12 +1,15 @@
 //! A node's view of its cluster in the words of the wire.
 
+use std::collections::BTreeSet;
+
 use chronos_cluster as cluster;
 use chronos_domain::Timestamp;
 use chronos_proto::cluster::{Addresses, Health, Node, NodeState, Partition, Replica, Role, Status};
 
 use super::wire;
 
-pub(super) fn status(view: cluster::View, at: Timestamp) -> Status {
+/// With who was asked just now and did not answer.
+pub(super) fn status(view: cluster::View, silent: &BTreeSet<cluster::NodeId>, at: Timestamp) -> Status {
     Status {
         cluster: view.cluster,
         epoch: view.epoch,
@@ -14,13 +17,14 @@ pub(super) fn status(view: cluster::View, at: Timestamp) -> Status {
         is_paused: view.is_paused,
         me: wire(view.me),
         at,
-        nodes: view.nodes.into_iter().map(node).collect(),
+        nodes: view.nodes.into_iter().map(|of| node(of, silent)).collect(),
         partitions: view.partitions.into_iter().map(partition).collect(),
     }
 }
 
-fn node(of: cluster::NodeView) -> Node {
+fn node(of: cluster::NodeView, silent: &BTreeSet<cluster::NodeId>) -> Node {
     let member = of.member;
+    let is_silent = silent.contains(&member.node);
     let cluster::Addresses { client, peer, admin } = member.addresses;
     Node {
         node: wire(member.node),
@@ -39,6 +43,7 @@ fn node(of: cluster::NodeView) -> Node {
         incarnation: of.incarnation,
         leads: of.leads,
         replicas: of.replicas,
+        is_silent,
     }
 }
 
@@ -81,5 +86,6 @@ fn replica(of: cluster::ReplicaView) -> Replica {
         lane: of.lane,
         last_scrub: of.last_scrub,
         knows_leader: of.knows_leader.map(wire),
+        stuck: of.stuck,
     }
 }

@@ -1,6 +1,6 @@
 //! What is done to the cluster, and what is said of it when it is.
 
-use chronos_client::cluster::{NodeId, Status};
+use chronos_client::cluster::{NodeId, NodeState, Status};
 use chronos_client::{ClusterAdmin, PartitionId};
 use serde_json::json;
 
@@ -64,13 +64,8 @@ impl Done<'_> {
 
     pub(super) async fn replication(&self, replicas: u8) -> Outcome {
         let epoch = self.admin.set_replication(replicas).await.map_err(failed)?;
-        let each = if replicas == 1 { "replica" } else { "replicas" };
-        self.say(
-            epoch,
-            &format!(
-                "each partition shall have {replicas} {each}; the way there shows: chronos cluster plan"
-            ),
-        )
+        let status = self.admin.status().await.map_err(failed)?;
+        self.say(epoch, &replicated(&status, replicas))
     }
 
     pub(super) async fn token(&self, token: Option<String>) -> Outcome {
@@ -108,6 +103,28 @@ impl Done<'_> {
     }
 }
 
+/// What it means for the cluster as it is that each partition shall have so many replicas.
+fn replicated(status: &Status, replicas: u8) -> String {
+    let wanted = format!("each partition shall have {}", replicas_of(replicas.into()));
+    let active = status.nodes.iter().filter(|node| node.state == NodeState::Active).count();
+    let missing = usize::from(replicas).saturating_sub(active);
+    if missing == 0 {
+        return format!("{wanted}; the way there shows: chronos cluster plan");
+    }
+    let nodes = |count: usize, verb: [&str; 2]| match count {
+        1 => format!("1 node {}", verb[0]),
+        many => format!("{many} nodes {}", verb[1]),
+    };
+    // An even number would bear no more losses than the odd one below it.
+    let until = if active % 2 == 0 { active.saturating_sub(1) } else { active };
+    format!(
+        "{wanted}, but there {are} to hold them: {more} needed (chronos server --join ADDR); until then each has at most \
+         {until}",
+        are = if active == 1 { "is 1 node".to_owned() } else { format!("are {active} nodes") },
+        more = nodes(missing, ["more is", "more are"]),
+    )
+}
+
 /// What a node still holds, in words.
 fn left_on(status: &Status, node: NodeId) -> Option<String> {
     let held = status.partitions.iter().filter(|of| of.needs(node)).count();
@@ -118,6 +135,15 @@ fn left_on(status: &Status, node: NodeId) -> Option<String> {
 mod tests {
     use super::*;
     use crate::operator::sample;
+
+    #[test]
+    fn replicas_that_there_are_no_nodes_for_are_told_with_what_is_missing() {
+        let status = sample::healthy();
+        assert!(replicated(&status, 3).ends_with("the way there shows: chronos cluster plan"));
+        let expected = "each partition shall have 5 replicas, but there are 3 nodes to hold them: 2 nodes more are needed \
+                        (chronos server --join ADDR); until then each has at most 3";
+        assert_eq!(replicated(&status, 5), expected);
+    }
 
     #[test]
     fn a_node_is_drained_when_only_what_every_node_has_of_the_system_partition_is_left() {

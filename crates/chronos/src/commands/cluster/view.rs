@@ -9,7 +9,8 @@ use crate::operator::live::{Drawn, show};
 use crate::operator::{Watched, cluster, failed, json};
 use crate::output::Format;
 
-pub(super) async fn status(admin: &ClusterAdmin, watched: &Watched, check: bool, format: Format) -> Outcome {
+/// The exit code is that of [`Exit::Unwell`] when anything is not as it should be, so that a script can wait for it.
+pub(super) async fn status(admin: &ClusterAdmin, watched: &Watched, format: Format) -> Outcome {
     let is_well = Cell::new(true);
     let look = async || {
         let status = admin.status().await.map_err(failed)?;
@@ -20,7 +21,9 @@ pub(super) async fn status(admin: &ClusterAdmin, watched: &Watched, check: bool,
         })
     };
     show(watched, look).await?;
-    if check && !is_well.get() { Err(Failure::already_told(Exit::Failed)) } else { Ok(()) }
+    // Whoever watches has seen for himself, and ended it.
+    let is_told = is_well.get() || watched.watch;
+    if is_told { Ok(()) } else { Err(Failure::already_told(Exit::Unwell)) }
 }
 
 pub(super) async fn nodes(admin: &ClusterAdmin, watched: &Watched, format: Format) -> Outcome {
@@ -39,7 +42,10 @@ pub(super) async fn plan(admin: &ClusterAdmin, watched: &Watched, format: Format
         let plan = admin.plan().await.map_err(failed)?;
         Ok::<_, Failure>(match format {
             Format::Table => Drawn::Page(cluster::plan(&plan)),
-            Format::Json => Drawn::Objects(plan.steps.iter().map(json::step).collect()),
+            Format::Json => {
+                let waits = plan.waits.iter().map(|text| json::wait(text));
+                Drawn::Objects(plan.steps.iter().map(json::step).chain(waits).collect())
+            }
         })
     };
     show(watched, look).await
