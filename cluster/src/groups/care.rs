@@ -91,6 +91,8 @@ impl Groups {
         group.close();
         group.stop().await;
         drop(group.subject.busy.lock().await);
+        // Who still reads through the old handle would take for damage what is repaired below.
+        group.subject.partition.retire();
     }
 
     /// Opens a partition that has no group.

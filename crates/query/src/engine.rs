@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chronos_domain::{Position, TenantId};
-use chronos_store::Partition;
 use datafusion::common::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -25,7 +24,7 @@ use crate::session;
 use crate::source::Source;
 use crate::statement::{self, Asked};
 use crate::stats::Counters;
-use crate::stored::Stored;
+use crate::stored::{Held, Stored};
 use crate::table::Events;
 
 /// What is asked, and of which moment.
@@ -35,9 +34,9 @@ pub struct Question {
     pub tenant: TenantId,
     /// One statement.
     pub sql: String,
-    /// The partitions, each with the last position that the question may see.
-    pub partitions: Vec<(Partition, Position)>,
-    /// The same of partitions that this node does not hold.
+    /// The partitions that this node holds.
+    pub partitions: Vec<Held>,
+    /// Those that it does not hold, each with the last position that the question may see.
     pub elsewhere: Vec<(Arc<dyn Elsewhere>, Position)>,
     /// How many rows the answer may have.
     pub rows: u64,
@@ -84,9 +83,7 @@ impl Engine {
         expiry: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Answer, Error> {
         let Question { tenant, sql, partitions, elsewhere, rows } = question;
-        let stored = |(partition, bound)| -> Arc<dyn Source> {
-            Arc::new(Stored::new(partition, tenant.clone(), bound))
-        };
+        let stored = |held| -> Arc<dyn Source> { Arc::new(Stored::new(held, tenant.clone())) };
         let remote = |(of, bound)| -> Arc<dyn Source> { Arc::new(Remote::new(of, bound)) };
         let sources = partitions.into_iter().map(stored).chain(elsewhere.into_iter().map(remote)).collect();
         self.ask(&tenant, &sql, sources, rows, expiry).await

@@ -14,6 +14,8 @@
 //!
 //! Invariants:
 //!
+//! * what is read of one partition is read of one life of its replica: where that is discarded meanwhile there is an
+//!   error and no answer;
 //! * what is read is a superset of what is needed, and every condition is checked again on what was read, so that
 //!   pruning can make an answer slow and never wrong;
 //! * an answer ends with [`Ok(None)`](Answer::next) only when it is whole;
@@ -57,6 +59,7 @@ pub use engine::{Engine, Question};
 pub use error::Error;
 pub use limits::Limits;
 pub use stats::Stats;
+pub use stored::Held;
 
 #[cfg(test)]
 mod tests;

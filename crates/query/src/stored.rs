@@ -8,25 +8,52 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chronos_domain::{ForkId, PartitionId, Position, Space, TenantId, Timestamp};
-use chronos_store::{Partition, Shelf};
+use chronos_store::{Fault, Partition, Shelf};
 
+use crate::error::Unreadable;
 use crate::source::{Piece, Source, Wish};
 use crate::wanted::{Span, Wanted};
 
 pub(crate) use tail::{batch, filter};
 
+/// A partition that this node holds, and how much of it a question may see.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The partition.
+    pub partition: Partition,
+    /// Which life of it has everything up to the bound ([`Partition::life`]): of no other one anything is read.
+    pub life: u64,
+    /// The last position that the question may see.
+    pub bound: Position,
+}
+
 /// A partition up to a bound, as one tenant sees it.
 ///
 /// What is in parts is fixed when this is made: the shelf holds its files open, whatever is compacted meanwhile. What
-/// comes after is asked of the partition by position, wherever it lies by then.
+/// comes after is asked of the partition by position, wherever it lies by then, and so are truncations. A replica that was
+/// discarded meanwhile has neither the one nor the other: so whatever was read counts only if it is still the same.
 #[derive(Clone)]
 struct View {
     partition: Partition,
+    life: u64,
     tenant: TenantId,
     bound: Position,
 }
 
 impl View {
+    /// What was read, if the replica has not been discarded until then.
+    fn kept<T>(&self, read: Result<T, Unreadable>) -> Result<T, Unreadable> {
+        let id = self.partition.id();
+        if self.partition.life() == self.life {
+            return read;
+        }
+        let text = format!(
+            "this node's replica of partition {id} was discarded while the question was answered, and begins anew; ask \
+             again, or ask another node"
+        );
+        Err(Unreadable::new(id, Fault::Stopped(text)))
+    }
+
     fn space(&self) -> Space<'_> {
         Space { tenant: self.tenant.as_str(), fork: ForkId::MAIN }
     }
@@ -45,10 +72,11 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    pub(crate) fn new(partition: Partition, tenant: TenantId, bound: Position) -> Stored {
+    pub(crate) fn new(held: Held, tenant: TenantId) -> Stored {
+        let Held { partition, life, bound } = held;
         // The shelf first: what is compacted after it was taken is still found beyond it.
         let shelf = partition.shelf();
-        Stored { view: View { partition, tenant, bound }, shelf }
+        Stored { view: View { partition, life, tenant, bound }, shelf }
     }
 }
 

@@ -5,6 +5,8 @@ mod floors;
 mod forward;
 mod lending;
 mod routing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use chronos_domain::{
     EventId, ForkId, Marks, PartitionId, Position, Space, TenantId, Timestamp, Verdict, Version,
 };
 use chronos_env::Env;
+use chronos_query::Held;
 use chronos_store::{Fault, Partition};
 
 use floors::Floors;
@@ -132,6 +135,25 @@ impl Engine {
         }
     }
 
+    /// The partition here, for who is going to read it by itself up to a position that was settled before.
+    ///
+    /// # Errors
+    /// When this node does not serve the partition, or does not have it that far.
+    pub(crate) async fn bounded(
+        &self,
+        id: PartitionId,
+        bound: Position,
+        deadline: Duration,
+    ) -> Result<Held, Error> {
+        let (partition, life) = self.replica(id, deadline).await?;
+        let head = partition.head();
+        same_life(id, &partition, life)?;
+        if head < bound {
+            return Err(not_caught_up(id, head, bound));
+        }
+        Ok(Held { partition, life, bound })
+    }
+
     /// Until when a read waits that names no deadline.
     fn soon(&self) -> Duration {
         self.env.clock.monotonic() + CAUGHT_UP_WITHIN
@@ -222,8 +244,11 @@ impl Node for Engine {
             Some(away) => away.marks().await,
             None => {
                 let (partition, life) = self.replica(id, self.soon()).await?;
-                let marks = partition.marks();
-                same_life(id, &partition, life).map(|()| marks)
+                let (marks, applied) = (partition.marks(), partition.applied_index());
+                same_life(id, &partition, life)?;
+                // What is read next may reach up to these marks.
+                self.floors.raise(id, applied);
+                Ok(marks)
             }
         }
     }

@@ -10,6 +10,7 @@ use arrow::datatypes::SchemaRef;
 use chronos_app::{AsOf, Class, Error, Reason};
 use chronos_domain::{PartitionId, Position, Token};
 use chronos_query::{Answer, Elsewhere, Question, Stats};
+use futures::future::try_join_all;
 
 use crate::edge::Edge;
 
@@ -53,13 +54,13 @@ async fn begin(edge: &Arc<Edge>, asked: Asked) -> Result<Answering, Error> {
     let rows = edge.limits.query_rows(asked.rows)?;
     let token = edge.app.snapshot(edge.principal(), asked.as_of.as_ref(), began + patience).await?;
     let engine = edge.app.node();
-    let bounded = |id| Ok((engine.partition(id)?, token.get(id)));
     let (here, elsewhere): (Vec<_>, Vec<_>) = PartitionId::all().partition(|id| engine.serves(*id));
+    let here = here.into_iter().map(|id| engine.bounded(id, token.get(id), began + patience));
     let tenant = edge.principal().tenant().clone();
     let reader = Arc::new(Reader::start(&edge.env, engine.clone(), &tenant));
     let remote = |id| -> (Arc<dyn Elsewhere>, Position) { (Arc::new(Away::new(id, &reader)), token.get(id)) };
     let question = Question {
-        partitions: here.into_iter().map(bounded).collect::<Result<_, Error>>()?,
+        partitions: try_join_all(here).await?,
         elsewhere: elsewhere.into_iter().map(remote).collect(),
         tenant,
         sql: asked.sql,

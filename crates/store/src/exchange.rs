@@ -12,7 +12,8 @@
 //! * Whoever holds the old shelf reads on: its files are open.
 //! * A compaction that is under way notices at its next slice that its shelf is no longer the one that counts, and gives
 //!   up ([`Setback::Superseded`](crate::Setback)).
-//! * Taking over never lowers a mark. Resetting lowers all of them: nobody may be served meanwhile.
+//! * Taking over never lowers a mark. Resetting lowers all of them: from before the log is gone until everything is,
+//!   whoever reads is told so, and what was begun to be read fails ([`Partition::life`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -208,14 +209,15 @@ impl Partition {
         Ok(())
     }
 
-    /// As the function [`reset`], of a partition that is open, while nobody applies and nobody is served. It is empty
-    /// afterwards, and all of its marks are zero.
+    /// As the function [`reset`], of a partition that is open, while nobody applies. It is empty afterwards, and all of its
+    /// marks are zero. Reads that meet it fail.
     ///
     /// # Errors
     /// As [`reset`]: then this handle must not be used any more.
     pub async fn reset(&self, leftovers: Leftovers) -> Result<(), Fault> {
         let shared = Arc::clone(&self.shared);
         let (tasks, id) = (shared.env.tasks.clone(), shared.id);
+        self.retire();
         let noted = tasks.blocking(move || {
             let _files = shared.files.lock();
             shared.dir.begin_reset(leftovers)
@@ -236,6 +238,7 @@ impl Partition {
         {
             let mut state = shared.state.write();
             *state = State::new(shared.id, shelf, shared.config.cache_bytes, shared.config.cuts);
+            // It was odd.
             shared.lives.fetch_add(1, Ordering::AcqRel);
         }
         *shared.recent.lock() = Recent::new(shared.config.cache_bytes / 8);

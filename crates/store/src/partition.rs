@@ -93,7 +93,8 @@ pub(crate) struct Shared {
     pub(crate) files: Mutex<()>,
     /// Whether this replica was discarded once.
     pub(crate) begun_elsewhere: AtomicBool,
-    /// How often everything was discarded; changes together with the state, under its lock.
+    /// See [`Partition::life`]. Becomes odd before anything is discarded, and even together with the new state, under its
+    /// lock.
     pub(crate) lives: AtomicU64,
     pub(crate) recent: Mutex<Recent>,
     /// Held while digests are made, also while the disk is read for them.
@@ -264,11 +265,22 @@ impl Partition {
         self.shared.state.read().applied()
     }
 
-    /// How often everything here was discarded since this handle was opened: what is read in several steps belongs together
-    /// only while it stays the same.
+    /// Which life of this replica it is: what is read in several steps belongs together only while it stays the same.
+    /// It changes when everything here is about to be discarded, when that is done, and when the replica leaves service
+    /// for good; in between, and then, nothing is read.
     pub fn life(&self) -> u64 {
-        let _state = self.shared.state.read();
         self.shared.lives.load(Ordering::Acquire)
+    }
+
+    /// Nothing is read through this handle any more: what it stands for is about to be opened anew, or to go. What is
+    /// being read fails.
+    pub fn retire(&self) {
+        self.shared.lives.fetch_or(1, Ordering::AcqRel);
+    }
+
+    /// Whether nothing may be read now.
+    pub(crate) fn is_out(&self) -> bool {
+        self.life() & 1 == 1
     }
 
     /// No event is recorded before this from now on, on any replica: what the past of an earlier moment is stands for

@@ -13,7 +13,8 @@
 //! Invariants:
 //!
 //! * **It sees what was there when it began.** Parts that are compacted away meanwhile, and entries that are purged, are
-//!   passed over in silence: only files that the partition still relies on can be damaged.
+//!   passed over in silence: only files that the partition still relies on can be damaged. When everything is discarded
+//!   the pass is over.
 //! * **Nothing is changed**, and nothing that was read is kept: no cache is filled, no lock is held while the disk is
 //!   read.
 //! * **Damage is reported, not acted upon.** The pass goes on behind it, so that one pass names everything.
@@ -84,6 +85,7 @@ impl Scrubbed {
 /// One pass over what a partition has on disk.
 pub struct Scrub {
     partition: Partition,
+    life: u64,
     shelf: Arc<Shelf>,
     next: Next,
     /// The next entry of the log, and the last one that was on disk when the pass began.
@@ -103,11 +105,13 @@ enum Next {
 impl Partition {
     /// Begins to read everything that this partition has on disk.
     pub fn scrub(&self) -> Scrub {
+        let life = self.life();
         let log = self.shared.log.state();
         let last = log.last.map_or(0, |mark| mark.index);
         let first = log.purged.map_or(0, |mark| mark.index) + 1;
         Scrub {
             partition: self.clone(),
+            life,
             shelf: self.shelf(),
             next: Next::Manifests,
             log: (LogIndex::new(first), LogIndex::new(log.flushed.min(last))),
@@ -125,6 +129,15 @@ impl Scrub {
     /// Takes the next step; `None` when the pass is over. Blocks on the disk. `pace` is told how many bytes were read,
     /// again and again during a long step, and may hold it up.
     pub fn step(&mut self, pace: &mut dyn FnMut(u64)) -> Option<Scrubbed> {
+        let seen = self.next_step(pace);
+        if self.partition.life() == self.life && !self.partition.is_out() {
+            return seen;
+        }
+        self.next = Next::Over;
+        None
+    }
+
+    fn next_step(&mut self, pace: &mut dyn FnMut(u64)) -> Option<Scrubbed> {
         match self.next {
             Next::Manifests => {
                 self.next = Next::Part(0);
@@ -133,7 +146,7 @@ impl Scrub {
             Next::Part(at) => {
                 let Some(part) = self.shelf.parts.get(at).cloned() else {
                     self.next = Next::Log;
-                    return self.step(pace);
+                    return self.next_step(pace);
                 };
                 self.next = Next::Part(at + 1);
                 Some(self.part(&part, pace))

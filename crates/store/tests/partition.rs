@@ -4,12 +4,16 @@
 
 mod support;
 
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use chronos_block::{Compression, Draft, Packer};
 use chronos_domain::{EventId, ForkId, Position, Space, TenantId, Timestamp, Verdict};
 use chronos_env::sim::World;
-use chronos_store::{AppendCommand, Command, CutCommand, Fault, Filter, Outcome, Partition, Range};
+use chronos_store::{
+    AppendCommand, Command, CutCommand, Fault, Filter, Leftovers, Outcome, Partition, Range, Setback,
+};
 use proptest::prelude::*;
 use support::commands::{Wish, entity, kind, sample, wish};
 use support::node::{Node, USED};
@@ -306,5 +310,45 @@ fn readers_beside_the_applier_see_a_gapless_prefix() {
         });
         assert_eq!(verdicts.len() as u64, EVENTS);
         assert!(partition.stats().log_reads > 0, "nothing was evicted, so nothing was read back");
+    });
+}
+
+/// The log goes first, the state follows: in between nothing fits together, and nothing of it is damaged.
+#[test]
+fn what_is_read_of_a_replica_while_it_is_discarded_is_refused_and_taken_for_no_damage() {
+    let world = World::new(3);
+    world.run(async {
+        let node = Node::open(&world.env(), 0).unwrap();
+        let mut run = Run::new();
+        for wish in sample(300) {
+            run.entry(&node, 0, &[wish]).await;
+        }
+        let (partition, tenant) = (node.partition(0), TenantId::default_tenant());
+        let space = Space { tenant: tenant.as_str(), fork: ForkId::MAIN };
+        let read = || partition.scan(space, Range::forward(), &Filter::default());
+        assert!(!read().unwrap().events.is_empty());
+        let (life, mut scrub) = (partition.life(), partition.scrub());
+        let mut compaction = partition.begin_compaction().expect("cuts wait");
+
+        let mut resetting = Box::pin(partition.reset(Leftovers::Remove));
+        std::future::poll_fn(|cx| {
+            assert!(resetting.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        for _ in 0..3 {
+            assert!(matches!(read(), Err(Fault::Stopped(_))), "{:?}", read());
+            assert!(matches!(partition.at(Position::new(1)), Err(Fault::Stopped(_))));
+            assert_ne!(partition.life(), life);
+        }
+        assert!(matches!(compaction.step(), Err(Setback::Superseded(_))));
+        resetting.await.unwrap();
+
+        assert!(read().unwrap().events.is_empty(), "it begins with nothing");
+        assert_ne!(partition.life(), life);
+        assert_eq!(scrub.step(&mut |_| {}), None, "nothing is left of what this pass was to read");
+        partition.retire();
+        assert!(matches!(read(), Err(Fault::Stopped(_))), "another handle is going to be opened");
+        node.close().await;
     });
 }

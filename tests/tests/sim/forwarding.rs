@@ -48,26 +48,7 @@ impl Five {
     }
 
     async fn begin(&mut self, number: u64) {
-        let name = format!("n{number}");
-        let join = if number == 1 { vec![] } else { vec!["n1:7401".to_owned()] };
-        let cluster = Membership {
-            peer_listen: Some(([0, 0, 0, 0], 7401).into()),
-            advertise: Some(name.clone()),
-            bootstrap: number == 1,
-            plaintext_anywhere: true,
-            join,
-            ..Membership::default()
-        };
-        let mut config = Config {
-            data: "/data".into(),
-            listen: Some(([0, 0, 0, 0], 7400).into()),
-            segment_bytes: 32 << 20,
-            cluster,
-            ..Config::default()
-        };
-        config.scrub.background = false;
-        let node = Node::start(self.world.host(&name).env(), &config).await.expect("the node starts");
-        assert_eq!(node.id().get(), number);
+        let node = start(&self.world, number).await;
         self.nodes.insert(number, node);
     }
 
@@ -160,12 +141,37 @@ impl Five {
     }
 }
 
-fn entity_of(partition: PartitionId) -> String {
+/// Starts a node of a cluster, which the first one founds.
+pub(crate) async fn start(world: &World, number: u64) -> Node {
+    let name = format!("n{number}");
+    let join = if number == 1 { vec![] } else { vec!["n1:7401".to_owned()] };
+    let cluster = Membership {
+        peer_listen: Some(([0, 0, 0, 0], 7401).into()),
+        advertise: Some(name.clone()),
+        bootstrap: number == 1,
+        plaintext_anywhere: true,
+        join,
+        ..Membership::default()
+    };
+    let mut config = Config {
+        data: "/data".into(),
+        listen: Some(([0, 0, 0, 0], 7400).into()),
+        segment_bytes: 32 << 20,
+        cluster,
+        ..Config::default()
+    };
+    config.scrub.background = false;
+    let node = Node::start(world.host(&name).env(), &config).await.expect("the node starts");
+    assert_eq!(node.id().get(), number);
+    node
+}
+
+pub(crate) fn entity_of(partition: PartitionId) -> String {
     let lives_there = |name: &String| place("default", name) == partition;
     (0..).map(|i| format!("e-{i}")).find(lives_there).expect("names spread over the partitions")
 }
 
-fn block(id: u128, entity: &str) -> Block {
+pub(crate) fn block(id: u128, entity: &str) -> Block {
     let mut packer = Packer::new();
     let (entity, kind) =
         (EntityId::parse(entity).expect("valid"), EventType::parse("thing.seen").expect("valid"));

@@ -100,7 +100,7 @@ impl Piece for File {
         let rows = self.part.scan(self.scan(cost.clone()));
         let rows = rows.map_err(|fault| Unreadable::of_part(self.part.partition(), fault))?;
         counters.files_read.add(usize::try_from(cost.files.load(Ordering::Relaxed)).unwrap_or(usize::MAX));
-        let truncated = self.view.partition.stats().tombstones > 0;
+        let truncated = self.view.kept(Ok(self.view.partition.stats().tombstones > 0))?;
         Ok(Box::new(Rows { file: self.clone(), rows, cost, pages: 0, counters: counters.clone(), truncated }))
     }
 }
@@ -194,9 +194,10 @@ impl Iterator for Rows {
         let batch = self.rows.next()?;
         let partition = self.file.part.partition();
         let batch = batch.map_err(|fault| Unreadable::of_part(partition, fault));
-        Some(batch.and_then(|batch| {
+        let shown = batch.and_then(|batch| {
             self.count(batch.num_rows());
             self.shown(&batch).map_err(|error| Unreadable::shape(partition, &error))
-        }))
+        });
+        Some(self.file.view.kept(shown))
     }
 }

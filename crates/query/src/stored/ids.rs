@@ -45,7 +45,8 @@ impl Piece for Named {
         let found = move |id: &EventId| {
             let View { partition, bound, .. } = &this.view;
             let found = partition.by_id(this.view.space(), *id);
-            let found = found.map_err(|fault| Unreadable::new(partition.id(), fault)).transpose()?;
+            let found = found.map_err(|fault| Unreadable::new(partition.id(), fault));
+            let found = this.view.kept(found).transpose()?;
             Some(found.map(|event| (event.position <= *bound).then_some(event)).map(|event| {
                 let events: Vec<_> = event.into_iter().collect();
                 counters.id_rows_read.add(events.len());

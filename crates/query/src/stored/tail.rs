@@ -83,11 +83,13 @@ impl Iterator for Pages {
 
     fn next(&mut self) -> Option<Self::Item> {
         let from = self.from.take()?;
-        let View { partition, .. } = &self.tail.view;
+        let view = &self.tail.view;
+        let partition = &view.partition;
         let bound = *self.tail.positions.end();
         let range = Range { bound, events_max: BATCH_ROWS, ..Range::forward().starting(from) };
-        let page = partition.scan(self.tail.view.space(), range, &self.filter);
-        Some(page.map_err(|fault| Unreadable::new(partition.id(), fault)).map(|page| {
+        let page = partition.scan(view.space(), range, &self.filter);
+        let page = view.kept(page.map_err(|fault| Unreadable::new(partition.id(), fault)));
+        Some(page.map(|page| {
             self.from = page.next;
             self.counters.tail_rows_read.add(page.events.len());
             batch(&page.events, &self.tail.wish)

@@ -10,7 +10,7 @@ use chronos_domain::{
     place,
 };
 use chronos_env::Env;
-use chronos_query::{Engine, Error, Limits, Question, Stats};
+use chronos_query::{Answer, Engine, Error, Held, Limits, Question, Stats};
 use chronos_store::{
     AppendCommand, Command, Config, CutLimits, DataDir, Filter, Options, Partition, TruncateCommand, entry,
 };
@@ -139,6 +139,28 @@ impl Node {
         self.partitions.iter().map(|partition| partition.head().get()).collect()
     }
 
+    /// The partitions as they are now, up to the bounds.
+    pub(crate) fn held(&self, bounds: &[u64]) -> Vec<Held> {
+        let held = |(partition, bound): (&Partition, &u64)| Held {
+            partition: partition.clone(),
+            life: partition.life(),
+            bound: Position::new(*bound),
+        };
+        self.partitions.iter().zip(bounds).map(held).collect()
+    }
+
+    /// Begins to ask.
+    pub(crate) async fn begin(&self, owner: &str, held: Vec<Held>, sql: &str) -> Result<Answer, Error> {
+        let question = Question {
+            tenant: tenant(owner),
+            sql: sql.to_owned(),
+            partitions: held,
+            elsewhere: Vec::new(),
+            rows: 100_000,
+        };
+        self.engine.run(question, std::future::pending()).await
+    }
+
     /// Asks as of the bounds.
     pub(crate) async fn ask(
         &self,
@@ -146,15 +168,7 @@ impl Node {
         bounds: &[u64],
         sql: &str,
     ) -> Result<(Vec<Vec<String>>, Stats), Error> {
-        let bounded = |(partition, bound): (&Partition, &u64)| (partition.clone(), Position::new(*bound));
-        let question = Question {
-            tenant: tenant(owner),
-            sql: sql.to_owned(),
-            partitions: self.partitions.iter().zip(bounds).map(bounded).collect(),
-            elsewhere: Vec::new(),
-            rows: 100_000,
-        };
-        let mut answer = self.engine.run(question, std::future::pending()).await?;
+        let mut answer = self.begin(owner, self.held(bounds), sql).await?;
         let mut rows = Vec::new();
         while let Some(batch) = answer.next().await? {
             rows.extend(texts(&batch));

@@ -1,6 +1,8 @@
 //! What is asked.
 
 use chronos_block::Recorded;
+use chronos_query::{Answer, Error};
+use chronos_store::{Fault, Leftovers};
 
 use crate::node::{MINUTE, Node, START, entities};
 
@@ -158,4 +160,60 @@ async fn compaction_changes_no_answer() {
         assert!(!rows.is_empty(), "{sql}");
         assert_eq!(node.ask("default", &heads, sql).await.unwrap().0, rows, "{sql}");
     }
+}
+
+/// Says that the replica is gone, which is no damage.
+fn is_gone<T>(answer: Result<T, Error>) -> bool {
+    matches!(answer, Err(Error::Storage { fault, .. }) if matches!(fault.as_ref(), Fault::Stopped(_)))
+}
+
+async fn drain(mut answer: Answer) -> Result<usize, Error> {
+    let mut rows = 0;
+    while let Some(batch) = answer.next().await? {
+        rows += batch.num_rows();
+    }
+    Ok(rows)
+}
+
+/// What the question was bounded by was true when it was bounded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_discarded_before_it_is_read_is_an_error_and_no_shorter_answer() {
+    for at in 0..3 {
+        let node = lived().await;
+        let (heads, partition) = (node.heads(), node.partitions[at].id());
+        let last = node.events("default", &heads);
+        let last = last.iter().rfind(|event| event.partition == partition).unwrap().event().event_id;
+        let held = node.held(&heads);
+        node.partitions[at].reset(Leftovers::Remove).await.unwrap();
+        for sql in [
+            "SELECT count(*) FROM events".to_owned(),
+            "SELECT count(*) FROM events WHERE erased".to_owned(),
+            format!("SELECT * FROM events WHERE partition = {partition} AND position <= 3"),
+            format!("SELECT * FROM events WHERE event_id = '{last}'"),
+        ] {
+            let answer = match node.begin("default", held.clone(), &sql).await {
+                Ok(answer) => drain(answer).await,
+                Err(error) => Err(error),
+            };
+            assert!(is_gone(answer), "partition {partition}: {sql}");
+        }
+        // Of the others there is an answer still.
+        let others = format!("SELECT count(*) FROM events WHERE partition <> {partition}");
+        let answer = node.begin("default", held, &others).await;
+        assert!(answer.is_ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_discarded_while_it_is_read_ends_the_answer_with_an_error() {
+    let node = Node::open();
+    let names = entities("default", 2, 40);
+    for _ in 0..400 {
+        node.append(2, "default", &names).await;
+    }
+    let held = node.held(&node.heads());
+    let mut answer = node.begin("default", held, "SELECT position, payload FROM events").await.unwrap();
+    assert!(answer.next().await.unwrap().is_some_and(|batch| batch.num_rows() > 0));
+    node.partitions[2].reset(Leftovers::Remove).await.unwrap();
+    assert!(is_gone(drain(answer).await));
 }

@@ -80,8 +80,10 @@ impl Archive for Engine {
 
     async fn compact(&self, id: PartitionId, deadline: Duration) -> Result<Position, Error> {
         self.only_here(id)?;
+        let (partition, life) = self.replica(id, deadline).await?;
         self.groups.compact(&[id], deadline).await.map_err(|error| not_compacted(id, &error))?;
-        Ok(self.partition(id)?.marks().compacted)
+        let compacted = partition.marks().compacted;
+        same_life(id, &partition, life).map(|()| compacted)
     }
 
     async fn digest(&self, id: PartitionId, at: Position, deadline: Duration) -> Result<Digest, Error> {

@@ -19,10 +19,10 @@ use chronos_cluster::peer::{Bulk, BulkItem};
 use chronos_domain::{PartitionId, Timestamp};
 use chronos_env::Task;
 use chronos_proto::peer::v1::forward_request::Ask;
-use chronos_store::{FileMeta, Manifest, Shelf};
+use chronos_store::{FileMeta, Manifest, Partition, Shelf};
 
 use super::archive::not_compacted;
-use super::{Engine, UNAVAILABLE_RETRY_MS, not_fresh, refused};
+use super::{Engine, UNAVAILABLE_RETRY_MS, not_fresh, refused, same_life};
 
 /// How often a lender is told that its parts are still needed: several times before it gives them up.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
@@ -97,8 +97,9 @@ impl Engine {
         deadline: Duration,
     ) -> Result<Shared, Error> {
         let Some(away) = self.away(Class::Failed, id)? else {
-            self.settle_into_parts(id, until, deadline).await?;
-            return self.partition(id).map(|partition| Shared::Here(partition.shelf()));
+            let (partition, life) = self.settle_into_parts(id, until, deadline).await?;
+            let shelf = partition.shelf();
+            return same_life(id, &partition, life).map(|()| Shared::Here(shelf));
         };
         let loan = self.env.entropy.child("loans").u64();
         let (lender, manifest) = away.lend(loan, until, deadline).await?;
@@ -117,8 +118,9 @@ impl Engine {
         until: Timestamp,
         deadline: Duration,
     ) -> Result<Arc<Shelf>, Error> {
-        self.settle_into_parts(id, until, deadline).await?;
-        self.groups.lend(id, to, loan).map_err(|why| refused(Class::Failed, id, &why))
+        let (partition, life) = self.settle_into_parts(id, until, deadline).await?;
+        let shelf = self.groups.lend(id, to, loan).map_err(|why| refused(Class::Failed, id, &why))?;
+        same_life(id, &partition, life).map(|()| shelf)
     }
 
     /// Goes on lending.
@@ -133,14 +135,18 @@ impl Engine {
         Err(Error::new(Class::Failed, Reason::NotFound, text).with("partition", id))
     }
 
+    /// Which replica it is that has it all in parts, and which life of it: one that was discarded meanwhile has none.
     async fn settle_into_parts(
         &self,
         id: PartitionId,
         until: Timestamp,
         deadline: Duration,
-    ) -> Result<(), Error> {
-        self.groups.pass(id, until, deadline).await.map_err(|error| not_fresh(id, &error))?;
-        self.groups.compact(&[id], deadline).await.map_err(|error| not_compacted(id, &error))
+    ) -> Result<(Partition, u64), Error> {
+        let applied = self.groups.pass(id, until, deadline).await.map_err(|error| not_fresh(id, &error))?;
+        self.floors.raise(id, applied);
+        let (partition, life) = self.replica(id, deadline).await?;
+        self.groups.compact(&[id], deadline).await.map_err(|error| not_compacted(id, &error))?;
+        Ok((partition, life))
     }
 
     /// Never ends. A lender that was started again has lent nothing any more, and most likely has the parts: whether it

@@ -116,7 +116,7 @@ impl Compaction {
     pub fn step(&mut self) -> Result<Slice, Setback> {
         let shared = Arc::clone(&self.partition.shared);
         let _files = shared.files.lock();
-        if !Arc::ptr_eq(&self.shelf, &self.partition.shelf()) {
+        if self.is_superseded() {
             self.give_up();
             return Err(Setback::Superseded(shared.id));
         }
@@ -134,9 +134,15 @@ impl Compaction {
             }
             Err(setback) => {
                 self.remove_what_was_written();
-                Err(setback)
+                // What is being discarded does not read back.
+                Err(if self.partition.is_out() { Setback::Superseded(shared.id) } else { setback })
             }
         }
+    }
+
+    /// Whether what this compaction started from is no longer what counts, or is about to be discarded.
+    fn is_superseded(&self) -> bool {
+        self.partition.is_out() || !Arc::ptr_eq(&self.shelf, &self.partition.shelf())
     }
 
     /// Gives the work up and removes what it has written, as far as the disk lets it.

@@ -161,9 +161,16 @@ impl Partition {
 
     /// Reads anew when what was picked has left memory and log before it could be read: it is in a part then, and parts
     /// do not leave a shelf that is held, so that this happens as often as something is compacted and no more.
+    ///
+    /// What is being discarded gives no answer and is not damaged, whatever of it is missing already.
     pub(crate) fn until_it_stays<T>(&self, read: impl Fn() -> Result<T, Miss>) -> Result<T, Fault> {
+        let life = self.life();
         loop {
-            match read() {
+            let read = read();
+            if self.life() != life {
+                return Err(self.gone());
+            }
+            match read {
                 Ok(read) => return Ok(read),
                 Err(Miss::Fault(fault)) => return Err(fault),
                 Err(Miss::Moved) => {}
@@ -173,8 +180,19 @@ impl Partition {
 
     pub(crate) fn readable(&self) -> Result<RwLockReadGuard<'_, State>, Fault> {
         let state = self.shared.state.read();
+        if self.is_out() {
+            return Err(self.gone());
+        }
         state.check_whole()?;
         Ok(state)
+    }
+
+    fn gone(&self) -> Fault {
+        let id = self.shared.id;
+        Fault::Stopped(format!(
+            "this replica of partition {id} was discarded while it was read, and begins anew; ask again, or ask another \
+             node"
+        ))
     }
 
     fn one(&self, found: Option<Found>, mask: Mask) -> Result<Option<Recorded>, Miss> {

@@ -46,8 +46,9 @@ impl Handler for Answers {
             // Boxed: the futures of the use cases are large, and links hold many of these.
             let answer = answer(&engine, (from, id), request).boxed().await;
             let answer = answer.unwrap_or_else(|error| Answer::Failure(failure::failure(error).into()));
-            let applied =
-                engine.groups().partition(id).map_or(0, |partition| partition.applied_index().get());
+            let applied = engine.groups().partition(id).map(|partition| partition.applied_index());
+            // By now it may be discarded, and what was answered came from before that.
+            let applied = applied.map_or(LogIndex::ZERO, |applied| applied).max(engine.floors.at(id)).get();
             let response = ForwardResponse { applied, answer: Some(answer) };
             Ok(Bytes::from(response.encode_to_vec()))
         }

@@ -1,0 +1,105 @@
+//! A replica that is discarded between two steps of one thing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chronos_app::Principal;
+use chronos_block::{Compression, Draft, Packer};
+use chronos_cluster::Leftovers;
+use chronos_domain::{EntityId, EventType, place};
+use chronos_env::sim::World;
+
+use super::*;
+use crate::{Config, Node as Server};
+
+const EVENTS: u64 = 5;
+
+/// A node with some events in one partition.
+async fn server(env: &Env) -> (Server, PartitionId) {
+    let config = Config { data: "/data".into(), segment_bytes: 32 << 20, ..Config::default() };
+    let server = Server::start(env.clone(), &config).await.unwrap();
+    for number in 1..=EVENTS {
+        let (entity, kind) = (EntityId::parse("e").unwrap(), EventType::parse("seen").unwrap());
+        let mut packer = Packer::new();
+        packer
+            .push(Draft::json(EventId::from_u128(u128::from(number)), entity, kind, Bytes::from_static(b"1")))
+            .unwrap();
+        let block = packer.finish(Compression::None).unwrap();
+        let deadline = env.clock.monotonic() + Duration::from_secs(5);
+        server.app().append(&Principal::default(), block, deadline).await.unwrap();
+    }
+    (server, place(TenantId::default_tenant().as_str(), "e"))
+}
+
+fn soon(env: &Env) -> Duration {
+    env.clock.monotonic() + Duration::from_secs(5)
+}
+
+#[test]
+fn what_is_read_after_the_marks_were_told_reaches_up_to_them() {
+    let world = World::new(1);
+    world.run(async {
+        let env = world.env();
+        let (server, id) = server(&env).await;
+        let engine = server.app().node();
+        // Nobody asked for more than what is here.
+        let bound = engine.marks(id).await.unwrap().applied;
+        assert_eq!(bound.get(), EVENTS);
+        engine.bounded(id, bound, soon(&env)).await.unwrap();
+        let tenant = TenantId::default_tenant();
+        let range = Range { bound, ..Range::forward() };
+        let all = Filter::default();
+        let scan = || engine.scan(id, (&tenant, ForkId::MAIN), range, &all);
+        assert_eq!(scan().await.unwrap().events.len() as u64, EVENTS);
+
+        engine.groups().reset(id, Leftovers::Remove).await.unwrap();
+        assert!(scan().await.is_err(), "it has nothing any more");
+        assert!(engine.bounded(id, bound, soon(&env)).await.is_err());
+        assert!(engine.marks(id).await.is_err());
+        server.stop().await;
+    });
+}
+
+/// What is shared of a partition, if its replica is discarded after so long; and how long that took.
+async fn share(world: &World, reset_after: Option<Duration>) -> (Option<u64>, Duration) {
+    let env = world.env();
+    let (server, id) = server(&env).await;
+    // So that it takes some time.
+    world.disk().slow_syncs(Duration::from_millis(5));
+    let engine = server.app().node();
+    let began = env.clock.monotonic();
+    let until = Timestamp::new(env.clock.wall_micros() - 1);
+    let resetting = async {
+        let Some(after) = reset_after else { return };
+        env.clock.sleep(after).await;
+        let _ = engine.groups().reset(id, Leftovers::Remove).await;
+    };
+    let sharing = async {
+        let shared = engine.share(id, until, soon(&env)).await;
+        (shared, env.clock.monotonic() - began)
+    };
+    let ((), (shared, took)) = futures::future::join(resetting, sharing).await;
+    let events = shared.ok().map(|shared| match shared {
+        Shared::Here(shelf) => shelf.compacted().get(),
+        Shared::There(_) => panic!("there is nobody else"),
+    });
+    server.stop().await;
+    (events, took)
+}
+
+#[test]
+fn what_a_backup_takes_of_a_replica_that_is_discarded_meanwhile_is_everything_or_nothing() {
+    let world = World::new(2);
+    let (events, took) = world.run(share(&world, None));
+    assert_eq!(events, Some(EVENTS));
+    assert!(!took.is_zero());
+    let mut refused = 0;
+    for step in 0..16 {
+        let world = World::new(2);
+        match world.run(share(&world, Some(took * step / 14))).0 {
+            Some(events) => assert_eq!(events, EVENTS, "step {step}"),
+            None => refused += 1,
+        }
+    }
+    assert!((1..16).contains(&refused), "{refused} of 16 were refused");
+}
