@@ -25,7 +25,7 @@ use crate::neighbour::Neighbour;
 use crate::node::NodeId;
 use crate::order::{Order, OrderError, Plan};
 use crate::parcel::Parcels;
-use crate::peer::{self, Peers, Port};
+use crate::peer::{self, Denial, Denied, Peers, Port};
 use crate::placement::{Action, Steer, Step, foresee, waits};
 use crate::status::{Board, NodeReport, Poll, own};
 use crate::system::{Ask, Entrant, Ledger, NotWritten, State, TokenHash};
@@ -256,9 +256,16 @@ impl Cluster {
 impl Inner {
     /// Sees to it that the cluster's own data says who this node is and where.
     async fn introduce(&self) {
+        let mut name = self.known.name.clone();
         loop {
-            match self.introduce_once().await {
+            match self.introduce_once(&name).await {
                 Ok(()) => return,
+                Err(NotWritten::Refused(Denied { why: Denial::Taken, text, .. })) if !name.is_empty() => {
+                    // Where it is reached is more important than what it is called.
+                    tracing::warn!(why = text, "this node keeps the name that the cluster knows it by");
+                    name.clear();
+                    continue;
+                }
                 Err(NotWritten::Refused(why)) => tracing::warn!(%why, "this node could not be introduced"),
                 Err(why) => tracing::debug!(?why, "this node is not introduced yet"),
             }
@@ -266,23 +273,24 @@ impl Inner {
         }
     }
 
-    async fn introduce_once(&self) -> Result<(), NotWritten> {
-        let Known { cluster, is_founder, addresses, name, machine, replication, token, .. } = &self.known;
+    async fn introduce_once(&self, name: &str) -> Result<(), NotWritten> {
+        let Known { cluster, is_founder, addresses, machine, replication, token, .. } = &self.known;
         let (node, addresses) = (self.me, addresses.clone());
         let member = self.ledger.state().members.get(&node).cloned();
         if *is_founder && !self.ledger.state().is_founded() {
-            let name = if name.is_empty() { node.to_string() } else { name.clone() };
+            let name = if name.is_empty() { node.to_string() } else { name.to_owned() };
             let founder = Entrant { node, name, machine: *machine, addresses };
             let token = token.as_deref().map(|secret| TokenHash::of(*cluster, secret));
             let found = |state: &State| state.found(*cluster, *replication, token, founder.clone());
             return self.ledger.change(INTRODUCED_WITHIN, found).await;
         }
-        let is_so = |name_now: &String| name.is_empty() || name == name_now;
+        let is_so = |now: &str| name.is_empty() || name == now;
         if member.is_some_and(|member| is_so(&member.name) && member.addresses == addresses) {
             return Ok(());
         }
         // Without a name it keeps the one it has, which it may not have read yet.
-        self.ask(&Ask::Announce { node, name: name.clone(), addresses }, INTRODUCED_WITHIN).await.map(drop)
+        let name = name.to_owned();
+        self.ask(&Ask::Announce { node, name, addresses }, INTRODUCED_WITHIN).await.map(drop)
     }
 
     /// What this node says about itself now.
@@ -306,7 +314,10 @@ impl Inner {
         let steer = Steer { partition, action: Action::Transfer(to), at: None, driver_term: 0 };
         match self.leader(partition) {
             Some(leader) if leader == self.me => self.take(steer).await,
-            Some(leader) => self.ask_one(leader, kinds::STEER, steer.encode(), within).await.map(drop),
+            Some(leader) => {
+                let asked = self.ask_one(leader, kinds::STEER, steer.encode(), within).await;
+                asked.map(drop).map_err(|error| not_handed(partition, leader, error))
+            }
             None => Err(NotWritten::Unavailable(format!("partition {partition} has no leader now"))),
         }
     }
@@ -318,6 +329,17 @@ const PLANNED_MAX: usize = 256;
 const INTRODUCED_WITHIN: Duration = Duration::from_secs(5);
 /// The pause before the next.
 const INTRODUCE_AGAIN: Duration = Duration::from_secs(1);
+
+/// With who leads the partition, who alone could have done it.
+fn not_handed(partition: PartitionId, leader: NodeId, error: NotWritten) -> NotWritten {
+    let told =
+        |why| format!("{leader} leads partition {partition} and could not be asked to hand it over: {why}");
+    match error {
+        NotWritten::Unavailable(why) => NotWritten::Unavailable(told(why)),
+        NotWritten::Unknown(why) => NotWritten::Unknown(told(why)),
+        other => other,
+    }
+}
 
 fn order_error(error: NotWritten) -> OrderError {
     match error {

@@ -162,7 +162,7 @@ pub struct View {
     pub is_paused: bool,
     /// Who looks.
     pub me: NodeId,
-    /// All members, also those removed whose data is still on its way.
+    /// All members, also those removed whose data is still on its way, and the node that looks in any case.
     pub nodes: Vec<NodeView>,
     /// All groups, that of the system partition last.
     pub partitions: Vec<PartitionView>,

@@ -23,7 +23,9 @@ impl Cluster {
         let partitions: Vec<PartitionView> = every_group().map(|id| group_view(id, &heard, now)).collect();
         let is_shown = |member: &&Member| {
             let node = member.node;
-            member.state != MemberState::Removed || partitions.iter().any(|group| holds(group, node))
+            // Of itself a node tells in any case: whoever asks it learns that it was removed.
+            let is_of_it = node == inner.me || partitions.iter().any(|group| holds(group, node));
+            member.state != MemberState::Removed || is_of_it
         };
         let members = state.members.values().filter(is_shown);
         View {

@@ -153,8 +153,11 @@ impl Doorman {
     pub(super) fn believe(self: &Arc<Self>, welcome: &Welcome, to: NodeId) -> Result<Pass, Turned> {
         self.same_cluster(welcome.by.cluster)?;
         if welcome.by.node != to {
-            let text =
-                format!("{to} was called and {} answered; correct the address of {to}", welcome.by.node);
+            let text = format!(
+                "{to} was called and {0} answered; correct the address of {to}, or, if {0} is there in its place, give {to} \
+                 up: chronos cluster replace {to}",
+                welcome.by.node
+            );
             return Err(self.turned(Why::NotMe, text));
         }
         self.common_version(&(welcome.version..=welcome.version))?;
@@ -209,8 +212,11 @@ impl Doorman {
         if hello.to == self.me.node {
             return Ok(());
         }
-        let text =
-            format!("{} was called and this is {}; correct the address of {0}", hello.to, self.me.node);
+        let text = format!(
+            "{0} was called and this is {1}; correct the address of {0}, or, if {1} is there in its place, give {0} up: \
+             chronos cluster replace {0}",
+            hello.to, self.me.node
+        );
         Err(self.turned(Why::NotMe, text))
     }
 
@@ -299,8 +305,8 @@ impl Doorman {
         }
         if known.passes > 0 {
             let text = format!(
-                "{node} comes in incarnation {incarnation} while {} is still connected; if that one is dead, it will be \
-                 noticed in a few seconds",
+                "{node} comes in incarnation {incarnation} while {} is connected: one of their directories is a copy, unless \
+                 that one has died so lately that its connection has not ended yet",
                 known.incarnation
             );
             return Err(self.turned(Why::Duplicate, text));

@@ -1,5 +1,5 @@
 //! Whether this process is the node it takes itself for. It alone cannot know: its directory may be a copy of one that is
-//! served elsewhere. The others can.
+//! served elsewhere, or the node was removed from the cluster since. The others can.
 //!
 //! Invariant: one no that may be about the past (the connection of our own previous life, which has not been noticed to
 //! be dead) convinces nobody; the same no from the same node for [`CONVINCED_AFTER`], without a yes in between, does.
@@ -38,7 +38,8 @@ impl Doubts {
     /// `by` turned us away, `now`.
     pub(super) fn turned_away(&self, by: NodeId, turned: &Turned, now: Duration) {
         let is_certain = match turned.why {
-            Why::Outdated => true,
+            // Nobody says the latter before nothing of the node is needed any more.
+            Why::Outdated | Why::Removed => true,
             Why::Duplicate => {
                 now.saturating_sub(*self.since.lock().entry(by).or_insert(now)) >= CONVINCED_AFTER
             }
@@ -53,7 +54,8 @@ impl Doubts {
         }
     }
 
-    /// Resolves when it is certain that another process is this node, or has been it since. Cancel-safe.
+    /// Resolves when it is certain that another process is this node, or has been it since, or that the node is none of the
+    /// cluster any more. Cancel-safe.
     pub(super) async fn certain(&self) -> Turned {
         let mut verdict = self.verdict.subscribe();
         match verdict.wait_for(Option::is_some).await.map(|turned| turned.clone()) {
@@ -77,11 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn a_later_life_of_ours_convinces_at_once() {
-        let doubts = Doubts::default();
-        assert!(doubts.certain().now_or_never().is_none());
-        doubts.turned_away(BY, &no(Why::Outdated), Duration::ZERO);
-        assert_eq!(doubts.certain().now_or_never().unwrap().why, Why::Outdated);
+    fn a_later_life_of_ours_or_our_removal_convinces_at_once() {
+        for why in [Why::Outdated, Why::Removed] {
+            let doubts = Doubts::default();
+            assert!(doubts.certain().now_or_never().is_none());
+            doubts.turned_away(BY, &no(why), Duration::ZERO);
+            assert_eq!(doubts.certain().now_or_never().unwrap().why, why);
+        }
     }
 
     #[test]

@@ -271,8 +271,9 @@ impl Peers {
         self.0.dialer.deaths.subscribe()
     }
 
-    /// Resolves when other nodes have made it certain that another process is this node, or has been it since this one
-    /// was started: its directory was copied, and it must not go on. Cancel-safe.
+    /// Resolves when other nodes have made it certain that this process must not go on: another one is this node, or has been
+    /// it since this one was started, because its directory was copied; or the node was removed from the cluster, and
+    /// nothing that it holds is needed. Cancel-safe.
     pub async fn disowned(&self) -> Turned {
         self.0.dialer.doubts.certain().await
     }

@@ -71,6 +71,7 @@ impl State {
         let node = NodeId::new(last + 1);
         let Newcomer { name, machine, addresses, .. } = who.clone();
         let name = if name.is_empty() { node.to_string() } else { name };
+        self.is_free(&name, node, &addresses)?;
         Ok(Decided::Write(Change::Admitted(Entrant { node, name, machine, addresses }), node))
     }
 
@@ -117,11 +118,34 @@ impl State {
             return Err(no(format!("{node} was removed from the cluster")));
         }
         let name = if name.is_empty() { &member.name } else { name };
+        if *name != member.name {
+            self.is_free(name, node, addresses)?;
+        }
         if (member.name.as_str(), &member.addresses) == (name, addresses) {
             return Ok(Decided::Already(()));
         }
         let (name, addresses) = (name.to_owned(), addresses.clone());
         Ok(Decided::Write(Change::Moved { node, name, addresses }, ()))
+    }
+
+    /// Whether a node may be called so: a name is that of one member, because operators name nodes by it. A machine that is
+    /// found where that member was has taken its place, which nobody else can, and may have its name as well: who
+    /// lost a disk comes back with the same flags and has to be let in before the other one can be replaced.
+    fn is_free(&self, name: &str, node: NodeId, addresses: &Addresses) -> Result<(), Denied> {
+        let takes_place_of =
+            |other: &Member| !addresses.peer.is_empty() && other.addresses.peer == addresses.peer;
+        let is_other =
+            |other: &&Member| other.node != node && other.state != MemberState::Removed && other.name == name;
+        let Some(holder) = self.members.values().find(|other| is_other(other) && !takes_place_of(other))
+        else {
+            return Ok(());
+        };
+        let text = format!(
+            "the name {name:?} is that of {0}; give another one with --name, or, if this machine shall be there instead of \
+             {0}, give that one up first: chronos cluster replace {0}",
+            holder.node
+        );
+        Err(Denied::new(Denial::Taken, text))
     }
 
     /// What an operator wants of the cluster as a whole.
@@ -181,10 +205,11 @@ impl State {
             return Err(no(format!("{node} is the last node that serves; somebody must hold the data")));
         }
         if then < now {
+            let are = if left.len() == 1 { "is 1 node" } else { &format!("are {} nodes", left.len()) };
             return Err(no(format!(
-                "without {node} there are {} nodes left, and every partition would have {then} of its {now} replicas; \
-                 let another node join first, or lower the replication to {then} if that is meant",
-                left.len()
+                "without {node} there {are} left, too few for the {now} replicas of every partition: have another node \
+                 join first (chronos server --join ADDR), or, if fewer copies are meant, lower the replication (chronos \
+                 cluster replication {then})"
             )));
         }
         Ok(())
@@ -262,6 +287,32 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_that_of_one_member_until_it_is_removed_or_another_machine_is_in_its_place() {
+        let mut state = cluster(4);
+        let called = |machine, name: &str| Newcomer { name: name.to_owned(), ..newcomer(machine) };
+        let denied = state.admit(&called(9, "name2")).unwrap_err();
+        assert_eq!(denied.why, Denial::Taken);
+        assert!(
+            denied.text.contains("is that of n2") && denied.text.contains("cluster replace n2"),
+            "{denied}"
+        );
+        let moves = state.announce(NodeId::new(3), "name2", &entrant(3).addresses);
+        assert_eq!(moves.unwrap_err().why, Denial::Taken, "nor does a member take the name of another");
+        let same = state.announce(NodeId::new(2), "name2", &Addresses::default());
+        assert!(matches!(same, Ok(Decided::Write(..))), "it keeps its own, wherever it is");
+        let in_its_place = Newcomer { addresses: entrant(2).addresses, ..called(9, "name2") };
+        assert!(matches!(state.admit(&in_its_place), Ok(Decided::Write(_, node)) if node == NodeId::new(5)));
+        // A number is a name, too.
+        let mut other = cluster(2);
+        let named = other.admit(&called(9, "n4"));
+        take(&mut other, named);
+        assert_eq!(other.admit(&called(8, "")).unwrap_err().why, Denial::Taken);
+        let removed = state.order(&Order::Remove(NodeId::new(2)));
+        take(&mut state, removed);
+        assert!(matches!(state.admit(&called(9, "name2")), Ok(Decided::Write(..))));
+    }
+
+    #[test]
     fn where_a_token_is_set_nobody_joins_without_it() {
         let mut state = cluster(1);
         let set = state.order(&Order::Token(Some("open sesame".to_owned())));
@@ -279,7 +330,8 @@ mod tests {
     fn nobody_leaves_at_the_price_of_a_copy() {
         let state = cluster(3);
         let refused = state.order(&Order::Drain(NodeId::new(3))).unwrap_err().text;
-        assert!(refused.contains("1 of its 3 replicas"), "{refused}");
+        let wanted = "without n3 there are 2 nodes left, too few for the 3 replicas of every partition";
+        assert!(refused.contains(wanted) && refused.contains("cluster replication 1"), "{refused}");
         assert!(cluster(1).order(&Order::Remove(NodeId::FIRST)).unwrap_err().text.contains("the last node"));
         assert!(cluster(4).order(&Order::Drain(NodeId::new(3))).is_ok());
         // Two nodes hold no more than one copy, so one of them can be spared.

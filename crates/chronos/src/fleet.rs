@@ -170,9 +170,10 @@ impl Fleet {
         self.take(at)?.stop().await
     }
 
-    /// Stops node `at`, which is no member any more.
+    /// Waits until the server of node `at` has ended, which is no member any more.
     pub(crate) async fn leave(&mut self, at: usize) -> Outcome {
-        self.stop(at).await?;
+        self.resume(at)?;
+        self.take(at)?.ended().await?;
         self.seats[at].left = true;
         Ok(())
     }

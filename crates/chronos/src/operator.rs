@@ -20,7 +20,7 @@ pub(crate) mod partition;
 pub(crate) mod sample;
 pub(crate) mod units;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chronos_client::cluster::{NodeId, Status};
 use chronos_client::{ClusterAdmin, Options, PartitionId, ReadError, Replicas};
@@ -36,6 +36,8 @@ use crate::output::Format;
 const DIAL_MAX: Duration = Duration::from_secs(3);
 /// How often a verb that waits looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// What is waited for and does not change is told again after so long.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// Whom an operator asks, and how the answer is printed.
 #[derive(Args, Clone, Debug)]
@@ -101,6 +103,12 @@ impl Operator {
     /// A way to the first of the nodes that answers. Nobody answering is told at once.
     pub(crate) async fn connect(&self, context: &Context) -> Outcome<ClusterAdmin> {
         let options = Options { deadline: context.timeout, ..Options::default() };
+        if let Some(odd) = self.admin.iter().find(|address| !is_address(address)) {
+            return Err(Failure::usage(format!(
+                "{odd:?} is no address of a node's operators' port; give HOST:PORT, such as 127.0.0.1:7402 (--admin, \
+                 CHRONOS_ADMIN)"
+            )));
+        }
         for address in &self.admin {
             if let Ok(Ok(_)) = timeout(DIAL_MAX, TcpStream::connect(address.trim())).await {
                 return ClusterAdmin::connect_with(&self.admin.join(","), options).map_err(Failure::usage);
@@ -114,6 +122,12 @@ impl Operator {
     }
 }
 
+/// Whether that has a host and a port.
+fn is_address(text: &str) -> bool {
+    let parts = text.trim().rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
 /// What a node said against an operator's request.
 pub(crate) fn failed(error: ReadError) -> Failure {
     let failure = error.failure();
@@ -121,13 +135,47 @@ pub(crate) fn failed(error: ReadError) -> Failure {
         return Failure::new(
             Exit::Failed,
             format!(
-                "that is no operators' port: {}; name one with --admin or CHRONOS_ADMIN (a server says `admin on HOST:PORT` when \
-                 it starts)",
+                "{}; name an operators' port with --admin or CHRONOS_ADMIN (a server says `admin on HOST:PORT` when it starts)",
                 failure.message
             ),
         );
     }
     Failure::from(&error)
+}
+
+/// A node by what an operator calls it: its number (`n2` or `2`), or its name.
+pub(crate) async fn node_called(admin: &ClusterAdmin, text: &str) -> Outcome<NodeId> {
+    choose(&admin.status().await.map_err(failed)?, text)
+}
+
+/// Picks the node that is meant; whether one of that number can be meant is the cluster's to say.
+fn choose(status: &Status, text: &str) -> Outcome<NodeId> {
+    let number = text.parse::<NodeId>().ok();
+    let named: Vec<NodeId> =
+        status.nodes.iter().filter(|node| node.name == text).map(|node| node.node).collect();
+    let by_number = number.filter(|number| status.node(*number).is_some());
+    let mut meant: Vec<NodeId> = by_number.into_iter().chain(named).collect();
+    meant.sort_unstable();
+    meant.dedup();
+    match (meant.as_slice(), number) {
+        ([only], _) => Ok(*only),
+        ([], Some(number)) => Ok(number),
+        ([], None) => {
+            let all: Vec<String> =
+                status.nodes.iter().map(|node| format!("{} ({})", node.node, node.name)).collect();
+            let text =
+                format!("no node of this cluster is called {text:?}; its nodes are {}", all.join(", "));
+            Err(Failure::new(Exit::NotFound, text))
+        }
+        (several, _) => {
+            let numbers: Vec<String> = several.iter().map(|node| node.get().to_string()).collect();
+            Err(Failure::usage(format!(
+                "{text:?} may be any of the nodes {}, of which one is numbered so or several are named so; give the plain \
+                 number of the one that is meant",
+                numbers.join(" and ")
+            )))
+        }
+    }
 }
 
 /// Looks at the cluster until it is as wanted. `wanted` says what is missing, which is told when it changes; nothing when
@@ -136,16 +184,32 @@ pub(crate) async fn wait_until(
     admin: &ClusterAdmin,
     wanted: impl Fn(&Status) -> Option<String>,
 ) -> Outcome<Status> {
-    let mut told = String::new();
+    let (mut told, began) = (String::new(), Instant::now());
+    let mut since = began;
     loop {
         let status = admin.status().await.map_err(failed)?;
         let Some(missing) = wanted(&status) else { return Ok(status) };
         if missing != told {
             eprintln!("chronos: {missing}");
-            told = missing;
+            (told, since) = (missing, Instant::now());
+        } else if since.elapsed() >= SAY_AGAIN {
+            eprintln!("chronos: still {missing}, after {}", units::ago(began.elapsed()));
+            tell_what_waits(admin).await?;
+            since = Instant::now();
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Why nothing gets on, if nothing does.
+async fn tell_what_waits(admin: &ClusterAdmin) -> Outcome {
+    let plan = admin.plan().await.map_err(failed)?;
+    if plan.is_paused {
+        eprintln!("chronos: placement is paused: go on with `chronos cluster resume`");
+    } else if plan.steps.is_empty() {
+        plan.waits.iter().for_each(|wait| eprintln!("chronos: {wait}"));
+    }
+    Ok(())
 }
 
 /// Reads `n2` or `2`.
@@ -167,6 +231,30 @@ pub(crate) fn name(partition: PartitionId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_is_called_by_its_number_or_by_its_name_and_by_nothing_that_two_are_called() {
+        let mut status = sample::healthy();
+        let n = NodeId::new;
+        for (text, node) in [("n2", 2), ("2", 2), ("db2", 2), ("db3", 3), ("n9", 9)] {
+            assert_eq!(choose(&status, text).unwrap(), n(node), "{text}");
+        }
+        let unknown = choose(&status, "db9").unwrap_err();
+        assert_eq!(unknown.exit(), Exit::NotFound);
+        assert!(unknown.to_string().contains("n1 (db1), n2 (db2), n3 (db3)"), "{unknown}");
+        status.nodes[2].name = "n2".to_owned();
+        let both = choose(&status, "n2").unwrap_err();
+        assert!(both.exit() == Exit::Usage && both.to_string().contains("2 and 3"), "{both}");
+        assert_eq!(choose(&status, "2").unwrap(), n(2));
+        status.nodes[2].name = "n3".to_owned();
+        assert_eq!(choose(&status, "n3").unwrap(), n(3));
+    }
+
+    #[test]
+    fn an_address_has_a_host_and_a_port() {
+        assert!(["127.0.0.1:7402", "[::1]:7402", "db1:1"].iter().all(|text| is_address(text)));
+        assert!(!["foo", "foo:", ":7402", "foo:bar", "foo:0", ""].iter().any(|text| is_address(text)));
+    }
 
     #[test]
     fn the_system_partition_has_a_name() {

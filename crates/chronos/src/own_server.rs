@@ -123,6 +123,16 @@ impl OwnServer {
         }
     }
 
+    /// Waits until it ends by itself, as the server of a node does that was removed.
+    pub(crate) async fn ended(mut self) -> Outcome {
+        match timeout(STOP_MAX, self.child.wait()).await {
+            Ok(Ok(status)) if status.code() == Some(1) => Ok(()),
+            Ok(Ok(status)) => Err(mute(&format!("the server ended with {status}"), &self.log)),
+            Ok(Err(error)) => Err(Failure::failed(format!("lost the server process: {error}"))),
+            Err(_) => Err(mute("the server did not end by itself", &self.log)),
+        }
+    }
+
     /// Halts it where it stands (SIGSTOP): its connections stay open, and nobody answers.
     pub(crate) fn pause(&self) -> Outcome {
         self.signal(Signal::STOP)

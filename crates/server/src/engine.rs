@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use chronos_app::{Class, Error, Node, Reason};
 use chronos_block::{Block, Filter, Page, Range, Recorded};
+use chronos_cluster::peer::Why;
 use chronos_cluster::{Cluster, Groups, Outcome, ProposeError, ReadError, Request};
 use chronos_domain::{
     EventId, ForkId, Marks, PartitionId, Position, Space, TenantId, Timestamp, Verdict, Version,
@@ -92,11 +93,21 @@ impl Engine {
         tokio::select! {
             biased; // a fault of our own is the graver one
             reason = self.groups.faulted() => reason,
-            turned = peers.disowned() => format!(
+            turned = peers.disowned() => match turned.why {
+                Why::Removed => format!(
+                    "this node, {}, was removed from its cluster for good, as {} says; nothing that it holds is needed any \
+                     more: its data directory can be deleted or put aside, and its machine can join again with an empty \
+                     one",
+                    self.cluster.me(),
+                    turned.by
+                ),
+                _ => format!(
                 "another process is this node, or has been since this one began: {turned}; a node belongs to one data \
                  directory on one machine, so remove the copy, and join with an empty directory if this machine shall \
                  be a node, too"
-            ).into(),
+                ),
+            }
+            .into(),
         }
     }
 

@@ -30,7 +30,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
 
 use crate::edge::{Edge, Routing};
-use crate::http::Problem;
+use crate::http::{Port, Problem, with_no_route};
 use crate::operator::Operators;
 use crate::placement;
 
@@ -64,12 +64,37 @@ pub(crate) fn late() -> Response {
 }
 
 /// The answer to a path that nothing is served at, in the caller's own protocol.
-pub(crate) fn no_route(headers: &HeaderMap, path: &str) -> Response {
+pub(crate) fn no_route(edge: &Edge, port: Port, headers: &HeaderMap, path: &str) -> Response {
+    let elsewhere = other_port(edge, port, path);
     if !is_grpc(headers) {
-        return Problem::no_route(path).into_response();
+        let problem = elsewhere.map(|text| Problem::from(Error::not_found(text)));
+        return problem.unwrap_or_else(|| Problem::no_route(path)).into_response();
     }
-    let text = format!("this server has no method {path}; ask its reflection service what it has");
+    let text = elsewhere.unwrap_or_else(|| {
+        format!("this server has no method {path}; ask its reflection service what it has")
+    });
     failure::status(Error::new(Class::Rejected, Reason::Unimplemented, text)).into_http::<axum::body::Body>()
+}
+
+/// What to say to somebody who took this port for the other one.
+fn other_port(edge: &Edge, port: Port, path: &str) -> Option<String> {
+    let cluster = edge.app.node().cluster();
+    let at = cluster.member(cluster.me()).map(|member| member.addresses).unwrap_or_default();
+    let is_for_operators = path.starts_with("/chronos.admin.v1.");
+    match port {
+        Port::Clients if is_for_operators => Some(match at.admin.as_str() {
+            "" => {
+                "this is the port for clients; this node has none for operators: start it with --admin-listen"
+                    .to_owned()
+            }
+            admin => format!("this is the port for clients; operators are answered at {admin} (--admin)"),
+        }),
+        Port::Operators if !is_for_operators => Some(match at.client.as_str() {
+            "" => "this is the port for operators; clients are answered at another one".to_owned(),
+            client => format!("this is the port for operators; clients are answered at {client} (--addr)"),
+        }),
+        Port::Clients | Port::Operators => None,
+    }
 }
 
 /// The health service, and a future that never ends and turns it to "not serving" once the node can acknowledge
@@ -121,12 +146,13 @@ pub(crate) fn operators_routes(
         .build_v1()
         .expect("the descriptors were compiled with this program");
     let backup = backup::Service::new(edge.clone(), edge.app.node().for_operators());
-    Routes::new(ClusterAdminServer::new(cluster_admin::Service { operators, backup: backup.clone() }))
-        .add_service(BackupServer::new(backup))
-        .add_service(AdminServer::new(admin::Service { edge: edge.clone() }))
-        .add_service(health)
-        .add_service(reflection)
-        .into_axum_router()
+    let routes =
+        Routes::new(ClusterAdminServer::new(cluster_admin::Service { operators, backup: backup.clone() }))
+            .add_service(BackupServer::new(backup))
+            .add_service(AdminServer::new(admin::Service { edge: edge.clone() }))
+            .add_service(health)
+            .add_service(reflection);
+    with_no_route(routes.into_axum_router(), edge, Port::Operators)
 }
 
 /// The service. Each method decodes, asks the edge or the app, and encodes.

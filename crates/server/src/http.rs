@@ -58,11 +58,22 @@ pub(crate) fn router(edge: &Arc<Edge>, grpc: Router) -> Router {
         table().into_iter().fold(Router::new(), |router, (_, path, handler)| router.route(path, handler));
     let rest: Router = routes.method_not_allowed_fallback(no_method).with_state(edge.clone());
     // Last, so that it also stands in for the fallback of the gRPC routes.
-    grpc.merge(rest).fallback(no_route)
+    with_no_route(grpc.merge(rest), edge, Port::Clients)
 }
 
-async fn no_route(headers: http::HeaderMap, uri: Uri) -> axum::response::Response {
-    crate::grpc::no_route(&headers, uri.path())
+/// Which of a node's ports somebody speaks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    Clients,
+    Operators,
+}
+
+/// Answers whoever asks for something that is not served at this port, and says where it is if it is elsewhere.
+pub(crate) fn with_no_route(router: Router, edge: &Arc<Edge>, port: Port) -> Router {
+    let edge = edge.clone();
+    router.fallback(async move |headers: http::HeaderMap, uri: Uri| {
+        crate::grpc::no_route(&edge, port, &headers, uri.path())
+    })
 }
 
 async fn no_method(method: Method, uri: Uri) -> Problem {

@@ -9,6 +9,7 @@ mod view;
 
 use std::path::PathBuf;
 
+use chronos_client::ClusterAdmin;
 use chronos_client::cluster::NodeId;
 use clap::{Args, Subcommand};
 
@@ -16,7 +17,7 @@ use crate::cli::Context;
 use crate::commands::backup;
 use crate::data_dir;
 use crate::failure::Outcome;
-use crate::operator::{Operator, Watched, failed, parse_node};
+use crate::operator::{Operator, Watched, failed, node_called};
 
 pub(super) use steer::Done;
 
@@ -161,11 +162,17 @@ Example:
 }
 
 /// Which node a verb is about.
-#[derive(Args, Clone, Copy)]
+#[derive(Args, Clone)]
 struct Node {
-    /// Which node, such as n2 or 2
-    #[arg(value_name = "NODE", value_parser = parse_node)]
-    node: NodeId,
+    /// Which node: its number, such as n2 or 2, or its name
+    #[arg(value_name = "NODE")]
+    node: String,
+}
+
+impl Node {
+    async fn called(&self, admin: &ClusterAdmin) -> Outcome<NodeId> {
+        node_called(admin, &self.node).await
+    }
 }
 
 impl Cluster {
@@ -183,10 +190,10 @@ impl Cluster {
             Verb::Status { watched, check: _ } => view::status(&admin, &watched, format).await,
             Verb::Nodes { watched } => view::nodes(&admin, &watched, format).await,
             Verb::Plan { watched } => view::plan(&admin, &watched, format).await,
-            Verb::Drain { node, wait } => done.drain(node.node, wait).await,
-            Verb::Undrain { node } => done.undrain(node.node).await,
-            Verb::Remove { node, force } => done.remove(node.node, force).await,
-            Verb::Replace { node } => done.replace(node.node).await,
+            Verb::Drain { node, wait } => done.drain(node.called(&admin).await?, wait).await,
+            Verb::Undrain { node } => done.undrain(node.called(&admin).await?).await,
+            Verb::Remove { node, force } => done.remove(node.called(&admin).await?, force).await,
+            Verb::Replace { node } => done.replace(node.called(&admin).await?).await,
             Verb::Pause => done.pause().await,
             Verb::Resume => done.resume().await,
             Verb::Replication { replicas } => done.replication(replicas).await,

@@ -3,14 +3,15 @@
 mod upkeep;
 
 use chronos_client::PartitionId;
-use chronos_client::cluster::NodeId;
 use clap::{Args, Subcommand};
 
 use super::cluster::Done;
 use crate::cli::Context;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::operator::live::{Drawn, show};
-use crate::operator::{Operator, Watched, Which, failed, json, name, parse_node, parse_partition, partition};
+use crate::operator::{
+    Operator, Watched, Which, failed, json, name, node_called, parse_partition, partition,
+};
 use crate::output::Format;
 
 const EXAMPLES: &str = "\
@@ -56,9 +57,9 @@ enum Verb {
         /// 0 to 31, or system
         #[arg(value_parser = parse_partition)]
         partition: PartitionId,
-        /// Who shall lead it, such as n2 or 2
-        #[arg(long, value_name = "NODE", value_parser = parse_node)]
-        to: NodeId,
+        /// Who shall lead it: a number, such as n2 or 2, or a name
+        #[arg(long, value_name = "NODE")]
+        to: String,
         /// Return when it does
         #[arg(long)]
         wait: bool,
@@ -132,6 +133,7 @@ impl Partition {
                 show(&watched, look).await
             }
             Verb::Transfer { partition, to, wait } => {
+                let to = node_called(&admin, &to).await?;
                 Done { admin: &admin, format }.transfer(partition, to, wait).await
             }
             Verb::Compact { partitions, wait } => upkeep::compact(&admin, partitions, wait, format).await,

@@ -341,7 +341,7 @@ async fn run(node: Node, listener: TcpListener, operators: Option<TcpListener>, 
     // Either way: if there is a fault by now, that is the story.
     tokio::select! {
         biased;
-        reason = node.faulted() => return Err(Failure::failed(format!("stopped by a fatal fault: {reason}"))),
+        reason = node.faulted() => return Err(Failure::failed(format!("stopped: {reason}"))),
         () = std::future::ready(()) => {}
     }
     node.stop().await;

@@ -37,11 +37,12 @@ impl Fleet {
         self.settled().await
     }
 
-    /// Takes node `at`, which was drained, out of the cluster and stops it.
+    /// Takes node `at`, which was drained, out of the cluster, and waits until its server has ended, which it does by itself.
     pub(crate) async fn take_out(&mut self, at: usize) -> Outcome {
         let node = self.number(at).await?;
         self.operators()?.remove(node, false).await.map_err(failed)?;
-        self.until(&format!("{node} is still a member"), |status| status.node(node).is_none()).await?;
+        let is_out = |status: &Status| status.me != node && status.node(node).is_none();
+        self.until(&format!("{node} is still a member"), is_out).await?;
         self.leave(at).await
     }
 

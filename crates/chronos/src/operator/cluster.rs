@@ -197,7 +197,8 @@ fn lag(status: &Status, node: &Node) -> String {
 
 /// Everything that is not as it should be, the gravest first.
 pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
-    let mut all: Vec<_> = leaderless(status).into_iter().collect();
+    let mut all: Vec<_> = removed(status).into_iter().collect();
+    all.extend(leaderless(status));
     all.extend(unwell(status));
     all.extend(status.nodes.iter().filter(|node| !node.is_up).map(|node| down(status, node)));
     all.extend(status.nodes.iter().filter(|node| is_silent(node)).map(silent));
@@ -268,6 +269,17 @@ fn down(status: &Status, node: &Node) -> (Tone, String) {
         node.node, node.replicas
     );
     (Tone::Bad, text)
+}
+
+/// Whether the node that answers is none of the cluster any more.
+fn removed(status: &Status) -> Option<(Tone, String)> {
+    let node = status.node(status.me).filter(|node| node.state == NodeState::Removed)?;
+    let text = format!(
+        "{}, which answers here, was removed from the cluster for good: its server ends by itself once nothing that it \
+         holds is needed, and what it says of the others may be old; ask another node (--admin)",
+        node.node
+    );
+    Some((Tone::Bad, text))
 }
 
 /// Whether a node that counts as up did not answer when it was asked just now.
@@ -460,6 +472,18 @@ STEP  PARTITION  WHAT                 WHY
         assert!(stuck.contains("2 more nodes") && !stuck.contains("nothing to do"), "{stuck}");
         let partly = plan(&Plan { is_paused: false, steps, waits }).plain();
         assert!(partly.contains("hand over to n2") && partly.contains("undone even then:\n  33"), "{partly}");
+    }
+
+    #[test]
+    fn a_node_that_was_removed_says_so_when_it_is_asked() {
+        let mut status = sample::healthy();
+        status.nodes[0].state = NodeState::Removed;
+        let told = concerns(&status);
+        assert!(
+            matches!(told.as_slice(), [(Tone::Bad, text)] if text.starts_with("n1, which answers here, was removed"))
+        );
+        status.me = NodeId::new(2);
+        assert_eq!(concerns(&status), [], "another one knows no harm");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chronos_client::PartitionId;
 use chronos_client::cluster::{Comparison, Health, NodeId, Partition, Replica, Status, Verdict};
 
 use super::cluster::is_led;
@@ -96,7 +97,11 @@ fn verdict(status: &Status, partition: &Partition) -> (Tone, String) {
 pub(crate) fn show(status: &Status, partition: &Partition) -> Page {
     let mut page = Page::default();
     let leader = partition.leader.map_or_else(|| "led by nobody".to_owned(), |node| format!("led by {node}"));
-    let heading = format!("partition {}   {leader} in term {}", name(partition.id), partition.term);
+    let what = match partition.id {
+        PartitionId::SYSTEM => "the system partition, who belongs to the cluster".to_owned(),
+        id => format!("partition {id}"),
+    };
+    let heading = format!("{what}   {leader} in term {}", partition.term);
     let learners = match nodes(&partition.learners) {
         none if none.is_empty() => String::new(),
         some => format!("   learners {some}"),

@@ -1,9 +1,10 @@
 //! What operators are told by servers, alone and among others.
 
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::{Node, home, refused, server, until};
+use super::{AS_BEFORE, Node, home, refused, server, until};
 
 #[test]
 fn a_node_without_others_says_so_and_what_would_change_that() {
@@ -31,7 +32,7 @@ fn a_node_without_others_says_so_and_what_would_change_that() {
 
 #[test]
 fn a_node_keeps_its_name_and_is_counted_with_the_others() {
-    let (_home, [first, second, _]) = home();
+    let (_home, [first, second, third]) = home();
     let founder = Node::start(&first, &["--bootstrap", "--name", "north"]);
     let other = Node::start(&second, &["--join", &founder.peers, "--name", "west"]);
     founder.counts_at_last("chronos_peer_link_up{node=\"n2\"}", 1);
@@ -48,6 +49,53 @@ fn a_node_keeps_its_name_and_is_counted_with_the_others() {
     let nodes =
         said.lines().find(|line| line.starts_with("nodes ")).expect("it says how many nodes there are");
     assert_eq!(nodes.split_whitespace().last(), Some("2"), "{said}");
+    let flags = ["--peer-listen", "127.0.0.1:0", "--join", &founder.peers, "--name", "west"];
+    let (code, why) = refused(&third, &flags);
+    assert!(code == Some(1) && why.contains("the name \"west\" is that of n2"), "{code:?} {why}");
+    let (code, said) = founder.asked(&["cluster", "drain", "east"]);
+    assert!(code == Some(3) && said.contains("n1 (north), n2 (west)"), "{code:?} {said}");
+}
+
+#[test]
+fn the_server_of_a_node_that_was_removed_ends_by_itself_and_says_why_and_does_not_start_again() {
+    let (_home, [first, second, _]) = home();
+    let founder = Node::start(&first, &["--bootstrap"]);
+    let quiet = ["--log-filter", "error", "--peer-listen", "127.0.0.1:0"];
+    let joining = ["--join", &founder.peers, "--name", "west"];
+    let leaving = RefCell::new(server(&second, &[&quiet[..], &joining].concat()).spawn().unwrap());
+    until(|| founder.asked(&["cluster", "nodes"]).1.contains("west"));
+    let (code, said) = founder.asked(&["cluster", "remove", "west", "--force", "--timeout", "60s"]);
+    assert!(code == Some(0) && said.contains("n2 is removed"), "{said}");
+    until(|| leaving.borrow_mut().try_wait().unwrap().is_some());
+    let ended = leaving.into_inner().wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let why = "this node, n2, was removed from its cluster for good, as n1 says";
+    assert!(
+        ended.status.code() == Some(1) && said.contains(why) && said.contains("can be deleted"),
+        "{said}"
+    );
+    let (code, said) = refused(&second, &[AS_BEFORE]);
+    assert!(code == Some(1) && said.contains(why), "{said}");
+}
+
+#[test]
+fn who_takes_one_port_for_the_other_is_told_which_is_which() {
+    let (_home, [data, ..]) = home();
+    let node = Node::start(&data, &["--bootstrap"]);
+    let run = |args: &[&str]| {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_chronos")).args(args).output().unwrap();
+        (run.status.code(), String::from_utf8_lossy(&run.stderr).into_owned())
+    };
+    let (code, said) = run(&["cluster", "status", "--admin", &node.clients]);
+    let expected = format!("this is the port for clients; operators are answered at {}", node.operators);
+    assert!(code == Some(1) && said.contains(&expected), "{said}");
+    let expected = format!("this is the port for operators; clients are answered at {}", node.clients);
+    for verb in [&["read", "--all"][..], &["append", "order-1", "order.placed", "{}"], &["stats"]] {
+        let (code, said) = run(&[verb, &["--addr", &node.operators, "--timeout", "5s"]].concat());
+        assert!(code != Some(0) && said.contains(&expected), "{verb:?}: {said}");
+    }
+    let (code, said) = run(&["cluster", "status", "--admin", "foo"]);
+    assert!(code == Some(2) && said.contains("give HOST:PORT"), "{said}");
 }
 
 #[test]

@@ -78,7 +78,47 @@ fn drain(status: &Status, id: NodeId) -> Result<Permit, Error> {
             "{id} is down, so nothing can move away from it; start it again, or give it up: chronos cluster replace {id}"
         )));
     }
+    keeps_enough(status, id, "drained")?;
     Ok(Permit::Order(Order::Drain(number(id))))
+}
+
+/// Whether as many nodes are up without this one as its replicas need places: one that is down may come back, or may not.
+fn keeps_enough(status: &Status, id: NodeId, done: &str) -> Result<(), Error> {
+    let active = || status.nodes.iter().filter(|node| node.state == NodeState::Active);
+    let (up, down): (Vec<&Node>, Vec<&Node>) =
+        active().filter(|other| other.node != id).partition(|other| other.is_up && !other.is_silent);
+    let wanted = odd(usize::from(status.replication).min(active().count()));
+    if up.len() >= wanted {
+        return Ok(());
+    }
+    let names = |nodes: &[&Node]| {
+        let names: Vec<String> = nodes.iter().map(|node| node.node.to_string()).collect();
+        let verb = if nodes.len() == 1 { "is" } else { "are" };
+        format!("{} {verb}", names.join(", "))
+    };
+    let others = if up.is_empty() { "no other node is".to_owned() } else { format!("only {}", names(&up)) };
+    let first = match down.as_slice() {
+        [] => format!(
+            "have another node join first (chronos server --join ADDR), or, if fewer copies are meant, lower the \
+             replication (chronos cluster replication {})",
+            odd(up.len())
+        ),
+        [one, ..] => format!(
+            "{} down: start {} again first, or have another node join (chronos server --join ADDR) and give it up (chronos \
+             cluster replace {})",
+            names(&down),
+            if down.len() == 1 { "it" } else { "them" },
+            one.node
+        ),
+    };
+    Err(rule(format!(
+        "{id} cannot be {done} now: partitions have {wanted} replicas, and beside it {others} up to hold them; {first}"
+    )))
+}
+
+/// The greatest odd number that is not above, as the cluster counts replicas; 0 for 0.
+const fn odd(number: usize) -> usize {
+    if number == 0 { 0 } else { number - (number + 1) % 2 }
 }
 
 fn undrain(status: &Status, id: NodeId) -> Result<Permit, Error> {
@@ -99,6 +139,9 @@ fn remove(status: &Status, id: NodeId, force: bool) -> Result<Permit, Error> {
     not_last(status, id)?;
     let is_empty = node.replicas == 0 && !status.partitions.iter().any(|of| of.needs(id));
     let is_drained = is_empty && node.state == NodeState::Draining;
+    if force && node.is_up && !is_empty {
+        keeps_enough(status, id, "removed")?;
+    }
     if force || is_drained {
         return Ok(Permit::Order(Order::Remove(number(id))));
     }
@@ -166,6 +209,7 @@ fn transfer(status: &Status, id: PartitionId, to: NodeId) -> Result<Permit, Erro
     if node.state != NodeState::Active {
         return Err(rule(format!("{to} is being drained and shall lead nothing; choose another voter")));
     }
+    gives_way(status, partition)?;
     let Some(replica) = partition.replica(to) else { return Ok(Permit::Order(order(id, to))) };
     if replica.health != Health::Serving {
         let health = replica.health.as_str();
@@ -181,6 +225,22 @@ fn transfer(status: &Status, id: PartitionId, to: NodeId) -> Result<Permit, Erro
         )));
     }
     Ok(Permit::Order(order(id, to)))
+}
+
+/// Whether somebody leads a partition who can be asked to hand it over.
+fn gives_way(status: &Status, partition: &Partition) -> Result<(), Error> {
+    let id = partition.id;
+    let election = "another leader is being elected, if a majority is up: chronos partition show";
+    let why = match partition.leader {
+        None => format!("partition {id} has no leader that could hand it over; {election} {id}"),
+        Some(leader) => match status.node(leader) {
+            Some(node) if node.is_up && !node.is_silent => return Ok(()),
+            _ => format!(
+                "partition {id} is led by {leader}, which does not answer and so cannot hand it over; {election} {id}"
+            ),
+        },
+    };
+    Err(Error::new(Class::NotApplied, Reason::Unavailable, why).with("partition", id))
 }
 
 fn order(partition: PartitionId, to: NodeId) -> Order {
@@ -235,10 +295,12 @@ mod tests {
 
     fn refusal(status: &Status, wish: Wish) -> String {
         let error = permit(status, wish).unwrap_err();
-        assert_eq!(
-            error.class,
-            if error.reason == Reason::NotFound { Class::Failed } else { Class::Rejected }
-        );
+        let class = match error.reason {
+            Reason::NotFound => Class::Failed,
+            Reason::Unavailable => Class::NotApplied,
+            _ => Class::Rejected,
+        };
+        assert_eq!(error.class, class);
         error.message
     }
 
@@ -325,11 +387,17 @@ mod tests {
         assert!(refusal(&status, wish(3)).contains("is refused on n3"));
         status.nodes[1].is_up = false;
         assert!(refusal(&status, wish(2)).contains("n2 is down"));
+        let mut status = cluster(3);
+        status.nodes[0].is_silent = true;
+        let why = refusal(&status, wish(2));
+        assert!(why.contains("partition 7 is led by n1, which does not answer"), "{why}");
+        status.partitions[7].leader = None;
+        assert!(refusal(&status, wish(2)).contains("partition 7 has no leader that could hand it over"));
     }
 
     #[test]
     fn a_dead_node_is_not_drained_and_a_draining_one_is_drained_once() {
-        let mut status = cluster(3);
+        let mut status = cluster(4);
         assert_eq!(ordered(&status, Wish::Drain(n(2))), Order::Drain(number(n(2))));
         status.nodes[1].is_up = false;
         assert!(refusal(&status, Wish::Drain(n(2))).contains("replace n2"));
@@ -338,6 +406,30 @@ mod tests {
         assert_eq!(ordered(&status, Wish::Undrain(n(2))), Order::Undrain(number(n(2))));
         status.nodes[1].state = NodeState::Removed;
         assert!(refusal(&status, Wish::Undrain(n(2))).contains("empty directory"));
+    }
+
+    #[test]
+    fn nobody_is_taken_out_for_whose_replicas_too_few_nodes_are_up() {
+        let mut status = cluster(4);
+        status.nodes[3].is_up = false;
+        let why = refusal(&status, Wish::Drain(n(1)));
+        let expected = "n1 cannot be drained now: partitions have 3 replicas, and beside it only n2, n3 are up to hold \
+                        them; n4 is down: start it again first, or have another node join (chronos server --join ADDR) \
+                        and give it up (chronos cluster replace n4)";
+        assert_eq!(why, expected);
+        assert!(
+            refusal(&status, Wish::Remove { node: n(1), force: true }).contains("n1 cannot be removed now")
+        );
+        (status.nodes[3].is_up, status.nodes[3].is_silent) = (true, true);
+        assert_eq!(refusal(&status, Wish::Drain(n(1))), expected, "one that does not answer may be down");
+        let three = cluster(3);
+        let why = refusal(&three, Wish::Drain(n(1)));
+        assert!(
+            why.contains("only n2, n3 are up") && why.ends_with("(chronos cluster replication 1)"),
+            "{why}"
+        );
+        let single = Status { replication: 1, ..three };
+        assert_eq!(ordered(&single, Wish::Drain(n(1))), Order::Drain(number(n(1))));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What is done to the cluster, and what is said of it when it is.
 
-use chronos_client::cluster::{NodeId, NodeState, Status};
+use std::time::{Duration, Instant};
+
+use chronos_client::cluster::{NodeId, NodeState, Replica, Status};
 use chronos_client::{ClusterAdmin, PartitionId};
 use serde_json::json;
 
 use crate::failure::Outcome;
 use crate::operator::cluster::replicas_of;
-use crate::operator::{failed, name, wait_until};
+use crate::operator::{failed, name, units, wait_until};
 use crate::output::{Format, Out};
 
 /// One who has things done.
@@ -17,6 +19,7 @@ pub(crate) struct Done<'a> {
 
 impl Done<'_> {
     pub(super) async fn drain(&self, node: NodeId, wait: bool) -> Outcome {
+        let (began, before) = (Instant::now(), self.admin.status().await.map_err(failed)?);
         let epoch = self.admin.drain(node).await.map_err(failed)?;
         if !wait {
             let text =
@@ -24,10 +27,7 @@ impl Done<'_> {
             return self.say(epoch, &text);
         }
         let after = wait_until(self.admin, |status| left_on(status, node)).await?;
-        self.say(
-            after.epoch,
-            &format!("{node} holds nothing any more; it can go with: chronos cluster remove {node}"),
-        )
+        self.say(after.epoch, &drained(&before, node, began.elapsed()))
     }
 
     pub(super) async fn undrain(&self, node: NodeId) -> Outcome {
@@ -40,8 +40,8 @@ impl Done<'_> {
         self.say(
             epoch,
             &format!(
-                "{node} is removed; its number is never given again, and its server can be stopped once `chronos cluster \
-                 nodes` does not list it"
+                "{node} is removed; its number is never given again, and its server ends by itself once nothing that it holds \
+                 is needed: `chronos cluster nodes` does not list it then, and its data directory can be deleted"
             ),
         )
     }
@@ -125,6 +125,23 @@ fn replicated(status: &Status, replicas: u8) -> String {
     )
 }
 
+/// That a node is empty, and what that took, going by what it held before.
+fn drained(before: &Status, node: NodeId, took: Duration) -> String {
+    let held: Vec<&Replica> =
+        before.partitions.iter().filter(|of| of.needs(node)).filter_map(|of| of.replica(node)).collect();
+    let bytes = held.iter().map(|replica| replica.parts_bytes).sum();
+    let moved = match held.len() {
+        0 => String::new(),
+        count => format!(
+            " after {}: {} with {} of parts are on other nodes now",
+            units::ago(took),
+            replicas_of(count),
+            units::bytes(bytes)
+        ),
+    };
+    format!("{node} holds nothing any more{moved}; it can go with: chronos cluster remove {node}")
+}
+
 /// What a node still holds, in words.
 fn left_on(status: &Status, node: NodeId) -> Option<String> {
     let held = status.partitions.iter().filter(|of| of.needs(node)).count();
@@ -135,6 +152,14 @@ fn left_on(status: &Status, node: NodeId) -> Option<String> {
 mod tests {
     use super::*;
     use crate::operator::sample;
+
+    #[test]
+    fn a_drain_that_is_over_says_how_long_it_took_and_what_has_moved() {
+        let (status, node) = (sample::healthy(), NodeId::new(3));
+        let said = drained(&status, node, Duration::from_secs(12));
+        assert!(said.starts_with("n3 holds nothing any more after 12 s: 33 replicas with "), "{said}");
+        assert!(said.ends_with("chronos cluster remove n3"), "{said}");
+    }
 
     #[test]
     fn replicas_that_there_are_no_nodes_for_are_told_with_what_is_missing() {
