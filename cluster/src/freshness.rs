@@ -59,6 +59,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 /// How long a leader is waited for, however long the caller would: several elections.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a replica that has to catch up may apply nothing at all, however long the caller would wait.
+const STALLED: Duration = Duration::from_secs(30);
 
 /// Why a read cannot be as fresh as it has to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -354,18 +356,23 @@ impl Freshness {
                 Ok(answer) => return answer,
                 Err(_) => return Err(last),
             }
+            // Whoever is known to be gone is refused at once, and what is ready wins over a deadline that has passed: so
+            // the attempts alone never end this.
+            if until.saturating_sub(clock.monotonic()) <= PAUSE {
+                return Err(last);
+            }
             clock.sleep(PAUSE).await;
         }
     }
 
-    /// Returns once an entry is applied here.
+    /// Returns once an entry is applied here; gives up at the deadline, or when nothing was applied for [`STALLED`].
     pub(crate) async fn reach(&self, index: LogIndex, deadline: Duration) -> Result<(), ReadError> {
         let clock = &self.consensus.env.clock;
         let mut reached = self.consensus.reached.subscribe();
         let partition = &self.consensus.partition;
         while partition.applied_index() < index {
-            let left = deadline.saturating_sub(clock.monotonic());
-            // The sender lives in `consensus`, so only the deadline ends the wait early.
+            let left = deadline.saturating_sub(clock.monotonic()).min(STALLED);
+            // The sender lives in `consensus`, so only the time ends the wait early.
             if clock.timeout(left, reached.changed()).await.is_err() {
                 return Err(ReadError::Behind);
             }

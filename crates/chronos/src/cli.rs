@@ -43,6 +43,9 @@ pub(crate) struct Cli {
     command: Command,
 }
 
+/// What [`Context::timeout`] is when nothing is said.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What every command may be told.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Context {

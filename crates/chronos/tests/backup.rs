@@ -98,7 +98,10 @@ fn a_backup_is_made_of_a_running_node_and_restored_as_another_that_goes_on() {
         assert_eq!(ok(restored.run(args)), ok(source.run(args)), "{args:?}");
     }
     let (old, new) = (source.json(&["stats"]), restored.json(&["stats"]));
-    assert_eq!(old["cluster_id"], new["cluster_id"]);
+    assert_ne!(old["cluster_id"], new["cluster_id"]);
+    for id in [&old["cluster_id"], &new["cluster_id"]] {
+        assert!(text.contains(id.as_str().unwrap()), "{text}");
+    }
     assert_ne!(old["node_id"], new["node_id"]);
     // What was stored before the backup is known by its ids; what is new goes on behind it.
     assert_eq!(import(&restored, 1..=2000)["already_there"], 2000);
@@ -106,8 +109,10 @@ fn a_backup_is_made_of_a_running_node_and_restored_as_another_that_goes_on() {
     assert_eq!(ok(restored.run(&["digest", "--at", now])), ok(source.run(&["digest", "--at", now])));
 
     let home = Home::new();
-    ok(home.restore(&backup_dir(&source), &["--at", &token], None));
+    ok(home.restore(&backup_dir(&source), &["--at", &token, "--keep-cluster-id"], None));
     let before = home.serve();
+    assert_eq!(old["cluster_id"], before.json(&["stats"])["cluster_id"]);
+    assert_ne!(old["node_id"], before.json(&["stats"])["node_id"]);
     assert_eq!(ok(before.run(&["export"])), past);
     assert_eq!(ok(before.run(&["digest"])), ok(source.run(&["digest", "--at", &token])));
     assert_eq!(import(&before, 1400..=1600)["already_there"], 101);
@@ -146,6 +151,13 @@ fn what_cannot_be_restored_is_refused_and_says_what_to_do() {
     for at in [beyond.as_str(), "2100-01-01T00:00:00Z", "v3"] {
         let refused = home.restore(&backup, &["--at", at], None);
         assert_eq!(refused.code, 2, "{at}: {}", refused.stderr);
+        let is_time = at.starts_with("2100");
+        assert_eq!(
+            is_time,
+            refused.stderr.contains("2100-01-01T00:00:00.000000Z is asked for"),
+            "{}",
+            refused.stderr
+        );
     }
     fs::create_dir_all(home.data()).unwrap();
     fs::write(Path::new(&home.data()).join("mine"), "x").unwrap();

@@ -1,5 +1,7 @@
 //! Copying everything that a cluster has at rest.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use chronos_domain::xxh64::xxh64;
 use chronos_domain::{Invalid, PartitionId};
@@ -14,8 +16,11 @@ use tonic::{Response, Streaming};
 use crate::address::MESSAGE_BYTES_MAX;
 use crate::client::Client;
 use crate::outcome::ReadError;
+use crate::pace::Deadline;
 use crate::routing::Aim;
 
+/// How long the next piece of a file may take; the node gives up what it waits for before.
+const PIECE_MAX: Duration = Duration::from_secs(60);
 /// The longest listing that is taken: some ten million parts.
 const LISTING_BYTES_MAX: usize = 2 << 30;
 
@@ -45,7 +50,8 @@ pub(crate) fn asking() -> (mpsc::Sender<v1::CopyRequest>, ReceiverStream<v1::Cop
 
 impl Client {
     /// Begins a backup: the node makes parts of everything that is applied, has other nodes do so with what it does not
-    /// hold, and says what all of it consists of. Waits as long as that takes.
+    /// hold, and says what all of it consists of. Waits as long as that goes on; a node that waits for others in vain says
+    /// so after half a minute.
     ///
     /// # Errors
     /// See [`ReadError`]. Nothing was changed but how the node holds its events.
@@ -126,7 +132,8 @@ impl Fetched<'_> {
         if self.ended {
             return Ok(None);
         }
-        let Answer::Chunk(chunk) = answer(self.answers).await? else {
+        let next = Deadline::after(PIECE_MAX).bound(answer(self.answers)).await;
+        let Answer::Chunk(chunk) = next.ok_or_else(|| garbled("the node sent nothing for a minute"))?? else {
             return Err(garbled("a piece of the listing came where a file was due"));
         };
         let Chunk { offset, bytes, checksum, last } = chunk;

@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use crate::client::Inner;
-use crate::connections::{AdminRpc, Rpc, admin_rpc, rpc};
+use crate::connections::{AdminRpc, Rpc, admin_rpc, rpc_begun_within, rpc_within};
 use crate::observe::Operation;
 use crate::outcome::ReadError;
 use crate::pace::{Backoff, Deadline, Patience, Stopwatch, pause};
@@ -26,7 +26,18 @@ pub(crate) struct Answered<T> {
 enum Time {
     /// No longer than the client's deadline.
     Bounded,
+    /// No longer than this one.
+    Until(Deadline),
     Unbounded,
+}
+
+/// What one attempt says to its server.
+#[derive(Clone, Copy)]
+struct Hail {
+    /// It must answer itself.
+    direct: bool,
+    /// How long it is waited for.
+    within: Duration,
 }
 
 impl Inner {
@@ -36,7 +47,8 @@ impl Inner {
         F: Fn(Rpc) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
-        self.call_over(aim, |channel, direct| ask(rpc(channel, direct))).await.map(|answered| answered.answer)
+        let ask = |channel, hail: Hail| ask(rpc_within(channel, hail.direct, hail.within));
+        self.ask_within(aim, Time::Bounded, ask).await.map(|answered| answered.answer)
     }
 
     /// The same of whole histories. What is done to them is done once, however often it is asked for.
@@ -45,16 +57,33 @@ impl Inner {
         F: Fn(AdminRpc) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
-        self.call_over(Aim::Named, |channel, _| ask(admin_rpc(channel))).await.map(|answered| answered.answer)
+        let ask = |channel, _| ask(admin_rpc(channel));
+        self.ask_within(Aim::Named, Time::Bounded, ask).await.map(|answered| answered.answer)
     }
 
-    /// The same over whatever connection leads there; the second argument says whether the server must not forward.
-    pub(crate) async fn call_over<T, F, A>(&self, aim: Aim, ask: F) -> Result<Answered<T>, ReadError>
+    /// The same for an answer that comes in pieces, of which only the first is waited for.
+    pub(crate) async fn call_stream<T, F, A>(&self, aim: Aim, ask: F) -> Result<Answered<T>, ReadError>
     where
-        F: Fn(Channel, bool) -> A,
+        F: Fn(Rpc) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
+        let ask = |channel, hail: Hail| ask(rpc_begun_within(channel, hail.direct, hail.within));
         self.ask_within(aim, Time::Bounded, ask).await
+    }
+
+    /// The same for an answer that comes in pieces, whose head and whole are due by a deadline of its own.
+    pub(crate) async fn call_until<T, F, A>(
+        &self,
+        aim: Aim,
+        deadline: Deadline,
+        ask: F,
+    ) -> Result<T, ReadError>
+    where
+        F: Fn(Channel, Duration) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        let ask = |channel, hail: Hail| ask(channel, hail.within);
+        self.ask_within(aim, Time::Until(deadline), ask).await.map(|answered| answered.answer)
     }
 
     /// The same where the head of the answer may take as long as it takes. What could not be begun is begun again.
@@ -63,12 +92,13 @@ impl Inner {
         F: Fn(Channel, bool) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
+        let ask = |channel, hail: Hail| ask(channel, hail.direct);
         self.ask_within(aim, Time::Unbounded, ask).await.map(|answered| answered.answer)
     }
 
     async fn ask_within<T, F, A>(&self, aim: Aim, time: Time, ask: F) -> Result<Answered<T>, ReadError>
     where
-        F: Fn(Channel, bool) -> A,
+        F: Fn(Channel, Hail) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
         let outcome = self.ask_on(aim, time, ask).await;
@@ -79,10 +109,15 @@ impl Inner {
 
     async fn ask_on<T, F, A>(&self, aim: Aim, time: Time, ask: F) -> Result<Answered<T>, ReadError>
     where
-        F: Fn(Channel, bool) -> A,
+        F: Fn(Channel, Hail) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
-        let deadline = Deadline::after(self.options.deadline);
+        let deadline = match time {
+            Time::Until(deadline) => deadline,
+            Time::Bounded | Time::Unbounded => Deadline::after(self.options.deadline),
+        };
+        // What a server said says more than that the last attempt had no time left.
+        let mut told = None;
         let mut backoff = Backoff::new(&self.options, EventId::NIL);
         let mut patience = Patience::new(&self.options);
         let (mut course, mut failed) = (Course::new(aim), 0);
@@ -94,15 +129,16 @@ impl Inner {
             let due = match time {
                 Time::Unbounded => Deadline::after(Duration::MAX),
                 Time::Bounded if aim.partition().is_some() => patience.next(deadline),
-                Time::Bounded => deadline,
+                Time::Bounded | Time::Until(_) => deadline,
             };
-            let missed = match due.bound(ask(line.channel(), hop.direct)).await {
+            let hail = Hail { direct: hop.direct, within: due.left() };
+            let missed = match due.bound(ask(line.channel(), hail)).await {
                 Some(Ok(response)) => {
                     self.router.answered(hop, measures(aim).then(|| began.elapsed()));
                     return Ok(Answered { answer: response.into_inner(), way: hop.way });
                 }
                 Some(Err(status)) => Missed::of(&status),
-                None => Missed::lost(out_of_time()),
+                None => Missed::lost(out_of_time(aim, hop.way)),
             };
             failed += 1;
             let next = self.router.failed(&mut course, hop, &missed);
@@ -110,8 +146,13 @@ impl Inner {
                 Next::AtOnce => Duration::ZERO,
                 Next::Later => backoff.next(missed.failure.retry_after_ms),
             };
-            if !self.is_worth_asking_again(aim, &missed) || wait >= deadline.left() {
-                return Err(ReadError::new(missed.failure));
+            let is_over = !self.is_worth_asking_again(aim, &missed) || wait >= deadline.left();
+            if !missed.line_down {
+                told = Some(missed.failure.clone());
+            }
+            if is_over {
+                let told = told.filter(|_| deadline.left().is_zero());
+                return Err(ReadError::new(told.unwrap_or(missed.failure)));
             }
             if next == Next::Later {
                 pause(wait).await;
@@ -134,7 +175,14 @@ const fn measures(aim: Aim) -> bool {
     matches!(aim, Aim::Replica(_))
 }
 
-fn out_of_time() -> Failure {
-    let text = "no server answered in time; see that one runs there, or give it more time";
-    Failure::new(Class::Failed, "DEADLINE_EXCEEDED", text)
+fn out_of_time(aim: Aim, way: Way) -> Failure {
+    let who =
+        way.node().map_or_else(|| "no server answered".to_owned(), |node| format!("{node} did not answer"));
+    let what = aim.partition().map(|partition| format!(" about partition {partition}")).unwrap_or_default();
+    let text = format!(
+        "{who}{what} in time; see that one runs there and that its cluster has a majority (`chronos cluster \
+         status`), or give it more time"
+    );
+    let failure = Failure::new(Class::Failed, "DEADLINE_EXCEEDED", text);
+    aim.partition().into_iter().fold(failure, |failure, partition| failure.with("partition", partition))
 }

@@ -11,7 +11,8 @@ use crate::observe::Observer;
 /// or two, or several in a row.
 #[derive(Clone)]
 pub struct Options {
-    /// How long an append may take in all, retries included, unless it says so itself. Default 30 s.
+    /// How long a request may take in all, retries included, unless it says so itself: an append, a question, the
+    /// beginning of a read, and then each standstill of it. Default 30 s.
     pub deadline: Duration,
     /// How long the first attempt of an append, or of a read of one partition, waits for its answer before it is tried
     /// again, with the same event ids and perhaps elsewhere: a server that is silent may be paused or cut off. Doubles

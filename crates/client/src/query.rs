@@ -8,10 +8,11 @@ use chronos_proto::v1::query_client::QueryClient;
 use chronos_proto::v1::query_response::Part;
 use chronos_proto::{Class, Failure, Moment, v1};
 
-use tonic::Streaming;
+use tonic::{Request, Streaming};
 
 use crate::client::{Client, Inner};
 use crate::outcome::ReadError;
+use crate::pace::Deadline;
 use crate::routing::Aim;
 
 /// One question, written as for PostgreSQL.
@@ -45,7 +46,8 @@ impl Query {
         self
     }
 
-    /// Answering may take so long, instead of what the server allows by itself.
+    /// Answering may take so long, instead of what the server allows by itself; the caller waits no longer either, instead
+    /// of [`Options::deadline`](crate::Options::deadline).
     pub fn time(mut self, time: Duration) -> Self {
         let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.request.limits.get_or_insert_default().time_ms = Some(time_ms);
@@ -57,6 +59,7 @@ impl Query {
 /// which any Arrow library reads, and then what answering has cost. Flow control holds the server back.
 pub struct Answer {
     inbound: Streaming<v1::QueryResponse>,
+    deadline: Deadline,
     stats: Option<QueryStats>,
 }
 
@@ -97,12 +100,15 @@ impl Client {
 
 impl Answer {
     async fn begin(client: &Inner, query: Query) -> Result<Self, ReadError> {
-        let ask = |channel, _| {
-            let request = query.request.clone();
+        let time = query.request.limits.as_ref().and_then(|limits| limits.time_ms);
+        let deadline = Deadline::after(time.map_or(client.options.deadline, Duration::from_millis));
+        let ask = |channel, within| {
+            let mut request = Request::new(query.request.clone());
+            request.set_timeout(within);
             async move { QueryClient::new(channel).query(request).await }
         };
-        let inbound = client.call_long(Aim::Nearest, ask).await?;
-        Ok(Self { inbound, stats: None })
+        let inbound = client.call_until(Aim::Nearest, deadline, ask).await?;
+        Ok(Self { inbound, deadline, stats: None })
     }
 
     /// The next bytes of the Arrow stream, cut anywhere; `None` when the answer is whole.
@@ -111,7 +117,8 @@ impl Answer {
     /// See [`ReadError`]: what came before is only a beginning of the answer.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         loop {
-            let message = self.inbound.message().await;
+            let message = self.deadline.bound(self.inbound.message()).await;
+            let message = message.ok_or_else(|| ReadError::new(out_of_time()))?;
             let message = message.map_err(|status| ReadError::new(Failure::from_status(&status)))?;
             match message.map(|message| message.part) {
                 Some(Some(Part::Arrow(bytes))) => return Ok(Some(bytes)),
@@ -144,6 +151,12 @@ fn read(stats: v1::QueryStats) -> Result<QueryStats, ReadError> {
         id_rows_read: stats.id_rows_read,
         time: Duration::from_millis(stats.time_ms),
     })
+}
+
+fn out_of_time() -> Failure {
+    let text = "the answer was not there in time, and the server has not said why: it may be paused or cut off; see \
+                `chronos cluster status`, or give it more time";
+    Failure::new(Class::Failed, "DEADLINE_EXCEEDED", text)
 }
 
 fn broken_off() -> Failure {

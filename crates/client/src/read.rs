@@ -12,7 +12,7 @@ use tonic::Streaming;
 
 use crate::call::Answered;
 use crate::client::{Inner, TENANT, own_writes};
-use crate::connections::rpc;
+use crate::connections::Rpc;
 use crate::outcome::ReadError;
 use crate::routing::Aim;
 use events::Seen;
@@ -154,27 +154,27 @@ impl Read {
         let answered = match &self.of {
             Of::Entity(entity_id) => {
                 let request = self.of_entity(entity_id);
-                let ask = |channel, direct| {
-                    let (request, mut rpc) = (request.clone(), rpc(channel, direct));
+                let ask = |mut rpc: Rpc| {
+                    let request = request.clone();
                     async move { rpc.read_entity(request).await }
                 };
-                client.call_over(self.aim(), ask).await?
+                client.call_stream(self.aim(), ask).await?
             }
             Of::Partition(partition) => {
                 let request = self.of_partition(*partition);
-                let ask = |channel, direct| {
-                    let (request, mut rpc) = (request.clone(), rpc(channel, direct));
+                let ask = |mut rpc: Rpc| {
+                    let request = request.clone();
                     async move { rpc.read_partition(request).await }
                 };
-                client.call_over(self.aim(), ask).await?
+                client.call_stream(self.aim(), ask).await?
             }
             Of::All => {
                 let request = self.of_all();
-                let ask = |channel, direct| {
-                    let (request, mut rpc) = (request.clone(), rpc(channel, direct));
+                let ask = |mut rpc: Rpc| {
+                    let request = request.clone();
                     async move { rpc.read_all(request).await }
                 };
-                client.call_over(self.aim(), ask).await?
+                client.call_stream(self.aim(), ask).await?
             }
         };
         Ok(answered)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_app::{App, Appended, Error, Principal, Quota, Watermarks};
+use chronos_app::{App, Appended, Class, Error, Principal, Quota, Reason, Watermarks};
 use chronos_block::Block;
 use chronos_domain::{EventId, Token};
 use chronos_env::{Entropy, Env};
@@ -38,6 +38,18 @@ impl Routing {
         let is_direct = headers.get(ROUTING).is_some_and(|routing| routing == DIRECT);
         if is_direct { Routing::Direct } else { Routing::Open }
     }
+}
+
+/// What a step's own reason why it is late is left to arrive, before it is said for the step.
+const LATER: Duration = Duration::from_millis(250);
+
+/// When a read is due, on the node's clock, and the use cases that keep to it.
+pub(crate) struct Due {
+    pub(crate) app: App<Engine>,
+    /// It has to begin by then.
+    pub(crate) opened: Duration,
+    /// All of it has to be done by then, where its caller says so.
+    pub(crate) whole: Option<Duration>,
 }
 
 /// One node as its callers meet it.
@@ -137,6 +149,30 @@ impl Edge {
         self.app_by(Routing::of(headers))
     }
 
+    /// The same for a request that is to be answered by `deadline`: no step of it waits longer.
+    pub(crate) fn app_until(&self, headers: &HeaderMap, deadline: Duration) -> App<Engine> {
+        let app = self.app_for(headers);
+        app.over(app.node().until(deadline))
+    }
+
+    /// When a read is due that arrives now, of a caller who waits so long for its beginning and for the whole of it.
+    pub(crate) fn due(&self, headers: &HeaderMap, begin: Option<Duration>, whole: Option<Duration>) -> Due {
+        let whole = whole.map(|asked| self.env.clock.monotonic().saturating_add(asked));
+        let app = whole.map_or_else(|| self.app_for(headers).clone(), |whole| self.app_until(headers, whole));
+        Due { app, opened: self.deadline(begin), whole }
+    }
+
+    /// The outcome of something that keeps to `deadline` by itself; or, when a step of it does not, that it is late.
+    pub(crate) async fn in_time<T>(
+        &self,
+        deadline: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let clock = &self.env.clock;
+        let left = (deadline + LATER).saturating_sub(clock.monotonic());
+        clock.timeout(left, work).await.unwrap_or_else(|_| Err(late()))
+    }
+
     /// The same, where the headers have been read.
     pub(crate) const fn app_by(&self, routing: Routing) -> &App<Engine> {
         match routing {
@@ -185,4 +221,10 @@ impl Edge {
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
     }
+}
+
+fn late() -> Error {
+    let text = "this node had no answer by the deadline: nodes that it needs may be gone, cut off or slow; see `chronos \
+                cluster status`, ask again, ask another node, or allow more time";
+    Error::new(Class::Failed, Reason::DeadlineExceeded, text)
 }

@@ -39,6 +39,8 @@ pub struct Engine {
     /// The same for operators, who may have all nodes asked in any case.
     anyway: Option<Arc<Forward>>,
     floors: Arc<Floors>,
+    /// When whoever asks stops waiting, where that bounds every step.
+    until: Option<Duration>,
 }
 
 /// After how long a caller may try again whom a full disk turned away.
@@ -53,7 +55,20 @@ const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(10);
 impl Engine {
     pub(crate) fn new(env: Env, cluster: Cluster) -> Self {
         let groups = cluster.groups().clone();
-        Self { env, cluster, groups, forward: None, anyway: None, floors: Arc::new(Floors::new()) }
+        Self {
+            env,
+            cluster,
+            groups,
+            forward: None,
+            anyway: None,
+            floors: Arc::new(Floors::new()),
+            until: None,
+        }
+    }
+
+    /// The same for one request, of which no step waits longer than until then, on the node's clock.
+    pub(crate) fn until(&self, deadline: Duration) -> Engine {
+        Engine { until: Some(deadline), ..self.clone() }
     }
 
     /// What a partition holds, counted.
@@ -167,7 +182,8 @@ impl Engine {
 
     /// Until when a read waits that names no deadline.
     fn soon(&self) -> Duration {
-        self.env.clock.monotonic() + CAUGHT_UP_WITHIN
+        let soon = self.env.clock.monotonic() + CAUGHT_UP_WITHIN;
+        self.until.map_or(soon, |until| until.min(soon))
     }
 
     /// Replicates one command, and returns what apply said of it.
@@ -403,7 +419,8 @@ fn failed(id: PartitionId, fault: &Fault) -> Error {
 
 /// Why a replica is not as fresh as a read has to have it.
 fn not_fresh(id: PartitionId, error: &ReadError) -> Error {
-    let say = |reason| Error::new(Class::Failed, reason, error.to_string()).with("partition", id);
+    let text = format!("partition {id}: {error}");
+    let say = |reason| Error::new(Class::Failed, reason, text.as_str()).with("partition", id);
     match error {
         ReadError::Refused(why) => refused(Class::Failed, id, why),
         ReadError::Ended(_) => say(Reason::Unavailable).retry_after_ms(UNAVAILABLE_RETRY_MS),

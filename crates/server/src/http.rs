@@ -14,6 +14,7 @@ mod read;
 pub(crate) mod sql;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
@@ -35,7 +36,7 @@ fn table() -> Vec<Route> {
         ("get", "/v1/entities/{entity_id}/state", get(read::state)),
         ("get", "/v1/partitions/{partition}/events", get(read::partition)),
         ("get", "/v1/route/{entity_id}", get(node::route)),
-        ("post", "/v1/sql", post(sql::ask)),
+        ("post", SQL, post(sql::ask)),
         ("post", "/v1/entities/{entity_id}/truncate", post(admin::truncate)),
         ("post", "/v1/compact", post(admin::compact)),
         ("get", "/v1/digest", get(admin::digest)),
@@ -75,6 +76,18 @@ pub(crate) fn with_no_route(router: Router, edge: &Arc<Edge>, port: Port) -> Rou
         crate::grpc::no_route(&edge, port, &headers, uri.path())
     })
 }
+
+/// How long the head of an answer may take: as long as the caller says, within the server's limits, and a little for the
+/// answer's own words about that. A question in SQL says in its body how long it may take, and keeps to it by itself.
+pub(crate) fn patience(edge: &Edge, uri: &Uri) -> Duration {
+    let most = Duration::from_millis(edge.limits.deadline_max_ms);
+    let asked = uri.query().and_then(query::asked);
+    let patience = if uri.path() == SQL { most } else { edge.limits.patience(asked) };
+    patience + GRACE
+}
+
+const SQL: &str = "/v1/sql";
+const GRACE: Duration = Duration::from_secs(2);
 
 async fn no_method(method: Method, uri: Uri) -> Problem {
     Problem::no_method(&method, uri.path())

@@ -48,10 +48,10 @@ impl Pages {
         Self { edge, source, waiting: VecDeque::new(), deadline: None, token }
     }
 
-    /// Fails when the whole takes longer than the caller said it would wait.
-    pub(crate) fn within(self, asked: Option<Duration>) -> Self {
-        let now = self.edge.env.clock.monotonic();
-        Self { deadline: asked.map(|asked| now.saturating_add(asked)), ..self }
+    /// Fails when the whole is not done by then. Without it every single page is still bounded in time, by what the node
+    /// waits for others.
+    pub(crate) fn until(self, deadline: Option<Duration>) -> Self {
+        Self { deadline, ..self }
     }
 
     /// The past that is read: the same at every piece.

@@ -26,6 +26,8 @@ pub(crate) struct Asked {
     pub(crate) rows: Option<u64>,
     /// How long it may take.
     pub(crate) time: Option<Duration>,
+    /// How long the caller waits for the answer, if that is known.
+    pub(crate) within: Option<Duration>,
 }
 
 /// An answer on its way.
@@ -43,19 +45,26 @@ const NO_MEMORY_RETRY_MS: u64 = 1000;
 
 /// Opens an answer: its moment is fixed, its first rows are being made.
 pub(crate) async fn open(edge: &Arc<Edge>, asked: Asked) -> Result<Answering, Error> {
-    let opened = begin(edge, asked).await;
+    let patience = edge.limits.query_patience(asked.time);
+    let patience = asked.within.map_or(patience, |within| within.min(patience));
+    let deadline = edge.env.clock.monotonic() + patience;
+    let opened = edge.in_time(deadline, begin(edge, asked, deadline)).await;
     edge.metrics.query(&opened);
     opened
 }
 
-async fn begin(edge: &Arc<Edge>, asked: Asked) -> Result<Answering, Error> {
+async fn begin(edge: &Arc<Edge>, asked: Asked, deadline: Duration) -> Result<Answering, Error> {
     let clock = edge.env.clock.clone();
-    let (began, patience) = (clock.monotonic(), edge.limits.query_patience(asked.time));
+    let began = clock.monotonic();
     let rows = edge.limits.query_rows(asked.rows)?;
-    let token = edge.app.snapshot(edge.principal(), asked.as_of.as_ref(), began + patience).await?;
-    let engine = edge.app.node();
+    edge.app
+        .node()
+        .all_here("a question in SQL", "ask a node that passes on, or one that holds everything")?;
+    let app = edge.app.over(edge.app.node().until(deadline));
+    let token = app.snapshot(edge.principal(), asked.as_of.as_ref(), deadline).await?;
+    let engine = app.node();
     let (here, elsewhere): (Vec<_>, Vec<_>) = PartitionId::all().partition(|id| engine.serves(*id));
-    let here = here.into_iter().map(|id| engine.bounded(id, token.get(id), began + patience));
+    let here = here.into_iter().map(|id| engine.bounded(id, token.get(id), deadline));
     let tenant = edge.principal().tenant().clone();
     let reader = Arc::new(Reader::start(&edge.env, engine.clone(), &tenant));
     let remote = |id| -> (Arc<dyn Elsewhere>, Position) { (Arc::new(Away::new(id, &reader)), token.get(id)) };
@@ -66,7 +75,7 @@ async fn begin(edge: &Arc<Edge>, asked: Asked) -> Result<Answering, Error> {
         sql: asked.sql,
         rows,
     };
-    let left = (began + patience).saturating_sub(clock.monotonic());
+    let left = deadline.saturating_sub(clock.monotonic());
     let expiry = async move { clock.sleep(left).await };
     let answer = edge.query.run(question, expiry).await.map_err(|error| failed(edge, &error))?;
     Ok(Answering { edge: edge.clone(), answer, token, began, _reader: reader })

@@ -168,7 +168,10 @@ async fn speaks(edge: &Edge, stream: &TcpStream) -> bool {
 /// Answers one request.
 async fn answer(edge: Arc<Edge>, router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
     if !grpc::is_grpc(request.headers()) {
-        return Ok(guarded(&edge.metrics, false, router.oneshot(request)).await);
+        let patience = rest::patience(&edge, request.uri());
+        let answered = guarded(&edge.metrics, false, router.oneshot(request));
+        let answered = edge.env.clock.timeout(patience, answered).await;
+        return Ok(answered.unwrap_or_else(|_| rest::Problem::late().into_response()));
     }
     let patience = grpc::patience(&edge, request.headers());
     let answered = guarded(&edge.metrics, true, router.oneshot(request));

@@ -165,6 +165,11 @@ pub(crate) fn renew(env: &Env, file: &Path, cluster: u128, release: &str) -> io:
     Ok(renewed)
 }
 
+/// The id of a cluster that nobody has heard of.
+pub(crate) fn new_cluster(env: &Env) -> u128 {
+    new_uuid(env)
+}
+
 /// The identity of a new node, of this cluster or of one of its own.
 fn fresh(env: &Env, cluster: Option<u128>, release: &str) -> Identity {
     let (own, node) = (new_uuid(env), new_uuid(env));

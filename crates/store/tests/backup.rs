@@ -12,7 +12,8 @@ use chronos_domain::{PartitionId, Position, Space, Timestamp, Token, Version};
 use chronos_env::sim::World;
 use chronos_env::{Disk, EntryKind, Env, OpenMode};
 use chronos_store::backup::{
-    Arrival, At, BackupDir, Error, NamedFile, RESTORE_CRASH_POINTS, Restored, Share, Source, restore, verify,
+    Arrival, At, BackupDir, Error, NamedFile, RESTORE_CRASH_POINTS, Restored, Share, Source, Whose, restore,
+    verify,
 };
 use chronos_store::{Command, CutCommand, DataDir, Options, Partition, Range};
 use support::commands::sample;
@@ -114,7 +115,11 @@ fn lose(env: &Env) {
 }
 
 async fn restore_to(env: &Env, at: &At) -> Result<Restored, Error> {
-    restore(env, &backup_dir(), Path::new(DATA), at, "test", &mut |_, _| {}).await
+    restore_as(env, at, Whose::Kept).await
+}
+
+async fn restore_as(env: &Env, at: &At, whose: Whose) -> Result<Restored, Error> {
+    restore(env, &backup_dir(), Path::new(DATA), (at, whose), "test", &mut |_, _| {}).await
 }
 
 /// All files below a directory.
@@ -142,7 +147,10 @@ fn a_restored_node_answers_as_the_lost_one_did_and_goes_on() {
         let lost = DataDir::open(&env, Path::new(DATA), &Options::default()).unwrap().identity.clone();
         lose(&env);
         let restored = restore_to(&env, &At::End).await.unwrap();
-        assert_eq!((restored.cluster, restored.token.clone()), (cluster, token));
+        assert_eq!(
+            (restored.cluster, restored.from_cluster, restored.token.clone()),
+            (cluster, cluster, token)
+        );
         assert_ne!(restored.node, lost.node, "it is another node");
         let report = chronos_store::verify(&env.disk, Path::new(DATA)).unwrap();
         assert!(report.is_clean(), "{:?}", report.damages);
@@ -156,6 +164,30 @@ fn a_restored_node_answers_as_the_lost_one_did_and_goes_on() {
         node.close().await;
         let node = Node::open(&env, CACHE).unwrap();
         run.check(&node);
+        node.close().await;
+    });
+}
+
+#[test]
+fn what_is_restored_belongs_to_a_cluster_of_its_own_and_never_into_the_backup_it_came_from() {
+    let world = World::new(3);
+    let env = world.env();
+    world.run(async {
+        let (run, node) = backed_up(&env).await;
+        let (cluster, token) = (source(&env, &node).listing().cluster, source(&env, &node).listing().token());
+        node.close().await;
+        lose(&env);
+        let restored = restore_as(&env, &At::End, Whose::Fresh).await.unwrap();
+        assert_eq!((restored.from_cluster, restored.token.clone()), (cluster, token));
+        assert_ne!(restored.cluster, cluster);
+        let identity = DataDir::open(&env, Path::new(DATA), &Options::default()).unwrap().identity.clone();
+        assert_eq!((identity.cluster, identity.node), (restored.cluster, restored.node));
+        let report = chronos_store::verify(&env.disk, Path::new(DATA)).unwrap();
+        assert!(report.is_clean(), "{:?}", report.damages);
+        let node = Node::open(&env, CACHE).unwrap();
+        run.check(&node);
+        let refused = back_up(&env, &source(&env, &node)).unwrap_err();
+        assert!(matches!(refused, Error::OtherCluster { .. }), "{refused}");
         node.close().await;
     });
 }
@@ -256,7 +288,9 @@ fn a_restore_to_a_token_or_a_moment_is_that_past_and_nothing_else() {
         }
         for (n, (at, bounds)) in moments.iter().enumerate() {
             let target = PathBuf::from(format!("/restored-{n}"));
-            let restored = restore(&env, &backup_dir(), &target, at, "test", &mut |_, _| {}).await.unwrap();
+            let restored = restore(&env, &backup_dir(), &target, (at, Whose::Fresh), "test", &mut |_, _| {})
+                .await
+                .unwrap();
             assert_eq!(restored.token, (0..USED.len()).map(|at| (id(at), bounds[at])).collect::<Token>());
             let node = Node::open_in(&env, &target, CACHE).unwrap();
             for (at, bound) in bounds.iter().enumerate() {
@@ -293,7 +327,7 @@ fn a_moment_beyond_the_backup_is_refused() {
             At::Token(Token::at(PartitionId::new(7).unwrap(), Position::new(1))),
         ] {
             let refused = restore_to(&env, &at).await.unwrap_err();
-            assert!(matches!(refused, Error::Beyond(_)), "{at:?}: {refused}");
+            assert!(matches!(refused, Error::Beyond(_) | Error::Later { .. }), "{at:?}: {refused}");
             assert!(!env.disk.exists(Path::new(DATA)).unwrap());
         }
     });
@@ -395,11 +429,19 @@ fn a_target_that_holds_anything_is_left_alone() {
         assert!(matches!(refused, Error::NotEmpty { .. }), "{refused}");
         assert_eq!(tree(env.disk.as_ref(), Path::new(DATA)), before);
         let unfinished = Path::new("/other.restoring");
-        let refused = restore(&env, &backup_dir(), unfinished, &At::End, "test", &mut |_, _| {}).await;
+        let refused =
+            restore(&env, &backup_dir(), unfinished, (&At::End, Whose::Fresh), "test", &mut |_, _| {}).await;
         assert!(matches!(refused, Err(Error::Reserved { .. })));
         env.disk.create_dir_all(Path::new("/mine.restoring/photos")).unwrap();
-        let refused =
-            restore(&env, &backup_dir(), Path::new("/mine"), &At::End, "test", &mut |_, _| {}).await;
+        let refused = restore(
+            &env,
+            &backup_dir(),
+            Path::new("/mine"),
+            (&At::End, Whose::Fresh),
+            "test",
+            &mut |_, _| {},
+        )
+        .await;
         assert!(matches!(refused, Err(Error::NotEmpty { .. })), "what is not ours is not cleared away");
         assert!(env.disk.exists(Path::new("/mine.restoring/photos")).unwrap());
         lose(&env);

@@ -225,6 +225,12 @@ pub(crate) fn bar(bytes: u64) -> ProgressBar {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
+            Error::Later { end, asked } => Self::usage(format!(
+                "the backup ends before that: it has what was recorded up to {}, and {} is asked for; give a time up to then, \
+                 or a later backup",
+                moment::show(end),
+                moment::show(asked)
+            )),
             Error::Foreign { .. } | Error::NotEmpty { .. } | Error::Reserved { .. } | Error::Beyond(_) => {
                 Self::usage(error)
             }

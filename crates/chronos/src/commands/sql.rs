@@ -13,7 +13,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chronos_client::{Answer, Moment, Query, QueryStats};
 use clap::{Args, ValueEnum};
 
-use crate::cli::Context;
+use crate::cli::{Context, DEFAULT_TIMEOUT};
 use crate::connect::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::moment;
@@ -54,7 +54,8 @@ pub(crate) struct Sql {
     /// Rows of the answer; more are an error [default: 100000]
     #[arg(long, value_name = "N")]
     max_rows: Option<u64>,
-    /// How long answering may take, such as 5s or 500ms [default: 30s]
+    /// How long answering may take, such as 5s or 500ms; --timeout bounds it, too [default: as --timeout says, and what the
+    /// server allows]
     #[arg(long, value_name = "TIME", value_parser = moment::parse_duration)]
     max_time: Option<Duration>,
 }
@@ -76,7 +77,7 @@ impl Sql {
             output::Format::Table => Format::Table,
             output::Format::Json => Format::Json,
         });
-        let mut answer = Connection::open(context).await?.query(self.query()).await?;
+        let mut answer = Connection::open(context).await?.query(self.query(context)).await?;
         let mut printer = Printer::new(format, Out::new(context.output));
         let mut decoder = StreamDecoder::new();
         while let Some(bytes) = answer.next().await.map_err(|error| Failure::from(&error))? {
@@ -92,7 +93,7 @@ impl Sql {
         Ok(())
     }
 
-    fn query(self) -> Query {
+    fn query(self, context: &Context) -> Query {
         let mut query = Query::sql(self.sql);
         if let Some(moment) = self.as_of {
             query = query.as_of(moment);
@@ -100,8 +101,10 @@ impl Sql {
         if let Some(rows) = self.max_rows {
             query = query.rows(rows);
         }
+        // Who says nothing about requests at large means what is said about the question.
+        let most = Some(context.timeout).filter(|most| *most != DEFAULT_TIMEOUT).unwrap_or(Duration::MAX);
         match self.max_time {
-            Some(time) => query.time(time),
+            Some(time) => query.time(time.min(most)),
             None => query,
         }
     }

@@ -14,6 +14,7 @@ use super::order::Order;
 use super::{Inbound, Read};
 use crate::client::Inner;
 use crate::outcome::ReadError;
+use crate::pace::Deadline;
 use crate::routing::{Missed, NOT_LEADER, Way};
 
 /// How many connections in a row may break without an event between them.
@@ -34,6 +35,8 @@ pub struct Events {
     truncated_before: Version,
     /// Connections that broke since the last event.
     broken: u32,
+    /// When it is given up, if no event comes before; once a connection broke.
+    patience: Option<Deadline>,
 }
 
 /// Where pages come from.
@@ -68,6 +71,7 @@ impl Events {
             seen: Seen::default(),
             truncated_before: Version::ZERO,
             broken: 0,
+            patience: None,
         }
     }
 
@@ -119,7 +123,7 @@ impl Events {
         }
         self.seen.last = Some(self.read.number(&event));
         self.seen.returned += 1;
-        self.broken = 0;
+        (self.broken, self.patience) = (0, None);
         Some(Ok(event))
     }
 
@@ -138,7 +142,9 @@ impl Events {
         let reason = missed.failure.reason.as_str();
         let passing = missed.line_down || matches!(reason, "UNAVAILABLE" | NOT_LEADER | "NOT_CAUGHT_UP");
         self.broken += 1;
-        if !passing || self.broken > RESUMPTIONS_MAX {
+        let deadline = self.client.options.deadline;
+        let patience = *self.patience.get_or_insert_with(|| Deadline::after(deadline));
+        if !passing || self.broken > RESUMPTIONS_MAX || patience.left().is_zero() {
             return Err(ReadError::new(missed.failure));
         }
         self.client.router.watcher.resumed();

@@ -28,6 +28,8 @@ use super::{Engine, UNAVAILABLE_RETRY_MS, not_fresh, refused, same_life};
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 /// How often all holders are asked for the bytes that are next, before it is given up.
 const ROUNDS_MAX: usize = 5;
+/// How long no bytes may come, from whomever.
+const SILENT_MAX: Duration = Duration::from_secs(30);
 /// How long is waited after the first round; twice as long after each further one.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -201,7 +203,8 @@ impl Fetching<'_> {
     /// # Errors
     /// When no node that may have them gives them.
     pub(crate) async fn next(&mut self) -> Result<Bytes, Error> {
-        let mut pause = ASK_AGAIN;
+        let clock = &self.engine.env.clock;
+        let (mut pause, began) = (ASK_AGAIN, clock.monotonic());
         loop {
             let why = match self.try_next().await {
                 Ok(bytes) => {
@@ -212,11 +215,12 @@ impl Fetching<'_> {
                 Err(why) => why,
             };
             (self.bulk, self.turn, self.failures) = (None, self.turn + 1, self.failures + 1);
-            if self.failures == ROUNDS_MAX * self.sources.len() {
+            let is_silent = clock.monotonic().saturating_sub(began) >= SILENT_MAX;
+            if is_silent || self.failures == ROUNDS_MAX * self.sources.len() {
                 return Err(self.not_had(&why));
             }
             if self.failures.is_multiple_of(self.sources.len()) {
-                self.engine.env.clock.sleep(pause).await;
+                clock.sleep(pause).await;
                 pause *= 2;
             }
         }

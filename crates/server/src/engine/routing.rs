@@ -57,7 +57,9 @@ impl Engine {
         }
         let holders = self.cluster.others_holding(id);
         match &self.forward {
-            Some(forward) if !holders.is_empty() => Ok(Some(Away { forward, id, holders })),
+            Some(forward) if !holders.is_empty() => {
+                Ok(Some(Away { forward, id, holders, until: self.until }))
+            }
             _ => Err(self.not_held(class, id, &holders)),
         }
     }
@@ -73,11 +75,12 @@ impl Engine {
         Err(self.not_held(Class::Failed, id, &self.cluster.others_holding(id)))
     }
 
-    /// Refuses what needs all of the history, where this node has only part of it and asks nobody for the rest.
+    /// Refuses what needs all of the history, where this node has only part of it and asks nobody for the rest; `instead`
+    /// says what else to do.
     ///
     /// # Errors
     /// Which partitions are missing, and who holds them.
-    pub(crate) fn all_here(&self, what: &str) -> Result<(), Error> {
+    pub(crate) fn all_here(&self, what: &str, instead: &str) -> Result<(), Error> {
         let missing: Vec<PartitionId> = PartitionId::all().filter(|id| !self.cluster.holds(*id)).collect();
         if missing.is_empty() || self.asks_others() {
             return Ok(());
@@ -89,7 +92,7 @@ impl Engine {
         let places = by_holders.iter().map(|(holders, ids)| format!("{} on {holders}", numbers(ids)));
         let text = format!(
             "{what} needs every partition, and this node, {}, does not hold {}: {}; it is told not to ask them (--forward \
-             off, or chronos-routing: direct): run `chronos cluster backup`, or ask a node that passes on",
+             off, or chronos-routing: direct): {instead}",
             self.cluster.me(),
             numbers(&missing),
             places.collect::<Vec<_>>().join("; ")

@@ -112,7 +112,8 @@ impl Call {
             Some(Ask::Fetch(_)) => return Err(invalid("a backup starts with begin")),
             None => return Ok(()),
         }
-        self.engine.all_here("a backup").map_err(End::Failed)?;
+        let instead = "run `chronos cluster backup`, or ask a node that passes on";
+        self.engine.all_here("a backup", instead).map_err(End::Failed)?;
         let cut = backup::cut(&self.edge.env, self.engine.clone(), &self.edge.identity);
         let cut = tokio::select! {
             biased; // who is gone needs no cut

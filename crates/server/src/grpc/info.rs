@@ -6,7 +6,7 @@ use chronos_proto::{Info, PartitionMarks, v1};
 
 use tonic::Request;
 
-use super::failure;
+use super::{deadline, failure};
 use crate::edge::Edge;
 use crate::node::RELEASE;
 use crate::stats;
@@ -15,7 +15,9 @@ pub(super) async fn watermarks(
     edge: &Edge,
     request: &Request<v1::WatermarksRequest>,
 ) -> Result<v1::WatermarksResponse, Error> {
-    let (all, token) = edge.watermarks(edge.app_for(request.metadata().as_ref())).await?;
+    let headers = request.metadata().as_ref();
+    let by = edge.deadline(deadline::to_answer(headers));
+    let (all, token) = edge.in_time(by, edge.watermarks(&edge.app_until(headers, by))).await?;
     let partitions = all.into_iter().map(|(partition, marks)| {
         let marks = marks.map_err(failure::failure);
         PartitionMarks { partition, marks }.into()

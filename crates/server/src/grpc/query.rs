@@ -35,8 +35,8 @@ impl Query for Service {
     /// Answers at once with a stream, in which everything else happens: a question may take longer than the head of
     /// an answer may.
     async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<Messages>, Status> {
-        let timeout = deadline::asked(request.metadata().as_ref());
-        let asked = asked(request.into_inner(), timeout).map_err(failure::status)?;
+        let within = deadline::to_answer(request.metadata().as_ref());
+        let asked = asked(request.into_inner(), within).map_err(failure::status)?;
         let edge = self.edge.clone();
         let messages = stream::once(async move {
             let answering = query::open(&edge, asked).await.map_err(failure::status)?;
@@ -50,14 +50,14 @@ impl Query for Service {
     }
 }
 
-fn asked(message: v1::QueryRequest, timeout: Option<Duration>) -> Result<Asked, Error> {
+fn asked(message: v1::QueryRequest, within: Option<Duration>) -> Result<Asked, Error> {
     let limits = message.limits.unwrap_or_default();
-    let time = limits.time_ms.map(Duration::from_millis);
     Ok(Asked {
         sql: message.sql,
         as_of: request::as_of(message.as_of)?,
         rows: limits.rows,
-        time: time.into_iter().chain(timeout).min(),
+        time: limits.time_ms.map(Duration::from_millis),
+        within,
     })
 }
 

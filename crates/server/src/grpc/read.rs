@@ -10,10 +10,11 @@ use chronos_domain::{EntityId, EventId, Position, Rejection, Timestamp, Version}
 use chronos_proto::{read, v1};
 use futures::Stream;
 use futures::stream;
+use http::HeaderMap;
 use tonic::{Request, Status};
 
 use super::{deadline, failure, request};
-use crate::edge::Edge;
+use crate::edge::{Due, Edge};
 use crate::metrics::Read;
 
 /// The pages of a read.
@@ -27,8 +28,7 @@ pub(super) async fn entity(
     edge: &Arc<Edge>,
     request: Request<v1::ReadEntityRequest>,
 ) -> Result<Pages, Error> {
-    let (asked, app) =
-        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
+    let due = due(edge, request.metadata().as_ref());
     let message = request.into_inner();
     let wanted = EntityRequest {
         entity: EntityId::parse(&message.entity_id).map_err(Rejection::from)?,
@@ -40,20 +40,19 @@ pub(super) async fn entity(
             as_of: request::as_of(message.as_of)?,
             filter: request::filter(message.filter)?,
             consistency: request::consistency(message.consistency, Consistency::Linearizable)?,
-            deadline: edge.deadline(asked),
+            deadline: due.opened,
         },
     };
-    let opened = app.read_entity(edge.principal(), wanted).await;
+    let opened = edge.in_time(due.opened, due.app.read_entity(edge.principal(), wanted)).await;
     edge.metrics.read(Read::Entity, &opened);
-    Ok(stream(crate::pages::Pages::of_one(edge.clone(), opened?).within(asked)))
+    Ok(stream(crate::pages::Pages::of_one(edge.clone(), opened?).until(due.whole)))
 }
 
 pub(super) async fn partition(
     edge: &Arc<Edge>,
     request: Request<v1::ReadPartitionRequest>,
 ) -> Result<Pages, Error> {
-    let (asked, app) =
-        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
+    let due = due(edge, request.metadata().as_ref());
     let message = request.into_inner();
     let wanted = PartitionRequest {
         partition: chronos_proto::partition(message.partition).map_err(Rejection::from)?,
@@ -64,17 +63,16 @@ pub(super) async fn partition(
             as_of: request::as_of(message.as_of)?,
             filter: request::filter(message.filter)?,
             consistency: request::consistency(message.consistency, Consistency::Local)?,
-            deadline: edge.deadline(asked),
+            deadline: due.opened,
         },
     };
-    let opened = app.read_partition(edge.principal(), wanted).await;
+    let opened = edge.in_time(due.opened, due.app.read_partition(edge.principal(), wanted)).await;
     edge.metrics.read(Read::Partition, &opened);
-    Ok(stream(crate::pages::Pages::of_one(edge.clone(), opened?).within(asked)))
+    Ok(stream(crate::pages::Pages::of_one(edge.clone(), opened?).until(due.whole)))
 }
 
 pub(super) async fn all(edge: &Arc<Edge>, request: Request<v1::ReadAllRequest>) -> Result<Pages, Error> {
-    let (asked, app) =
-        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
+    let due = due(edge, request.metadata().as_ref());
     let message = request.into_inner();
     let cursor = request::cursor(&message.cursor)?;
     let wanted = AllRequest {
@@ -85,23 +83,23 @@ pub(super) async fn all(edge: &Arc<Edge>, request: Request<v1::ReadAllRequest>) 
             as_of: request::as_of(message.as_of)?,
             filter: request::filter(message.filter)?,
             consistency: request::consistency(message.consistency, Consistency::Local)?,
-            deadline: edge.deadline(asked),
+            deadline: due.opened,
         },
     };
-    let opened = app.read_all(edge.principal(), wanted).await;
+    let opened = edge.in_time(due.opened, due.app.read_all(edge.principal(), wanted)).await;
     edge.metrics.read(Read::All, &opened);
     let pages = crate::pages::Pages::of_all(edge.clone(), opened?, &cursor.unwrap_or_default());
-    Ok(stream(pages.within(asked)))
+    Ok(stream(pages.until(due.whole)))
 }
 
 pub(super) async fn event(
     edge: &Arc<Edge>,
     request: Request<v1::GetEventRequest>,
 ) -> Result<v1::GetEventResponse, Error> {
-    let (asked, app) =
-        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
+    let by = edge.deadline(deadline::to_answer(request.metadata().as_ref()));
+    let app = edge.app_until(request.metadata().as_ref(), by);
     let id = EventId::parse(&request.get_ref().event_id).map_err(Rejection::from)?;
-    let found = app.event(edge.principal(), id, edge.deadline(asked)).await;
+    let found = edge.in_time(by, app.event(edge.principal(), id, by)).await;
     edge.metrics.read(Read::Event, &found);
     Ok(v1::GetEventResponse { event: Some((&found?).into()) })
 }
@@ -110,8 +108,8 @@ pub(super) async fn state(
     edge: &Arc<Edge>,
     request: Request<v1::GetStateRequest>,
 ) -> Result<v1::GetStateResponse, Error> {
-    let (asked, app) =
-        (deadline::to_answer(request.metadata().as_ref()), edge.app_for(request.metadata().as_ref()));
+    let by = edge.deadline(deadline::to_answer(request.metadata().as_ref()));
+    let app = edge.app_until(request.metadata().as_ref(), by);
     let message = request.into_inner();
     let wanted = StateRequest {
         entity: EntityId::parse(&message.entity_id).map_err(Rejection::from)?,
@@ -119,9 +117,9 @@ pub(super) async fn state(
         occurred_until: message.occurred_until.map(Timestamp::new),
         reducer: reducer(message.reducer)?,
         consistency: request::consistency(message.consistency, Consistency::Linearizable)?,
-        deadline: edge.deadline(asked),
+        deadline: by,
     };
-    let state = app.state(edge.principal(), wanted).await;
+    let state = edge.in_time(by, app.state(edge.principal(), wanted)).await;
     edge.metrics.read(Read::State, &state);
     let state = state?;
     Ok(v1::GetStateResponse {
@@ -131,6 +129,11 @@ pub(super) async fn state(
         token: state.token.to_string(),
         truncated_before: state.truncated_before.get(),
     })
+}
+
+/// When a read is due, by its headers.
+fn due(edge: &Edge, headers: &HeaderMap) -> Due {
+    edge.due(headers, deadline::to_begin(headers), deadline::to_answer(headers))
 }
 
 fn reducer(number: i32) -> Result<Reducer, Error> {

@@ -47,7 +47,8 @@ pub(super) async fn watermarks(
     State(edge): State<Arc<Edge>>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let (all, token) = edge.watermarks(edge.app_for(&headers)).await?;
+    let by = edge.deadline(None);
+    let (all, token) = edge.in_time(by, edge.watermarks(&edge.app_until(&headers, by))).await?;
     let partitions: Vec<Value> = all.into_iter().map(|(partition, marks)| mark(partition, marks)).collect();
     Ok(Json(json!({"partitions": partitions, "token": token.to_string()})))
 }

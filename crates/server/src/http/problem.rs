@@ -70,6 +70,14 @@ impl Problem {
         Self::from(Error::new(Class::Unknown, Reason::Internal, text))
     }
 
+    /// Nothing was answered by the deadline, whatever the handler waited for.
+    pub(crate) fn late() -> Self {
+        let text = "the request was not answered by its deadline; nodes that it needs may be gone, cut off or slow: see \
+                    `chronos cluster status`. If it was an append, send it again with the same event ids to find out \
+                    whether it happened";
+        Self::from(Error::new(Class::Unknown, Reason::DeadlineExceeded, text))
+    }
+
     /// The body: the members of RFC 9457, then ours.
     pub(crate) fn body(&self) -> Value {
         let reason = self.error.reason.as_str();
@@ -97,7 +105,13 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        Self { status: status(error.reason), error }
+        // Whom else to ask is only known where a node is named.
+        let is_named = error.details.iter().any(|(name, _)| matches!(*name, "leader_node" | "holders"));
+        let status = match error.reason {
+            Reason::NotLeader if !is_named => StatusCode::SERVICE_UNAVAILABLE,
+            reason => status(reason),
+        };
+        Self { status, error }
     }
 }
 
@@ -135,7 +149,8 @@ mod tests {
             let error = Error::new(Class::Failed, reason, "what and where").with("partition", 7);
             let body = Problem::from(error.retry_after_ms(1500)).body();
             assert!(status(reason).is_client_error() || status(reason).is_server_error(), "{reason:?}");
-            assert_eq!(body["status"], status(reason).as_u16());
+            let unnamed = reason == Reason::NotLeader;
+            assert_eq!(body["status"], if unnamed { 503 } else { status(reason).as_u16() });
             assert_eq!(body["reason"], reason.as_str());
             assert_eq!(body["details"]["partition"], "7");
             assert_eq!(body["retry_after_ms"], 1500);

@@ -17,6 +17,11 @@ pub(crate) struct Query {
 /// Events of a page when the caller does not say.
 const LIMIT_DEFAULT: u64 = 1000;
 
+/// How long the caller of a request with these parameters waits, if they say so and can be read.
+pub(super) fn asked(text: &str) -> Option<Duration> {
+    Query::parse(Some(text)).ok()?.patience().ok()?
+}
+
 impl Query {
     /// Splits and decodes the text after the question mark.
     pub(crate) fn parse(text: Option<&str>) -> Result<Self, Error> {

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::query::Query;
 use super::{Problem, body};
-use crate::edge::Edge;
+use crate::edge::{Due, Edge};
 use crate::metrics::Read;
 use crate::pages::Pages;
 
@@ -63,21 +63,25 @@ impl Form {
     }
 }
 
+/// When a read is due. A page is one answer, and so has a deadline in any case; lines may take as long as they take,
+/// unless the caller says otherwise.
+fn due(edge: &Edge, headers: &HeaderMap, form: Form, asked: Option<Duration>) -> Due {
+    let asked = match form {
+        Form::Page { .. } => Some(edge.limits.patience(asked)),
+        Form::Lines { .. } => asked,
+    };
+    edge.due(headers, asked, asked)
+}
+
 /// What every read may say.
-fn view(
-    edge: &Edge,
-    query: &mut Query,
-    form: Form,
-    asked: Option<Duration>,
-    fresh: Consistency,
-) -> Result<View, Error> {
+fn view(query: &mut Query, form: Form, deadline: Duration, fresh: Consistency) -> Result<View, Error> {
     Ok(View {
         direction: query.direction()?,
         limit: form.limit(),
         as_of: query.as_of()?,
         filter: query.filter()?,
         consistency: query.consistency(fresh)?,
-        deadline: edge.deadline(asked),
+        deadline,
     })
 }
 
@@ -89,7 +93,8 @@ pub(super) async fn entity(
 ) -> Result<Response, Problem> {
     let mut query = Query::parse(query.as_deref())?;
     let (form, asked) = (Form::of(&headers, &mut query)?, query.patience()?);
-    let view = view(&edge, &mut query, form, asked, Consistency::Linearizable)?;
+    let due = due(&edge, &headers, form, asked);
+    let view = view(&mut query, form, due.opened, Consistency::Linearizable)?;
     let direction = view.direction;
     let wanted = EntityRequest {
         entity: EntityId::parse(&body::path(named)?)?,
@@ -98,9 +103,9 @@ pub(super) async fn entity(
         view,
     };
     query.end()?;
-    let opened = edge.app_for(&headers).read_entity(edge.principal(), wanted).await;
+    let opened = edge.in_time(due.opened, due.app.read_entity(edge.principal(), wanted)).await;
     edge.metrics.read(Read::Entity, &opened);
-    let pages = Pages::of_one(edge, opened?).within(asked);
+    let pages = Pages::of_one(edge, opened?).until(due.whole);
     answer(pages, form, move |last, _| json!(beyond(last.version.get(), direction))).await
 }
 
@@ -112,7 +117,8 @@ pub(super) async fn partition(
 ) -> Result<Response, Problem> {
     let mut query = Query::parse(query.as_deref())?;
     let (form, asked) = (Form::of(&headers, &mut query)?, query.patience()?);
-    let view = view(&edge, &mut query, form, asked, Consistency::Local)?;
+    let due = due(&edge, &headers, form, asked);
+    let view = view(&mut query, form, due.opened, Consistency::Local)?;
     let direction = view.direction;
     let wanted = PartitionRequest {
         partition: number(&body::path(named)?)?,
@@ -120,9 +126,9 @@ pub(super) async fn partition(
         view,
     };
     query.end()?;
-    let opened = edge.app_for(&headers).read_partition(edge.principal(), wanted).await;
+    let opened = edge.in_time(due.opened, due.app.read_partition(edge.principal(), wanted)).await;
     edge.metrics.read(Read::Partition, &opened);
-    let pages = Pages::of_one(edge, opened?).within(asked);
+    let pages = Pages::of_one(edge, opened?).until(due.whole);
     answer(pages, form, move |last, _| json!(beyond(last.position.get(), direction))).await
 }
 
@@ -133,23 +139,29 @@ pub(super) async fn all(
 ) -> Result<Response, Problem> {
     let mut query = Query::parse(query.as_deref())?;
     let (form, asked) = (Form::of(&headers, &mut query)?, query.patience()?);
+    let due = due(&edge, &headers, form, asked);
     let cursor = query.token("cursor")?;
     let wanted =
-        AllRequest { from: cursor.clone(), view: view(&edge, &mut query, form, asked, Consistency::Local)? };
+        AllRequest { from: cursor.clone(), view: view(&mut query, form, due.opened, Consistency::Local)? };
     query.end()?;
-    let opened = edge.app_for(&headers).read_all(edge.principal(), wanted).await;
+    let opened = edge.in_time(due.opened, due.app.read_all(edge.principal(), wanted)).await;
     edge.metrics.read(Read::All, &opened);
-    let pages = Pages::of_all(edge, opened?, &cursor.unwrap_or_default()).within(asked);
+    let pages = Pages::of_all(edge, opened?, &cursor.unwrap_or_default()).until(due.whole);
     answer(pages, form, |_, pages| json!(pages.cursor().map(|cursor| cursor.to_string()))).await
 }
 
 pub(super) async fn event(
     State(edge): State<Arc<Edge>>,
     named: Named,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let mut query = Query::parse(query.as_deref())?;
+    let by = edge.deadline(query.patience()?);
+    query.end()?;
     let id = EventId::parse(&body::path(named)?)?;
-    let found = edge.app_for(&headers).event(edge.principal(), id, edge.deadline(None)).await;
+    let app = edge.app_until(&headers, by);
+    let found = edge.in_time(by, app.event(edge.principal(), id, by)).await;
     edge.metrics.read(Read::Event, &found);
     let mut text = Vec::new();
     write(&mut text, &found?, Layout::Embedded);
@@ -165,16 +177,18 @@ pub(super) async fn state(
     let mut query = Query::parse(query.as_deref())?;
     let entity = EntityId::parse(&body::path(named)?)?;
     let (reducer, name) = query.reducer()?;
+    let by = edge.deadline(query.patience()?);
     let wanted = StateRequest {
         entity: entity.clone(),
         as_of: query.as_of()?,
         occurred_until: query.occurred_until()?,
         reducer,
         consistency: query.consistency(Consistency::Linearizable)?,
-        deadline: edge.deadline(query.patience()?),
+        deadline: by,
     };
     query.end()?;
-    let state = edge.app_for(&headers).state(edge.principal(), wanted).await;
+    let app = edge.app_until(&headers, by);
+    let state = edge.in_time(by, app.state(edge.principal(), wanted)).await;
     edge.metrics.read(Read::State, &state);
     let state = state?;
     Ok(Json(json!({

@@ -107,7 +107,7 @@ fn parse(body: &[u8]) -> Result<Asked, Error> {
         }
     };
     let (rows, time) = (request.limits.rows, request.limits.time_ms.map(Duration::from_millis));
-    Ok(Asked { sql: request.sql, as_of, rows, time })
+    Ok(Asked { sql: request.sql, as_of, rows, time, within: None })
 }
 
 /// All rows as one JSON array of objects.

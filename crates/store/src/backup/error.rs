@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chronos_domain::EventId;
+use chronos_domain::{EventId, Timestamp};
 
 /// A backup or a restore that did not happen. Whatever stood before stands.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -117,6 +117,17 @@ pub enum Error {
     /// A moment that the backup does not reach.
     #[error("the backup ends before that: {0}")]
     Beyond(String),
+    /// A time that the backup does not reach.
+    #[error(
+        "the backup ends before that: it has what was recorded up to {end} (in µs since the epoch), and {asked} is asked for; \
+         give a time up to then, or a later backup"
+    )]
+    Later {
+        /// Up to when it goes.
+        end: Timestamp,
+        /// What was asked for.
+        asked: Timestamp,
+    },
     /// The target's file system is too small.
     #[error(
         "{} has {free} bytes free, and the restore needs {needed}; free some, or name a directory elsewhere",

@@ -37,7 +37,7 @@ pub use error::Error;
 pub use incoming::{Arrival, Incoming};
 pub use listing::{Listing, NamedFile};
 pub use moment::At;
-pub use restore::{Restored, Stage, restore};
+pub use restore::{Restored, Stage, Whose, restore};
 pub use source::{Share, Source, SourceFile};
 pub use target::RESTORING;
 pub(crate) use target::is_restoring;

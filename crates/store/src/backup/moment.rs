@@ -24,11 +24,9 @@ impl At {
     pub(super) fn check(&self, listing: &Listing) -> Result<(), Error> {
         let end = listing.token();
         match self {
-            At::Moment(moment) if *moment > listing.created_at => Err(Error::Beyond(format!(
-                "it has what was recorded up to {} (µs since the epoch), and {moment} is asked for; give a moment up to \
-                 then, or a later backup",
-                listing.created_at
-            ))),
+            At::Moment(asked) if *asked > listing.created_at => {
+                Err(Error::Later { end: listing.created_at, asked: *asked })
+            }
             At::Token(token) => {
                 match token.iter().find(|(partition, position)| *position > end.get(*partition)) {
                     Some((partition, position)) => Err(Error::Beyond(format!(

@@ -41,11 +41,25 @@ pub enum Stage {
     Write,
 }
 
+/// Which cluster a new directory belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whose {
+    /// One of its own, with an id that nobody has heard of. What is recorded there is another history than what is recorded
+    /// where the backup came from, and whoever has met one of them refuses the other.
+    #[default]
+    Fresh,
+    /// That of the backup, which it stands in for from now on. Two histories under one id cannot be told apart, so only one
+    /// may ever be served.
+    Kept,
+}
+
 /// A directory that was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
-    /// The cluster it belongs to, that of the backup.
+    /// The cluster it belongs to.
     pub cluster: u128,
+    /// The cluster of the backup; the same when that was kept.
+    pub from_cluster: u128,
     /// Its node, which is a new one.
     pub node: u128,
     /// How far it goes in every partition.
@@ -59,8 +73,8 @@ pub struct Restored {
 /// Makes the data directory `target` of a backup, up to `at`. Before anything is written, every byte of the backup is
 /// read and checked. Blocks the thread it is polled on. `progress` is told the bytes of each step.
 ///
-/// When it returns, everything is durable, and a node started there goes on behind the last event: same cluster, same
-/// positions, same ids, same digests, a new node.
+/// When it returns, everything is durable, and a node started there goes on behind the last event: same positions, same ids,
+/// same digests, a new node, and the cluster that `whose` says.
 ///
 /// # Errors
 /// See [`Error`]. There is no `target` then, unless there was an empty one; what may be left beside it under its name
@@ -69,7 +83,7 @@ pub async fn restore(
     env: &Env,
     backup: &Path,
     target: &Path,
-    at: &At,
+    (at, whose): (&At, Whose),
     release: &str,
     progress: &mut dyn FnMut(Stage, u64),
 ) -> Result<Restored, Error> {
@@ -79,9 +93,13 @@ pub async fn restore(
     }
     at.check(&opened.listing)?;
     let target = Target::begin(env, target, opened.listing.bytes())?;
-    let mut restoring = Restoring { env, backup, dir: target.path(), progress };
+    let from_cluster = opened.listing.cluster;
+    let cluster = match whose {
+        Whose::Fresh => identity::new_cluster(env),
+        Whose::Kept => from_cluster,
+    };
+    let mut restoring = Restoring { env, backup, dir: target.path(), cluster, progress };
     let manifests = restoring.partitions(&opened, at)?;
-    let cluster = opened.listing.cluster;
     make_log(env, target.path(), cluster, release, &manifests).await?;
     env.crash.hit(LOGGED);
     let identity = identity::renew(env, &target.path().join(IDENTITY), cluster, release)?;
@@ -90,6 +108,7 @@ pub async fn restore(
     target.finish()?;
     Ok(Restored {
         cluster,
+        from_cluster,
         node: identity.node,
         token: manifests.iter().map(|manifest| (manifest.partition, manifest.compacted)).collect(),
         events: manifests.iter().map(|manifest| manifest.compacted.get()).sum(),
@@ -102,6 +121,7 @@ struct Restoring<'a> {
     env: &'a Env,
     backup: &'a Path,
     dir: &'a Path,
+    cluster: u128,
     progress: &'a mut dyn FnMut(Stage, u64),
 }
 
@@ -111,7 +131,9 @@ impl Restoring<'_> {
         let mut manifests = Vec::new();
         for (manifest, parts) in opened.listing.manifests().iter().zip(&opened.parts) {
             let bound = at.bound(manifest, parts)?;
-            manifests.push(self.partition(manifest, parts, bound)?);
+            // Only here does a partition at rest say whose it is: parts do not.
+            let manifest = Manifest { cluster: self.cluster, ..manifest.clone() };
+            manifests.push(self.partition(&manifest, parts, bound)?);
             self.env.crash.hit(PARTITION);
         }
         Ok(manifests)

@@ -27,6 +27,8 @@ pub(in crate::engine) struct Away<'a> {
     pub(in crate::engine) forward: &'a Forward,
     pub(in crate::engine) id: PartitionId,
     pub(in crate::engine) holders: Vec<NodeId>,
+    /// When whoever asks stops waiting, if that is known.
+    pub(in crate::engine) until: Option<Duration>,
 }
 
 type Space<'a> = (&'a TenantId, ForkId);
@@ -199,7 +201,8 @@ impl Away<'_> {
     }
 
     fn soon(&self) -> Duration {
-        self.forward.clock.monotonic() + READ_WITHIN
+        let soon = self.forward.clock.monotonic() + READ_WITHIN;
+        self.until.map_or(soon, |until| until.min(soon))
     }
 
     fn odd(&self) -> Error {
