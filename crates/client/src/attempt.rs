@@ -46,7 +46,8 @@ async fn try_all(
         };
         let (hop, line) = client.router.hop(&mut course, deadline).await;
         client.router.watcher.attempt(Operation::Append, hop.way.node(), attempts.count);
-        let missed = match attempt(client, block, (hop, &line), patience.next(deadline)).await {
+        let due = patience.with(hop.way, deadline);
+        let missed = match attempt(client, block, (hop, &line), due).await {
             Ok(appended) => {
                 client.router.answered(hop, None);
                 return Ok(appended);
@@ -54,6 +55,9 @@ async fn try_all(
             Err(missed) => missed,
         };
         drop(permit);
+        if due.left().is_zero() {
+            patience.was_silent(hop.way);
+        }
         let next = client.router.failed(&mut course, hop, &missed);
         let elsewhere = client.router.replicas(partition) > 1;
         let asked_ms = missed.failure.retry_after_ms;

@@ -128,7 +128,7 @@ impl Inner {
             // What concerns all of a history may take its time; only one partition's answer is due soon.
             let due = match time {
                 Time::Unbounded => Deadline::after(Duration::MAX),
-                Time::Bounded if aim.partition().is_some() => patience.next(deadline),
+                Time::Bounded if aim.partition().is_some() => patience.with(hop.way, deadline),
                 Time::Bounded | Time::Until(_) => deadline,
             };
             let hail = Hail { direct: hop.direct, within: due.left() };
@@ -138,7 +138,10 @@ impl Inner {
                     return Ok(Answered { answer: response.into_inner(), way: hop.way });
                 }
                 Some(Err(status)) => Missed::of(&status),
-                None => Missed::lost(out_of_time(aim, hop.way)),
+                None => {
+                    patience.was_silent(hop.way);
+                    Missed::lost(out_of_time(aim, hop.way))
+                }
             };
             failed += 1;
             let next = self.router.failed(&mut course, hop, &missed);

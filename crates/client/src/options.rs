@@ -14,9 +14,9 @@ pub struct Options {
     /// How long a request may take in all, retries included, unless it says so itself: an append, a question, the
     /// beginning of a read, and then each standstill of it. Default 30 s.
     pub deadline: Duration,
-    /// How long the first attempt of an append, or of a read of one partition, waits for its answer before it is tried
-    /// again, with the same event ids and perhaps elsewhere: a server that is silent may be paused or cut off. Doubles
-    /// with each attempt. Default 3 s.
+    /// How long an attempt of an append, or of a read of one partition, waits for its answer before it is tried
+    /// again, with the same event ids and perhaps elsewhere: a server that is silent may be paused or cut off. The
+    /// next attempt with a server that was silent gets twice the time of the one before. Default 3 s.
     pub attempt_timeout: Duration,
     /// How long to wait for a connection to open. Default 2 s.
     pub connect_timeout: Duration,

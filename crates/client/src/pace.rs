@@ -8,6 +8,7 @@ use chronos_domain::xxh64::xxh64;
 use tokio::time::Instant;
 
 use crate::options::Options;
+use crate::routing::Way;
 
 /// The end of an operation's time.
 #[derive(Clone, Copy, Debug)]
@@ -100,21 +101,32 @@ impl Backoff {
 }
 
 /// How long each attempt of one operation waits for its answer: a server that is silent may be paused or cut off, and
-/// another may lead by now. Doubling, so that one that is only slow gets its time and not ever more copies.
+/// another may lead by now. One that was silent before gets twice the time, so that a server that is only slow gets what
+/// it needs and not ever more copies; whoever has not been silent yet gets no more than the first time.
 pub(crate) struct Patience {
-    next: Duration,
+    first: Duration,
+    /// Who was silent, once for each time.
+    silent: Vec<Way>,
 }
 
 impl Patience {
     pub(crate) const fn new(options: &Options) -> Self {
-        Self { next: options.attempt_timeout }
+        Self { first: options.attempt_timeout, silent: Vec::new() }
     }
 
-    /// When the attempt that begins now is given up.
-    pub(crate) fn next(&mut self, deadline: Deadline) -> Deadline {
-        let time = self.next;
-        self.next = time.saturating_mul(2);
-        deadline.within(time)
+    /// When the attempt that begins now with that server is given up.
+    pub(crate) fn with(&self, way: Way, deadline: Deadline) -> Deadline {
+        deadline.within(self.time(way))
+    }
+
+    fn time(&self, way: Way) -> Duration {
+        let times = self.silent.iter().filter(|silent| **silent == way).count();
+        self.first.saturating_mul(1 << times.min(16))
+    }
+
+    /// Takes in that a server did not answer in the time that it had.
+    pub(crate) fn was_silent(&mut self, way: Way) {
+        self.silent.push(way);
     }
 }
 
@@ -141,5 +153,18 @@ mod tests {
     fn a_server_may_ask_for_a_longer_pause() {
         let mut backoff = Backoff::new(&Options::default(), EventId::from_u128(1));
         assert_eq!(backoff.next(Some(60_000)), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn only_a_server_that_was_silent_before_gets_more_time() {
+        let options = Options { attempt_timeout: Duration::from_secs(3), ..Options::default() };
+        let mut patience = Patience::new(&options);
+        let (slow, other) = (Way::Seed(0), Way::Seed(1));
+        let times = |patience: &Patience| [slow, other].map(|way| patience.time(way).as_secs());
+        assert_eq!(times(&patience), [3, 3]);
+        patience.was_silent(slow);
+        assert_eq!(times(&patience), [6, 3]);
+        patience.was_silent(slow);
+        assert_eq!(times(&patience), [12, 3]);
     }
 }
