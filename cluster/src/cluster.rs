@@ -26,7 +26,7 @@ use crate::node::NodeId;
 use crate::order::{Order, OrderError, Plan};
 use crate::parcel::Parcels;
 use crate::peer::{self, Denial, Denied, Peers, Port};
-use crate::placement::{Action, Steer, Step, foresee, waits};
+use crate::placement::{Action, Steer, Step, foresee, undecided, waits};
 use crate::status::{Board, NodeReport, Poll, own};
 use crate::system::{Ask, Entrant, Ledger, NotWritten, State, TokenHash};
 use desk::Desk;
@@ -228,7 +228,11 @@ impl Cluster {
             Order::Transfer { partition, to } => self.inner.have_handed_to(partition, to, within).await,
             order => self.inner.ask(&Ask::Order(order), within).await.map(drop),
         };
-        done.map_err(order_error)
+        done.map_err(|error| match error {
+            // Perhaps there is no use in trying again before somebody is started.
+            NotWritten::Elsewhere(leader) => OrderError::Unavailable(self.inner.why_nobody_writes(leader)),
+            other => order_error(other),
+        })
     }
 
     /// What the placement driver is going to do, in order, if nothing else happens, and what stays undone.
@@ -304,6 +308,12 @@ impl Inner {
         }
     }
 
+    /// Why what was wanted was not written.
+    fn why_nobody_writes(&self, leader: Option<NodeId>) -> String {
+        let lost = undecided(&self.observe()).map(|why| format!("nothing was changed: {why}"));
+        lost.unwrap_or_else(|| elsewhere(leader))
+    }
+
     /// Has the leader of a partition hand over.
     async fn have_handed_to(
         &self,
@@ -341,13 +351,17 @@ fn not_handed(partition: PartitionId, leader: NodeId, error: NotWritten) -> NotW
     }
 }
 
+fn elsewhere(leader: Option<NodeId>) -> String {
+    match leader {
+        Some(leader) => format!("{leader} leads the system partition and could not be asked"),
+        None => "the system partition has no leader now; try again in a few seconds".to_owned(),
+    }
+}
+
 fn order_error(error: NotWritten) -> OrderError {
     match error {
         NotWritten::Refused(denied) => OrderError::Refused(denied.text),
-        NotWritten::Elsewhere(leader) => OrderError::Unavailable(match leader {
-            Some(leader) => format!("{leader} leads the system partition and could not be asked"),
-            None => "the system partition has no leader now; try again in a few seconds".to_owned(),
-        }),
+        NotWritten::Elsewhere(leader) => OrderError::Unavailable(elsewhere(leader)),
         NotWritten::Unavailable(why) => OrderError::Unavailable(why),
         NotWritten::Unknown(why) => OrderError::Unknown(why),
     }

@@ -38,5 +38,5 @@ pub(crate) use foresee::foresee;
 pub(crate) use observed::{Group, Observed, Replica, Seen};
 pub(crate) use plan::{gone, plan};
 pub(crate) use step::{Action, Step};
-pub(crate) use waits::waits;
+pub(crate) use waits::{undecided, waits};
 pub(crate) use wire::Steer;

@@ -25,14 +25,17 @@ pub(crate) fn waits(state: &State, seen: &Observed) -> Vec<String> {
             "this node has not read who belongs to the cluster yet; ask again in a moment".to_owned(),
         ];
     }
-    let mut all: Vec<String> = undecided(seen).into_iter().collect();
+    let undecided = undecided(seen);
+    let is_decided = undecided.is_none();
+    let mut all: Vec<String> = undecided.into_iter().collect();
     all.extend(without_majority(seen));
     all.extend(without_leader(seen));
     all.extend(half_way(seen));
     all.extend(not_current(seen));
     all.extend(too_few(state, seen));
-    all.extend(down(state, seen));
-    all.extend(nowhere_to_go(state, seen));
+    // Who is down, and that no node comes or goes, is said already where nobody decides.
+    all.extend(is_decided.then(|| down(state, seen)).into_iter().flatten());
+    all.extend(is_decided.then(|| nowhere_to_go(state, seen)).into_iter().flatten());
     all.extend(unsound(seen));
     if all.is_empty() {
         all.extend(elsewhere(state, seen));
@@ -48,8 +51,8 @@ fn has_majority(seen: &Observed, group: &Group) -> bool {
     !group.members.configs.is_empty() && group.members.configs.iter().all(is_up)
 }
 
-/// Why nobody decides what is done.
-fn undecided(seen: &Observed) -> Option<String> {
+/// Why nobody decides what is done, if nobody does.
+pub(crate) fn undecided(seen: &Observed) -> Option<String> {
     let group = seen.groups.get(&PartitionId::SYSTEM)?;
     if !has_majority(seen, group) {
         return Some(format!(

@@ -143,7 +143,10 @@ impl Ledger {
         let deadline = self.env.clock.monotonic() + within;
         loop {
             match self.groups.leader(PartitionId::SYSTEM) {
-                Some(leader) if leader == self.me => {}
+                // What no quorum hears of is not written before the caller has gone, if ever.
+                Some(leader) if leader == self.me => {
+                    self.groups.living_leader(PartitionId::SYSTEM).ok_or(NotWritten::Elsewhere(None))?;
+                }
                 leader => return Err(NotWritten::Elsewhere(leader)),
             }
             self.fold().await.map_err(NotWritten::Unavailable)?;

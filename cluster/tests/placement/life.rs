@@ -231,6 +231,12 @@ fn who_leads_is_known_without_a_break_while_all_is_well_and_not_any_more_when_a_
             waits.contains("the system partition has no majority of its voters, n2, n3 are down"),
             "{waits}"
         );
+        let paused = left.steer(Order::Pause, town.clock.monotonic() + SECOND).await;
+        let why = paused.unwrap_err().to_string();
+        assert!(
+            why.contains("nothing was changed: nobody can decide") && why.contains("n2, n3 are down"),
+            "{why}"
+        );
         town.restart(2, 2).await;
         town.until("everything has a leader again", |town| {
             let knows = |id| town.nodes.values().all(|node| node.cluster.living_leader(id).is_some());

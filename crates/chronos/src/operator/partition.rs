@@ -123,6 +123,10 @@ pub(crate) fn show(status: &Status, partition: &Partition) -> Page {
             page.line(Tone::Bad, format!("{} {}: {why}", replica.node, replica.health.as_str()));
         }
     }
+    for node in status.nodes.iter().filter(|node| !node.is_up && partition.replica(node.node).is_some()) {
+        let ago = node.heard.map_or_else(String::new, |ago| format!(" {} ago", units::ago(ago)));
+        page.line(Tone::Bad, format!("{} is down: what is shown of it is what it said last{ago}", node.node));
+    }
     for node in partition.members().filter(|node| partition.replica(*node).is_none()) {
         page.line(Tone::Warn, format!("{node} was not heard of since {} was started", status.me));
     }
@@ -242,6 +246,14 @@ mod tests {
         assert_eq!(state("7 "), "NO LEADER");
         assert_eq!(state("3 "), "n2 refused, n3 down");
         assert_eq!(state("9 "), "n3 down, 2 of 3 replicas");
+    }
+
+    #[test]
+    fn what_is_shown_of_a_node_that_is_down_is_told_to_be_old_and_32_to_be_the_system_partition() {
+        let status = sample::troubled();
+        let shown = show(&status, status.partition(PartitionId::SYSTEM).unwrap()).plain();
+        assert!(shown.starts_with("the system partition, who belongs to the cluster   led by"), "{shown}");
+        assert!(shown.contains("n3 is down: what is shown of it is what it said last 12 s ago"), "{shown}");
     }
 
     #[test]
