@@ -153,8 +153,7 @@ impl Doorman {
     pub(super) fn believe(self: &Arc<Self>, welcome: &Welcome, to: NodeId) -> Result<Pass, Turned> {
         self.same_cluster(welcome.by.cluster)?;
         if welcome.by.node != to {
-            let text =
-                format!("{to} was called and {} answered; correct the address of {to}", welcome.by.node);
+            let text = format!("{to} was called and {} answered; {}", welcome.by.node, whose_address(to));
             return Err(self.turned(Why::NotMe, text));
         }
         self.common_version(&(welcome.version..=welcome.version))?;
@@ -210,7 +209,7 @@ impl Doorman {
             return Ok(());
         }
         let text =
-            format!("{} was called and this is {}; correct the address of {0}", hello.to, self.me.node);
+            format!("{} was called and this is {}; {}", hello.to, self.me.node, whose_address(hello.to));
         Err(self.turned(Why::NotMe, text))
     }
 
@@ -307,6 +306,14 @@ impl Doorman {
         }
         Ok(())
     }
+}
+
+/// What to do when somebody else answers where a node was.
+fn whose_address(node: NodeId) -> String {
+    format!(
+        "if the address was given to another node because {node} is gone for good, replace it (chronos cluster replace {node}); \
+         otherwise start {node} again with the address at which others reach it"
+    )
 }
 
 /// A UUID as people know it; it has the form of an event id.
