@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use chronos_client::{Append, Client};
+use chronos_client::{Append, Client, Options};
 use chronos_domain::PartitionId;
 use chronos_proto::v1;
 use chronos_proto::v1::event_store_client::EventStoreClient;
@@ -19,6 +19,9 @@ pub(crate) type Rpc = EventStoreClient<Channel>;
 
 /// A large request and its frame.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Longer than any answer takes.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The runtime of the load. A lone caller needs no second thread, and would only pay for going back and forth.
 pub(crate) fn runtime(clients: usize) -> Result<Runtime, Failure> {
@@ -47,6 +50,12 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Rpc, Failure> {
         .max_encoding_message_size(MESSAGE_BYTES_MAX))
 }
 
+/// How a client behaves whose answers are timed: one that is late is late. An SDK left to itself would ask again after some
+/// seconds, and on a machine that is busy with other things be told that everything is stored already.
+pub(crate) fn patient() -> Options {
+    Options { attempt_timeout: PATIENCE, deadline: PATIENCE, ..Options::default() }
+}
+
 /// How a caller appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
@@ -69,7 +78,7 @@ impl Door {
     pub(crate) async fn open(self, address: SocketAddr) -> Result<Caller, Failure> {
         Ok(match self {
             Door::Unary => Caller::Unary(connect(address).await?),
-            Door::Sdk => Caller::Sdk(Client::connect(&address.to_string())?),
+            Door::Sdk => Caller::Sdk(Client::connect_with(&address.to_string(), patient())?),
         })
     }
 }

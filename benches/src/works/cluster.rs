@@ -79,7 +79,8 @@ fn all_loads(bench: &Bench<'_>, stock: &Arc<Stock>, seed: u64, into: &mut [Serie
         for (number, ((clients, events), series)) in LOADS.into_iter().zip(into).enumerate() {
             let mut members = Vec::new();
             for _ in 0..caller::connections(clients) {
-                members.push(Member::Chronos(Caller::Sdk(Client::connect(&addresses)?)));
+                members
+                    .push(Member::Chronos(Caller::Sdk(Client::connect_with(&addresses, caller::patient())?)));
             }
             let load = Load { clients, events, seed: seed | (number as u64) << 20 };
             let (warm_up, run) = load.run(bench, &members, stock).await?;

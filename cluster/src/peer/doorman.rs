@@ -153,11 +153,7 @@ impl Doorman {
     pub(super) fn believe(self: &Arc<Self>, welcome: &Welcome, to: NodeId) -> Result<Pass, Turned> {
         self.same_cluster(welcome.by.cluster)?;
         if welcome.by.node != to {
-            let text = format!(
-                "{to} was called and {0} answered; correct the address of {to}, or, if {0} is there in its place, give {to} \
-                 up: chronos cluster replace {to}",
-                welcome.by.node
-            );
+            let text = format!("{to} was called and {} answered; {}", welcome.by.node, whose_address(to));
             return Err(self.turned(Why::NotMe, text));
         }
         self.common_version(&(welcome.version..=welcome.version))?;
@@ -212,11 +208,8 @@ impl Doorman {
         if hello.to == self.me.node {
             return Ok(());
         }
-        let text = format!(
-            "{0} was called and this is {1}; correct the address of {0}, or, if {1} is there in its place, give {0} up: \
-             chronos cluster replace {0}",
-            hello.to, self.me.node
-        );
+        let text =
+            format!("{} was called and this is {}; {}", hello.to, self.me.node, whose_address(hello.to));
         Err(self.turned(Why::NotMe, text))
     }
 
@@ -313,6 +306,14 @@ impl Doorman {
         }
         Ok(())
     }
+}
+
+/// What to do when somebody else answers where a node was.
+fn whose_address(node: NodeId) -> String {
+    format!(
+        "if the address was given to another node because {node} is gone for good, replace it (chronos cluster replace {node}); \
+         otherwise start {node} again with the address at which others reach it"
+    )
 }
 
 /// A UUID as people know it; it has the form of an event id.

@@ -244,11 +244,9 @@ fn neighbour(member: v1::JoinedMember) -> Option<Neighbour> {
     Some(Neighbour { node: NodeId::new(member.node), machine, peer: member.peer_address })
 }
 
-/// Keeps what an address came to, and logs it when it is news.
+/// Keeps what an address came to, and logs it: whoever waits for the node sees each time what it waits for.
 fn note(said: &mut BTreeMap<String, String>, address: String, why: String) {
-    if said.get(&address) != Some(&why) {
-        tracing::warn!(address, why, "not admitted to the cluster yet");
-    }
+    tracing::warn!(address, why, "not admitted to the cluster yet; asking again");
     said.insert(address, why);
 }
 

@@ -75,8 +75,8 @@ fn a_node_that_wants_somebody_else_is_turned_away() {
         local(2),
         local(3),
         Why::NotMe,
-        "n1 was called and this is n3; correct the address of n1, or, if n3 is there in its place, give n1 up: chronos \
-         cluster replace n1",
+        "n1 was called and this is n3; if the address was given to another node because n1 is gone for good, replace it \
+         (chronos cluster replace n1); otherwise start n1 again with the address at which others reach it",
     ));
 }
 

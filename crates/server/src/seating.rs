@@ -56,7 +56,11 @@ pub(crate) async fn take(env: &Env, config: &Config) -> Result<Seated, StartErro
 fn may_sit(wanted: &Membership, threshold: &Threshold) -> Result<(), Invalid> {
     let Some(seat) = threshold.seat() else {
         let is_founder = threshold.identity().is_some();
-        return if is_founder && !wanted.join.is_empty() { Err(founder_joins(1)) } else { Ok(()) };
+        return match wanted.given_for_others() {
+            _ if is_founder && !wanted.join.is_empty() => Err(founder_joins(1)),
+            Some(given) if !is_founder && !wanted.is_among_others() => Err(neither(given)),
+            _ => Ok(()),
+        };
     };
     match seat.origin {
         Origin::Founder if !wanted.join.is_empty() => Err(founder_joins(seat.node)),
@@ -72,6 +76,16 @@ fn may_sit(wanted: &Membership, threshold: &Threshold) -> Result<(), Invalid> {
         )),
         _ => Ok(()),
     }
+}
+
+/// An empty directory, and settings that only mean something with others. Perhaps it was lost: then it would found a cluster
+/// of its own, in silence, under the addresses that clients know.
+fn neither(given: &str) -> Invalid {
+    Invalid(format!(
+        "the data directory is empty, and {given} is given, which is for nodes that have others beside them, but neither \
+         --join nor --bootstrap: add --join ADDR to become a node of a cluster that is there (also when this directory was \
+         lost), or --bootstrap to found a new one; without {given} it is a cluster of one"
+    ))
 }
 
 fn founder_joins(node: u64) -> Invalid {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chronos_domain::EventId;
 use chronos_env::{self as env, Env};
 use chronos_server::telemetry::{self, Format as LogFormat};
-use chronos_server::{Config, Node, recall, serve, serve_admin};
+use chronos_server::{Config, Node, StartError, recall, serve, serve_admin};
 use clap::{Args, ValueEnum};
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -27,7 +27,8 @@ saying why: nothing is acknowledged after it, and the next start recovers.
 
 Flags win over environment variables, those over the TOML file, that over defaults.
 
-Without --bootstrap and --join a node is a cluster of one. Several nodes make a cluster when one of them founds it \
+Without --bootstrap and --join a node is a cluster of one; in an empty directory, only when nothing is said that is meant \
+for several nodes (--token, --peer-listen, --advertise). Several nodes make a cluster when one of them founds it \
 (--bootstrap) and the others join it (--join, with the address that one or more of its nodes listen on for their peers). \
 Once a node belongs to a cluster it needs neither again, and listens where it did unless it is told otherwise. Ready \
 lines, in this order: `listening on`, `peers on` (if it has others beside it), `admin on` (if operators are listened for).
@@ -176,7 +177,7 @@ impl Server {
         let attached = self.until_stdin_ends;
         let mut config = self.settings()?;
         telemetry::init(&config.log).map_err(Failure::usage)?;
-        config.fit_open_files(env::files::raise_limit()).map_err(Failure::failed)?;
+        config.fit_open_files(env::files::raise_limit()).map_err(Failure::usage)?;
         let env = Env::real();
         let recalled = recall(&env, &mut config).map_err(Failure::failed)?;
         let (socket, listen) = reserve(config.listen()).map_err(|failure| {
@@ -186,7 +187,7 @@ impl Server {
         let operators = reserve_for_operators(&mut config).map_err(|failure| {
             if recalled.operators { looked_for(&failure, "operators", "--admin-listen") } else { failure }
         })?;
-        let node = Node::start(env, &config).await.map_err(Failure::failed)?;
+        let node = Node::start(env, &config).await.map_err(not_started)?;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => {
@@ -201,8 +202,17 @@ impl Server {
                 return Err(cannot_listen(listen, &error));
             }
         };
+        // Whoever reads that it is up may stop it at once.
+        let signalled = stop_request::signalled()?;
         announce(&node, listen, operators.as_ref());
-        Box::pin(run(node, listener, operators, attached)).await
+        let stopped = async move {
+            tokio::select! {
+                biased; // both mean the same
+                () = signalled => {}
+                () = stop_request::stdin_ended(), if attached => {}
+            }
+        };
+        Box::pin(run(node, listener, operators, stopped)).await
     }
 
     /// Flags over environment (both by clap) over file over defaults.
@@ -290,6 +300,14 @@ fn reserve_for_operators(config: &mut Config) -> Outcome<Option<TcpSocket>> {
     }
 }
 
+/// What is configured contradicts itself, or the directory: to be mended by whoever wrote it. Everything else may pass.
+fn not_started(error: StartError) -> Failure {
+    match error {
+        StartError::Config(_) => Failure::usage(error),
+        _ => Failure::failed(error),
+    }
+}
+
 fn cannot_listen(on: SocketAddr, error: &std::io::Error) -> Failure {
     Failure::failed(format!("cannot listen on {on}: {error}"))
 }
@@ -317,15 +335,12 @@ fn announce(node: &Node, listen: SocketAddr, operators: Option<&TcpListener>) {
     drop(said);
 }
 
-async fn run(node: Node, listener: TcpListener, operators: Option<TcpListener>, attached: bool) -> Outcome {
-    let signalled = stop_request::signalled()?;
-    let stopped = async {
-        tokio::select! {
-            biased; // both mean the same
-            () = signalled => {}
-            () = stop_request::stdin_ended(), if attached => {}
-        }
-    };
+async fn run(
+    node: Node,
+    listener: TcpListener,
+    operators: Option<TcpListener>,
+    stopped: impl Future<Output = ()>,
+) -> Outcome {
     let shutdown = async {
         tokio::select! {
             biased; // a fault is the graver reason

@@ -210,13 +210,13 @@ fn three_servers_become_a_cluster_and_each_is_the_same_node_when_it_starts_again
     }
     let (code, why) = refused(&second, &["--bootstrap"]);
     assert!(
-        code == Some(1) && why.contains("belongs to node n2") && why.contains("remove --bootstrap"),
+        code == Some(2) && why.contains("belongs to node n2") && why.contains("remove --bootstrap"),
         "{why}"
     );
     let seat = founder.stop();
     assert_eq!((seat.node, seat.cluster), (1, seats[0].cluster));
     let (code, why) = refused(&first, &["--join", "127.0.0.1:1"]);
-    assert!(code == Some(1) && why.contains("n1, which founded its cluster"), "{why}");
+    assert!(code == Some(2) && why.contains("n1, which founded its cluster"), "{why}");
 }
 
 #[test]
@@ -298,6 +298,23 @@ fn what_contradicts_itself_is_refused_with_what_to_do() {
     }
 }
 
+#[test]
+fn an_empty_directory_founds_no_cluster_in_silence_where_one_is_to_be_joined() {
+    let (_home, [first, ..]) = home();
+    for flag in [["--token", "hush"], ["--peer-listen", "127.0.0.1:0"], ["--advertise", "localhost"]] {
+        let (code, why) = refused(&first, &flag);
+        let says = |what: &str| why.contains(what);
+        assert!(
+            code == Some(2) && says(flag[0]) && says("--join ADDR") && says("--bootstrap"),
+            "{code:?}: {why}"
+        );
+    }
+    // One that is founded needs neither any more.
+    let founder = Node::start(&first, &["--bootstrap", "--token", "hush"]);
+    founder.stop();
+    Node::start(&first, &["--token", "hush"]).stop();
+}
+
 /// A command of the CLI that has to succeed; what it prints.
 fn chronos(args: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chronos"));
@@ -376,7 +393,7 @@ fn a_restored_backup_grows_into_a_cluster_of_its_own_and_is_never_the_node_it_ca
     stray.stop();
     // Nor does it get into that cluster as another one.
     let (code, why) = refused(&place("stray"), &["--join", &old2.peers]);
-    assert!(code == Some(1) && why.contains("n1, which founded its cluster"), "{why}");
+    assert!(code == Some(2) && why.contains("n1, which founded its cluster"), "{why}");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn a_file_may_leave_to_a_flag_where_others_find_the_node() {
     std::fs::write(&file, "[cluster]\npeer_listen = \"0.0.0.0:0\"\nplaintext_anywhere = true\n").unwrap();
     let config = ["--config", file.to_str().unwrap(), "--bootstrap"];
     let (code, why) = refused(&data, &config);
-    assert!(code == Some(1) && why.contains("--advertise HOST"), "{why}");
+    assert!(code == Some(2) && why.contains("--advertise HOST"), "{why}");
     let mut told = server(&data, &[&config[..], &["--advertise", "localhost"]].concat()).spawn().unwrap();
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(told.stdout.take().unwrap()), &mut line)

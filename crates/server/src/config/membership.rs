@@ -107,6 +107,17 @@ impl Membership {
         self.bootstrap || !self.join.is_empty()
     }
 
+    /// A setting, by its flag, that only means something to a node that has others beside it.
+    pub(crate) fn given_for_others(&self) -> Option<&'static str> {
+        [
+            (self.token.is_some(), "--token"),
+            (self.peer_listen.is_some(), "--peer-listen"),
+            (self.advertise.is_some(), "--advertise"),
+        ]
+        .into_iter()
+        .find_map(|(is_given, flag)| is_given.then_some(flag))
+    }
+
     /// Where operators are listened for, on a node that serves clients at `listen`.
     #[must_use]
     pub fn admin_listen(&self, listen: SocketAddr) -> Option<SocketAddr> {
