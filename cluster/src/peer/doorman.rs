@@ -2,13 +2,20 @@
 //!
 //! Invariants: at any moment at most one process of a node has a [`Pass`]; the incarnations let in of a node never
 //! decrease; no pass is given to another cluster, to ourselves, to who was removed, or without a common version.
+//!
+//! **Doubles.** Of two processes of one node the later one is the node, unless its directory is a copy. A connection to the
+//! earlier one proves nothing: it may be dead, and not have been noticed yet. But when something is still heard over it
+//! after longer than it takes to notice that, both are alive, and the later one is a double, for good: also when the
+//! earlier one ends afterwards, because what that has promised meanwhile the copy does not know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use chronos_domain::EventId;
+use chronos_env::Clock;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -16,11 +23,15 @@ use super::hello::{Hello, Identity, Turned, Welcome, Why};
 use super::registrar::{Denial, Denied};
 use crate::NodeId;
 
+/// Longer than it takes to notice that a connection is dead.
+const ALIVE_AFTER: Duration = Duration::from_secs(4);
+
 /// Guards one node's door, for those who come and for those we visit.
 pub(super) struct Doorman {
     me: Identity,
     versions: RangeInclusive<u32>,
     release: String,
+    clock: Clock,
     known: Mutex<BTreeMap<NodeId, Known>>,
     /// Nodes that were removed from the cluster.
     removed: watch::Sender<BTreeSet<NodeId>>,
@@ -37,6 +48,28 @@ struct Known {
     passes: usize,
     /// Ends its present incoming link.
     link: Option<Arc<Notify>>,
+    /// When something was last heard of it, in microseconds of our clock.
+    heard: Arc<AtomicU64>,
+    /// Later processes that came while it was connected: when each did first, and whether it is a double for certain.
+    others: BTreeMap<u64, (Duration, bool)>,
+}
+
+impl Known {
+    fn new(who: &Identity) -> Known {
+        let Identity { incarnation, process, .. } = *who;
+        Known { incarnation, process, passes: 0, link: None, heard: Arc::default(), others: BTreeMap::new() }
+    }
+
+    /// Whether a later process that comes now is a double for certain.
+    fn is_double(&mut self, process: u64, now: Duration) -> bool {
+        let heard = Duration::from_micros(self.heard.load(Ordering::Relaxed));
+        if self.passes == 0 {
+            return self.others.get(&process).is_some_and(|(_, is_double)| *is_double);
+        }
+        let (first, is_double) = self.others.entry(process).or_insert((now, false));
+        *is_double |= heard >= *first + ALIVE_AFTER;
+        *is_double
+    }
 }
 
 /// Held while talking to another node's process: as long as it is held, that process counts as alive.
@@ -45,6 +78,7 @@ pub(super) struct Pass {
     pub(super) node: NodeId,
     pub(super) incarnation: u64,
     superseded: Arc<Notify>,
+    heard: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Pass {
@@ -57,6 +91,11 @@ impl Pass {
     /// Whether its holder may still ask for something.
     pub(super) fn is_good(&self) -> bool {
         !self.doorman.is_closed.load(Ordering::SeqCst)
+    }
+
+    /// Something came from its holder, `now`.
+    pub(super) fn heard(&self, now: Duration) {
+        self.heard.store(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Waits until the same process comes again with another link: then this one is over. Cancel-safe.
@@ -78,10 +117,10 @@ impl Drop for Pass {
 }
 
 impl Doorman {
-    pub(super) fn new(me: Identity, versions: RangeInclusive<u32>, release: String) -> Doorman {
+    pub(super) fn new(me: Identity, versions: RangeInclusive<u32>, release: String, clock: Clock) -> Doorman {
         let (known, removed, machines) = Default::default();
         let is_closed = AtomicBool::new(false);
-        Doorman { me, versions, release, known, removed, machines, is_closed }
+        Doorman { me, versions, release, clock, known, removed, machines, is_closed }
     }
 
     /// From now on a node is turned away, whatever its process; the link it has is over. False if it was so before.
@@ -254,15 +293,12 @@ impl Doorman {
             );
             return Err(self.turned(Why::Removed, text));
         }
-        let known = all.entry(who.node).or_insert(Known {
-            incarnation: who.incarnation,
-            process: who.process,
-            passes: 0,
-            link: None,
-        });
+        let known = all.entry(who.node).or_insert_with(|| Known::new(who));
         self.follows(who, known)?;
         if known.process != who.process {
-            *known = Known { incarnation: who.incarnation, process: who.process, passes: 0, link: None };
+            let doubles =
+                std::mem::take(&mut known.others).into_iter().filter(|(_, (_, is_double))| *is_double);
+            *known = Known { others: doubles.collect(), ..Known::new(who) };
         }
         known.passes += 1;
         let superseded = Arc::new(Notify::new());
@@ -272,11 +308,12 @@ impl Doorman {
             earlier.notify_one();
         }
         let (node, incarnation) = (who.node, who.incarnation);
-        Ok(Pass { doorman: Arc::clone(self), node, incarnation, superseded })
+        let heard = Arc::clone(&known.heard);
+        Ok(Pass { doorman: Arc::clone(self), node, incarnation, superseded, heard })
     }
 
     /// Whether `who` may be the node's present process, given the latest one.
-    fn follows(&self, who: &Identity, known: &Known) -> Result<(), Turned> {
+    fn follows(&self, who: &Identity, known: &mut Known) -> Result<(), Turned> {
         let Identity { node, incarnation, process, .. } = *who;
         if (incarnation, process) == (known.incarnation, known.process) {
             return Ok(());
@@ -296,10 +333,19 @@ impl Doorman {
             );
             return Err(self.turned(Why::Duplicate, text));
         }
+        if known.is_double(process, self.clock.monotonic()) {
+            let text = format!(
+                "{node} came in incarnation {incarnation} while {} was alive and went on: this directory is a copy, and knows \
+                 nothing of what that one has promised since; remove it, and start the original again, or join as a new \
+                 node with an empty directory",
+                known.incarnation
+            );
+            return Err(self.turned(Why::Outdated, text));
+        }
         if known.passes > 0 {
             let text = format!(
-                "{node} comes in incarnation {incarnation} while {} is connected: one of their directories is a copy, unless \
-                 that one has died so lately that its connection has not ended yet",
+                "{node} comes in incarnation {incarnation} while {} is still connected: if that one is dead, this shows \
+                 within {ALIVE_AFTER:?}, and if it is alive, one of their directories is a copy",
                 known.incarnation
             );
             return Err(self.turned(Why::Duplicate, text));
@@ -334,6 +380,8 @@ pub(super) enum Purpose {
 
 #[cfg(test)]
 mod tests {
+    use chronos_env::sim::World;
+
     use super::*;
 
     fn identity(node: u64, incarnation: u64, process: u64) -> Identity {
@@ -341,7 +389,11 @@ mod tests {
     }
 
     fn doorman() -> Arc<Doorman> {
-        Arc::new(Doorman::new(identity(1, 10, 100), 2..=4, "ours".into()))
+        at(&World::new(1))
+    }
+
+    fn at(world: &World) -> Arc<Doorman> {
+        Arc::new(Doorman::new(identity(1, 10, 100), 2..=4, "ours".into(), world.env().clock))
     }
 
     fn hello(from: Identity) -> Hello {
@@ -435,6 +487,32 @@ mod tests {
         assert_eq!(why(greet(5, 7)), Why::Outdated);
         drop(second);
         assert_eq!(why(greet(5, 7)), Why::Outdated);
+    }
+
+    #[test]
+    fn a_copy_is_never_let_in_once_both_were_seen_alive_also_when_the_original_is_gone() {
+        let world = World::new(1);
+        world.run(async {
+            let (doorman, clock) = (at(&world), world.env().clock);
+            let greet = |incarnation, process| {
+                doorman.greet(&hello(identity(2, incarnation, process)), Purpose::Link)
+            };
+            let (original, _) = greet(5, 7).unwrap();
+            original.heard(clock.monotonic());
+            assert_eq!(why(greet(6, 8)), Why::Duplicate);
+            clock.sleep(ALIVE_AFTER * 2).await;
+            assert_eq!(why(greet(6, 8)), Why::Duplicate, "nothing was heard of the original since");
+            original.heard(clock.monotonic());
+            assert_eq!(why(greet(6, 8)), Why::Outdated);
+            drop(original);
+            assert_eq!(why(greet(6, 8)), Why::Outdated, "it takes over");
+            // The original itself comes back, and so does the copy's directory, one life later.
+            let (again, _) = greet(6, 9).unwrap();
+            assert_eq!(why(greet(7, 10)), Why::Duplicate);
+            drop(again);
+            assert_eq!(why(greet(6, 8)), Why::Duplicate);
+            assert!(greet(7, 11).is_ok());
+        });
     }
 
     #[test]

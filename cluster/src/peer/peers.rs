@@ -126,7 +126,7 @@ impl Peers {
             process: entropy.child("process").u64(),
             machine: config.machine,
         };
-        let doorman = Doorman::new(me, config.versions, config.release);
+        let doorman = Doorman::new(me, config.versions, config.release, env.clock.clone());
         config.machines.iter().for_each(|(node, machine)| doorman.know_machine(*node, *machine));
         for node in config.removed {
             doorman.ban(node);

@@ -245,7 +245,7 @@ fn a_second_process_with_the_same_node_id_is_turned_away_while_the_first_lives()
         introduce(&clone, &[1]);
         let away = echo(&clone, 1, "clone").await.unwrap_err();
         assert!(
-            away.to_string().contains("(duplicate): n2 comes in incarnation 2 while 1 is connected"),
+            away.to_string().contains("(duplicate): n2 comes in incarnation 2 while 1 is still connected"),
             "{away}"
         );
         echo(&second, 1, "still welcome").await.unwrap();

@@ -8,12 +8,12 @@ use chronos_domain::{Batch, EventId, PartitionId};
 use chronos_proto::{Class, Failure, v1};
 
 use crate::client::{Appended, Inner};
-use crate::connections::rpc;
+use crate::connections::{Due, over, rpc};
 use crate::observe::Operation;
 use crate::outcome::{AppendError, NotDone, Rejected, protocol};
 use crate::pace::{Backoff, Deadline, Patience, pause};
 use crate::pipe::{Progress, not_sent};
-use crate::routing::{Aim, Course, Hop, Line, Missed, Next};
+use crate::routing::{Aim, Course, Hop, Line, Missed, Next, is_stranger};
 
 /// Sends the same block until an answer settles it.
 pub(crate) async fn append(
@@ -95,7 +95,7 @@ async fn send(
     deadline: Deadline,
     progress: &mut Progress,
 ) -> Result<v1::AppendResponse, Missed> {
-    let rpc = || rpc(line.channel(), hop.direct);
+    let rpc = || rpc(over(line.channel(), client.router.saying(hop.direct, Due::Whenever)));
     let router = Arc::downgrade(&client.router);
     let ended = move || {
         if let Some(router) = router.upgrade() {
@@ -151,7 +151,12 @@ impl<'a> Attempts<'a> {
             "CORRUPT" => !elsewhere,
             reason => reason == "UNIMPLEMENTED",
         };
-        self.last = Some(Box::new(failure));
+        // That somebody else is there says more than that nobody else is.
+        let is_known =
+            self.last.as_ref().is_some_and(|last| is_stranger(last)) && failure.reason == "UNAVAILABLE";
+        if !is_known {
+            self.last = Some(Box::new(failure));
+        }
         if hopeless { Err(self.give_up()) } else { Ok(()) }
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use chronos_domain::xxh64::xxh64;
 use chronos_domain::{Invalid, PartitionId};
-use chronos_proto::v1::backup_client::BackupClient;
 use chronos_proto::v1::copy_request::{Ask, Begin, Fetch};
 use chronos_proto::v1::copy_response::{Answer, Chunk};
 use chronos_proto::{Class, Failure, v1};
@@ -13,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Streaming};
 
-use crate::address::MESSAGE_BYTES_MAX;
 use crate::client::Client;
+use crate::connections::backup_rpc;
 use crate::outcome::ReadError;
 use crate::pace::Deadline;
 use crate::routing::Aim;
@@ -56,8 +55,8 @@ impl Client {
     /// # Errors
     /// See [`ReadError`]. Nothing was changed but how the node holds its events.
     pub async fn backup(&self) -> Result<Backup, ReadError> {
-        let ask = |channel, _| async move {
-            let mut rpc = BackupClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let ask = |over| async move {
+            let mut rpc = backup_rpc(over);
             let (asks, requests) = asking();
             Ok(Response::new((asks, rpc.copy(requests).await?.into_inner())))
         };

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use chronos_domain::EventId;
 use chronos_proto::{Class, Failure};
-use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use crate::client::Inner;
-use crate::connections::{AdminRpc, Rpc, admin_rpc, rpc_begun_within, rpc_within};
+use crate::connections::{AdminRpc, Due, Over, Rpc, admin_rpc, over, rpc};
 use crate::observe::Operation;
 use crate::outcome::ReadError;
 use crate::pace::{Backoff, Deadline, Patience, Stopwatch, pause};
-use crate::routing::{Aim, Course, Missed, NOT_LEADER, Next, Way};
+use crate::routing::{Aim, Course, Missed, NOT_LEADER, Next, Way, is_stranger};
 
 /// An answer, and who gave it.
 pub(crate) struct Answered<T> {
@@ -31,14 +30,8 @@ enum Time {
     Unbounded,
 }
 
-/// What one attempt says to its server.
-#[derive(Clone, Copy)]
-struct Hail {
-    /// It must answer itself.
-    direct: bool,
-    /// How long it is waited for.
-    within: Duration,
-}
+/// How long a question may take, and what of that is said to the server.
+type Terms = (Time, fn(Duration) -> Due);
 
 impl Inner {
     /// Asks until somebody answers or the time is over. Only for what does no harm when it is asked twice.
@@ -47,8 +40,8 @@ impl Inner {
         F: Fn(Rpc) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
-        let ask = |channel, hail: Hail| ask(rpc_within(channel, hail.direct, hail.within));
-        self.ask_within(aim, Time::Bounded, ask).await.map(|answered| answered.answer)
+        let ask = |over| ask(rpc(over));
+        self.ask_within(aim, (Time::Bounded, Due::Whole), ask).await.map(|answered| answered.answer)
     }
 
     /// The same of whole histories. What is done to them is done once, however often it is asked for.
@@ -57,8 +50,10 @@ impl Inner {
         F: Fn(AdminRpc) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
-        let ask = |channel, _| ask(admin_rpc(channel));
-        self.ask_within(Aim::Named, Time::Bounded, ask).await.map(|answered| answered.answer)
+        let ask = |over| ask(admin_rpc(over));
+        self.ask_within(Aim::Named, (Time::Bounded, |_| Due::Whenever), ask)
+            .await
+            .map(|answered| answered.answer)
     }
 
     /// The same for an answer that comes in pieces, of which only the first is waited for.
@@ -67,8 +62,7 @@ impl Inner {
         F: Fn(Rpc) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
-        let ask = |channel, hail: Hail| ask(rpc_begun_within(channel, hail.direct, hail.within));
-        self.ask_within(aim, Time::Bounded, ask).await
+        self.ask_within(aim, (Time::Bounded, Due::Begun), |over| ask(rpc(over))).await
     }
 
     /// The same for an answer that comes in pieces, whose head and whole are due by a deadline of its own.
@@ -79,45 +73,43 @@ impl Inner {
         ask: F,
     ) -> Result<T, ReadError>
     where
-        F: Fn(Channel, Duration) -> A,
+        F: Fn(Over) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
-        let ask = |channel, hail: Hail| ask(channel, hail.within);
-        self.ask_within(aim, Time::Until(deadline), ask).await.map(|answered| answered.answer)
+        self.ask_within(aim, (Time::Until(deadline), Due::Whole), ask).await.map(|answered| answered.answer)
     }
 
     /// The same where the head of the answer may take as long as it takes. What could not be begun is begun again.
     pub(crate) async fn call_long<T, F, A>(&self, aim: Aim, ask: F) -> Result<T, ReadError>
     where
-        F: Fn(Channel, bool) -> A,
+        F: Fn(Over) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
-        let ask = |channel, hail: Hail| ask(channel, hail.direct);
-        self.ask_within(aim, Time::Unbounded, ask).await.map(|answered| answered.answer)
+        self.ask_within(aim, (Time::Unbounded, |_| Due::Whenever), ask).await.map(|answered| answered.answer)
     }
 
-    async fn ask_within<T, F, A>(&self, aim: Aim, time: Time, ask: F) -> Result<Answered<T>, ReadError>
+    async fn ask_within<T, F, A>(&self, aim: Aim, terms: Terms, ask: F) -> Result<Answered<T>, ReadError>
     where
-        F: Fn(Channel, Hail) -> A,
+        F: Fn(Over) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
-        let outcome = self.ask_on(aim, time, ask).await;
+        let outcome = self.ask_on(aim, terms, ask).await;
         let class = outcome.as_ref().err().map(|error| error.failure().class);
         self.router.watcher.outcome(Operation::Read, class);
         outcome
     }
 
-    async fn ask_on<T, F, A>(&self, aim: Aim, time: Time, ask: F) -> Result<Answered<T>, ReadError>
+    async fn ask_on<T, F, A>(&self, aim: Aim, (time, say): Terms, ask: F) -> Result<Answered<T>, ReadError>
     where
-        F: Fn(Channel, Hail) -> A,
+        F: Fn(Over) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
         let deadline = match time {
             Time::Until(deadline) => deadline,
             Time::Bounded | Time::Unbounded => Deadline::after(self.options.deadline),
         };
-        // What a server said says more than that the last attempt had no time left.
-        let mut told = None;
+        // What a server said says more than that the last attempt had no time left, or reached nobody.
+        let mut told: Option<Failure> = None;
         let mut backoff = Backoff::new(&self.options, EventId::NIL);
         let mut patience = Patience::new(&self.options);
         let (mut course, mut failed) = (Course::new(aim), 0);
@@ -131,8 +123,8 @@ impl Inner {
                 Time::Bounded if aim.partition().is_some() => patience.with(hop.way, deadline),
                 Time::Bounded | Time::Until(_) => deadline,
             };
-            let hail = Hail { direct: hop.direct, within: due.left() };
-            let missed = match due.bound(ask(line.channel(), hail)).await {
+            let saying = self.router.saying(hop.direct, say(due.left()));
+            let missed = match due.bound(ask(over(line.channel(), saying))).await {
                 Some(Ok(response)) => {
                     self.router.answered(hop, measures(aim).then(|| began.elapsed()));
                     return Ok(Answered { answer: response.into_inner(), way: hop.way });
@@ -154,7 +146,7 @@ impl Inner {
                 told = Some(missed.failure.clone());
             }
             if is_over {
-                let told = told.filter(|_| deadline.left().is_zero());
+                let told = told.filter(|told| deadline.left().is_zero() || is_stranger(told));
                 return Err(ReadError::new(told.unwrap_or(missed.failure)));
             }
             if next == Next::Later {

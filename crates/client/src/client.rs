@@ -26,7 +26,9 @@ use crate::{address, attempt};
 /// Until tenants are administered there is one.
 pub(crate) const TENANT: &str = "default";
 
-/// A client of one cluster. Clones share its connections.
+/// A client of one cluster: that of the first server that says which it belongs to. Servers of another one are not used from
+/// then on, whatever address they are found at; whoever means another cluster begins with a new client. Clones share the
+/// connections.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,

@@ -38,6 +38,12 @@ pub trait Observer: Send + Sync {
         let _ = node;
     }
 
+    /// A server belongs to another cluster than this client, the one that is given (or is another node than was meant), and
+    /// is not used.
+    fn stranger(&self, node: Option<NodeId>, cluster: &str) {
+        let _ = (node, cluster);
+    }
+
     /// A read whose connection broke goes on elsewhere where it stood.
     fn resumed(&self) {}
 
@@ -65,6 +71,7 @@ pub struct Counters {
     redirects: AtomicU64,
     refreshes: AtomicU64,
     unreachable: AtomicU64,
+    strangers: AtomicU64,
     resumed: AtomicU64,
     failed: AtomicU64,
 }
@@ -82,6 +89,8 @@ pub struct Counts {
     pub refreshes: u64,
     /// How often a server could not be reached.
     pub unreachable: u64,
+    /// How often a server of another cluster, or another node than was meant, answered or refused.
+    pub strangers: u64,
     /// How often a read went on elsewhere.
     pub resumed: u64,
     /// Operations that did not succeed.
@@ -99,6 +108,7 @@ impl Counters {
             redirects: read(&self.redirects),
             refreshes: read(&self.refreshes),
             unreachable: read(&self.unreachable),
+            strangers: read(&self.strangers),
             resumed: read(&self.resumed),
             failed: read(&self.failed),
         }
@@ -127,6 +137,10 @@ impl Observer for Counters {
 
     fn unreachable(&self, _: Option<NodeId>) {
         count(&self.unreachable);
+    }
+
+    fn stranger(&self, _: Option<NodeId>, _: &str) {
+        count(&self.strangers);
     }
 
     fn resumed(&self) {
@@ -173,6 +187,10 @@ impl Watcher {
 
     pub(crate) fn unreachable(&self, node: Option<NodeId>) {
         self.tell(|observer| observer.unreachable(node));
+    }
+
+    pub(crate) fn stranger(&self, node: Option<NodeId>, cluster: &str) {
+        self.tell(|observer| observer.stranger(node, cluster));
     }
 
     pub(crate) fn resumed(&self) {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chronos_domain::Token;
-use chronos_proto::v1::query_client::QueryClient;
 use chronos_proto::v1::query_response::Part;
 use chronos_proto::{Class, Failure, Moment, v1};
 
-use tonic::{Request, Streaming};
+use tonic::Streaming;
 
 use crate::client::{Client, Inner};
+use crate::connections::query_rpc;
 use crate::outcome::ReadError;
 use crate::pace::Deadline;
 use crate::routing::Aim;
@@ -102,10 +102,9 @@ impl Answer {
     async fn begin(client: &Inner, query: Query) -> Result<Self, ReadError> {
         let time = query.request.limits.as_ref().and_then(|limits| limits.time_ms);
         let deadline = Deadline::after(time.map_or(client.options.deadline, Duration::from_millis));
-        let ask = |channel, within| {
-            let mut request = Request::new(query.request.clone());
-            request.set_timeout(within);
-            async move { QueryClient::new(channel).query(request).await }
+        let ask = |over| {
+            let request = query.request.clone();
+            async move { query_rpc(over).query(request).await }
         };
         let inbound = client.call_until(Aim::Nearest, deadline, ask).await?;
         Ok(Self { inbound, deadline, stats: None })

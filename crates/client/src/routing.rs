@@ -12,6 +12,9 @@
 //! * a request follows at most [`REDIRECTS_MAX`] hints before it pauses, so that nodes that point at each other do not
 //!   keep a client busy;
 //! * the placement is asked for by one task at a time, however many requests miss it;
+//! * **one cluster.** The first that answers says which cluster this client belongs to, for good. Every call says so, and a
+//!   server of another one refuses it before anything is done, whatever the connection was made for: a restored directory
+//!   or a node of another cluster may have come up behind a known address at any moment;
 //! * a node is asked directly only after it answered there as itself: same cluster, same number. An address that means
 //!   another machine from here (a port mapping, another network) is found out in the background, and meanwhile and
 //!   after that the servers that can be reached are asked instead, and forward, where their operators allow it.
@@ -30,7 +33,7 @@ use chronos_proto::{Class, Failure, Placement, v1};
 use parking_lot::Mutex;
 use tonic::Status;
 
-use crate::connections::rpc;
+use crate::connections::{Due, Saying, over, rpc};
 use crate::observe::Watcher;
 use crate::options::Options;
 use crate::pace::{Deadline, Stopwatch, pause};
@@ -50,6 +53,14 @@ const ASK_MAX: Duration = Duration::from_secs(2);
 const ASK_PAUSE: Duration = Duration::from_millis(50);
 /// A client that meets no failure asks now and then: a cluster that has grown has nearer nodes.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// By this detail a server says that it belongs to another cluster than the one that is meant: its own.
+const STRANGER: &str = "other_cluster";
+
+/// Whether a server of another cluster has refused.
+pub(crate) fn is_stranger(failure: &Failure) -> bool {
+    failure.metadata.contains_key(STRANGER)
+}
 
 /// A failed attempt: what it means for the request, and for the connection.
 #[derive(Clone, Debug)]
@@ -145,6 +156,10 @@ impl Router {
         if missed.line_down {
             self.doubt(hop.way);
         }
+        if let Some(cluster) = missed.failure.metadata.get(STRANGER) {
+            self.watcher.stranger(hop.way.node(), cluster);
+            self.table.lock().missed(hop.way, self.time.elapsed());
+        }
         let next = {
             let mut table = self.table.lock();
             let hint = Hint::of(&missed.failure);
@@ -181,6 +196,11 @@ impl Router {
     pub(crate) fn doubt(self: &Arc<Self>, way: Way) {
         self.table.lock().doubt(way, self.time.elapsed());
         self.keep_up();
+    }
+
+    /// What every call says: which cluster is meant, once that is known.
+    pub(crate) fn saying(&self, direct: bool, due: Due) -> Saying {
+        Saying::to(self.table.lock().cluster(), direct, due)
     }
 
     /// How many nodes hold the partition, as far as is known.
@@ -255,7 +275,8 @@ impl Router {
             self.table.lock().missed(way, self.time.elapsed());
             return false;
         };
-        let (mut rpc, began) = (rpc(line.channel(), false), self.time.elapsed());
+        // Whoever is there shall say who he is.
+        let (mut rpc, began) = (rpc(over(line.channel(), Saying::nothing())), self.time.elapsed());
         let answer = Deadline::after(ASK_MAX).bound(rpc.placement(v1::PlacementRequest {})).await;
         let now = self.time.elapsed();
         match answer {
@@ -286,6 +307,8 @@ impl Router {
         match table.learn(way, placement) {
             Learned::Stranger => {
                 table.missed(way, self.time.elapsed());
+                drop(table);
+                self.watcher.stranger(way.node(), &placement.cluster_id);
                 false
             }
             learned => {

@@ -23,6 +23,9 @@ const ROUTING: &str = "chronos-routing";
 /// Only the node that he asks.
 const DIRECT: &str = "direct";
 
+/// The header, of both as well, by which a caller says which cluster he means, by its UUID.
+const CLUSTER: &str = "chronos-cluster";
+
 /// Who may serve a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Routing {
@@ -147,6 +150,26 @@ impl Edge {
     /// and says so, as `chronos-routing: direct`.
     pub(crate) fn app_for(&self, headers: &HeaderMap) -> &App<Engine> {
         self.app_by(Routing::of(headers))
+    }
+
+    /// Whether this is the cluster that the caller means, if he says so. An address may be another one's from one moment to
+    /// the next, also on a connection that was made before.
+    ///
+    /// # Errors
+    /// That it is not, and which this is.
+    pub(crate) fn is_meant(&self, headers: &HeaderMap) -> Result<(), Error> {
+        let Some(meant) = headers.get(CLUSTER) else { return Ok(()) };
+        let meant = meant.to_str().unwrap_or("what is no text");
+        if EventId::parse(meant).is_ok_and(|meant| meant.as_u128() == self.identity.cluster) {
+            return Ok(());
+        }
+        let ours = EventId::from_u128(self.identity.cluster);
+        let text = format!(
+            "this server belongs to cluster {ours}, and the caller means cluster {meant}: another cluster, or a directory \
+             that was restored from a backup, is served at this address; nothing was done. Correct the address, or begin \
+             anew with a new client if this cluster is meant from now on"
+        );
+        Err(Error::new(Class::NotApplied, Reason::Unavailable, text).with("other_cluster", ours))
     }
 
     /// The same for a request that is to be answered by `deadline`: no step of it waits longer.

@@ -63,6 +63,11 @@ pub(crate) fn late() -> Response {
         .into_http::<axum::body::Body>()
 }
 
+/// The end of a call that is refused before anybody looks at it.
+pub(crate) fn refused(error: Error) -> Response {
+    failure::status(error).into_http::<axum::body::Body>()
+}
+
 /// The answer to a path that nothing is served at, in the caller's own protocol.
 pub(crate) fn no_route(edge: &Edge, port: Port, headers: &HeaderMap, path: &str) -> Response {
     let elsewhere = other_port(edge, port, path);

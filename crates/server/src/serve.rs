@@ -167,6 +167,10 @@ async fn speaks(edge: &Edge, stream: &TcpStream) -> bool {
 
 /// Answers one request.
 async fn answer(edge: Arc<Edge>, router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+    if let Err(error) = edge.is_meant(request.headers()) {
+        let is_grpc = grpc::is_grpc(request.headers());
+        return Ok(if is_grpc { grpc::refused(error) } else { rest::Problem::from(error).into_response() });
+    }
     if !grpc::is_grpc(request.headers()) {
         let patience = rest::patience(&edge, request.uri());
         let answered = guarded(&edge.metrics, false, router.oneshot(request));

@@ -135,6 +135,11 @@ impl Table {
         Self { seeds, seed: 0, cluster: String::new(), epoch: 0, nodes: BTreeMap::new(), partitions }
     }
 
+    /// UUID of the cluster; empty until somebody said it.
+    pub(super) fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
     /// The epoch of what is known.
     pub(super) const fn epoch(&self) -> u64 {
         self.epoch
@@ -224,7 +229,10 @@ impl Table {
         if answer.epoch < self.epoch {
             return Learned::Stale;
         }
-        self.cluster.clone_from(&answer.cluster_id);
+        // A release that does not say it belongs to whatever is known.
+        if !answer.cluster_id.is_empty() {
+            self.cluster.clone_from(&answer.cluster_id);
+        }
         self.epoch = answer.epoch;
         self.nodes.retain(|id, _| answer.node(*id).is_some());
         for placed in &answer.nodes {

@@ -281,6 +281,18 @@ impl Fake {
     fn check(&self) -> Result<(), Status> {
         if self.shared.node(self.id, |node| node.down) { Err(cut()) } else { Ok(()) }
     }
+
+    /// Refuses who means another cluster, as a server does.
+    fn check_meant<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        self.check()?;
+        let meant = request.metadata().get("chronos-cluster").and_then(|meant| meant.to_str().ok());
+        if meant.is_none_or(|meant| meant == self.shared.id) {
+            return Ok(());
+        }
+        let failure =
+            Failure::new(Class::NotApplied, "UNAVAILABLE", "this server belongs to another cluster");
+        Err(failure.with("other_cluster", &self.shared.id).into_status())
+    }
 }
 
 #[tonic::async_trait]
@@ -294,7 +306,7 @@ impl EventStore for Fake {
         &self,
         request: Request<Streaming<v1::AppendStreamRequest>>,
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
-        self.check()?;
+        self.check_meant(&request)?;
         let direct = request.metadata().get("chronos-routing").is_some_and(|word| word == "direct");
         let (answers, outbound) = mpsc::channel(1024);
         let (shared, id, mut requests) = (self.shared.clone(), self.id, request.into_inner());
@@ -327,7 +339,7 @@ impl EventStore for Fake {
         &self,
         request: Request<v1::ReadEntityRequest>,
     ) -> Result<Response<Self::ReadEntityStream>, Status> {
-        self.check()?;
+        self.check_meant(&request)?;
         self.shared.read(self.id, request.into_inner()).map(Response::new)
     }
 

@@ -253,3 +253,25 @@ async fn a_session_loses_doubles_and_reorders_nothing_while_one_leader_after_the
     assert!(counters.counts().retries > 0, "nothing broke down");
     assert_eq!(counters.counts().failed, 0);
 }
+
+#[tokio::test]
+async fn a_server_of_another_cluster_is_never_used_and_the_error_says_so() {
+    let (ours, other) = (Cluster::start(1).await, Cluster::start(1).await);
+    let (options, counters) = counted();
+    let options = Options { deadline: Duration::from_secs(2), ..options };
+    let client = Client::connect_with(&format!("{},{}", ours.address(1), other.address(1)), options).unwrap();
+    client.append(change()).await.unwrap();
+    ours.node(1, |node| node.down = true);
+    let error = client.append(change()).await.unwrap_err();
+    assert!(error.failure().message.contains("another cluster"), "{error}");
+    let error = match client.read(Read::entity("order-1")).await {
+        Err(error) => error,
+        Ok(_) => panic!("somebody answered"),
+    };
+    assert!(error.failure().message.contains("another cluster"), "{error}");
+    assert!(counters.counts().strangers > 0);
+    assert_eq!((other.arrived(), other.stored()), (0, 0));
+    ours.node(1, |node| node.down = false);
+    client.append(change()).await.unwrap();
+    assert_eq!(other.arrived(), 0);
+}

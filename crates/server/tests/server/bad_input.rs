@@ -3,6 +3,7 @@
 use chronos_proto::error::Failure;
 use chronos_proto::v1;
 use serde_json::{Value, json};
+use tonic::Status;
 
 use crate::served::{Served, fresh, request};
 
@@ -211,5 +212,36 @@ async fn a_packed_body_is_refused_by_the_name_of_its_encoding() {
     let problem = encoded("gzip").await.problem(415, "INVALID");
     assert!(problem["detail"].as_str().unwrap().contains("content-encoding \"gzip\""), "{problem}");
     assert_eq!(encoded("identity").await.status, 200);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_means_another_cluster_is_refused_before_anything_is_done() {
+    let (_dir, config) = fresh();
+    let served = Served::start(&config).await;
+    let info = served.get("/v1/info").await.json();
+    let ours = info["cluster_id"].as_str().unwrap();
+    let event = json!({"entity_id": "a", "event_type": "t", "payload": 1}).to_string();
+    let append = |cluster: &str| {
+        let mut request = request("POST", "/v1/events", event.clone());
+        request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        request.headers_mut().insert("chronos-cluster", cluster.parse().unwrap());
+        request
+    };
+    for other in ["01890a5d-ac96-774b-bcce-b302099a8057", "x"] {
+        let problem = served.send(append(other)).await.problem(503, "UNAVAILABLE");
+        assert_eq!(
+            (&problem["class"], &problem["details"]["other_cluster"]),
+            (&json!("NOT_APPLIED"), &json!(ours))
+        );
+        let mut call = request("POST", "/chronos.v1.EventStore/ReadPartition", vec![0; 5]);
+        call.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        call.headers_mut().insert("chronos-cluster", other.parse().unwrap());
+        let status =
+            Status::from_header_map(&served.send(call).await.headers).expect("the call ends at once");
+        assert_eq!(Failure::from_status(&status).metadata["other_cluster"], ours);
+    }
+    assert_eq!(served.stored().await, 0);
+    assert_eq!(served.send(append(ours)).await.status, 200);
     served.stop().await;
 }
