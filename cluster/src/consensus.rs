@@ -33,9 +33,10 @@ use crate::flight::Flight;
 use crate::node::NodeId;
 use crate::peer::Link;
 use crate::proposal::ProposeError;
+use crate::quarantine::Quarantine;
 use crate::raft::{
-    Anew, Beat, Chance, Ill, Intake, Known, LogStore, Machine, Member, Metrics, Post, Raft, Transfers,
-    Trouble, WatchReceiver, Wire, bereave, found, mark_of, settings, theirs,
+    Acks, Anew, Beat, Chance, Ill, Intake, Known, LogStore, Losses, Machine, Member, Metrics, Post, Raft,
+    Replica, Transfers, Trouble, WatchReceiver, Wire, bereave, found, mark_of, settings, theirs,
 };
 use crate::repair::{Ballots, Withheld, set_withheld};
 use crate::retained::Retained;
@@ -66,6 +67,7 @@ pub(crate) struct Running {
     pub(crate) raft: Raft,
     log: LogStore,
     trouble: Trouble,
+    acks: Acks,
 }
 
 /// What all groups of a node have in common.
@@ -109,6 +111,8 @@ pub(crate) struct Consensus {
     /// Whoever wants everything discarded.
     wish: parking_lot::Mutex<Option<Wish>>,
     wished: Notify,
+    /// Told when the leader says that this replica has lost something.
+    losses: Losses,
 }
 
 /// Why a group no longer serves.
@@ -129,7 +133,14 @@ struct Wish {
 }
 
 impl Consensus {
-    pub(crate) fn new(common: Common, log: Log, partition: Partition) -> Consensus {
+    pub(crate) fn new(
+        common: Common,
+        log: Log,
+        partition: Partition,
+        quarantine: Arc<Quarantine>,
+    ) -> Consensus {
+        let (env, ballots) = (common.env.clone(), common.ballots.clone());
+        let replica = Replica { env, partition: partition.clone(), log: log.clone(), ballots, quarantine };
         Consensus {
             env: common.env.clone(),
             reached: Arc::new(watch::Sender::new(partition.applied_index())),
@@ -142,6 +153,7 @@ impl Consensus {
             retained: parking_lot::Mutex::default(),
             wish: parking_lot::Mutex::default(),
             wished: Notify::new(),
+            losses: Losses(Arc::new(replica)),
         }
     }
 
@@ -327,7 +339,13 @@ impl Consensus {
     ) -> Result<Running, (Option<Running>, End)> {
         let _changing = self.changing.lock().await;
         let raft = self.build(alive, trouble).await.map_err(|end| (None, end))?;
-        let member = Member { raft: raft.raft.clone(), intake: self.intake(), anew: self.anew() };
+        let member = Member {
+            raft: raft.raft.clone(),
+            intake: self.intake(),
+            anew: self.anew(),
+            acks: raft.acks.clone(),
+            losses: self.losses.clone(),
+        };
         self.common.post.deliver(self.id().get(), Some(member));
         if !self.decides_alone() {
             return Ok(raft);
@@ -389,13 +407,13 @@ impl Consensus {
             members: self.known(),
             _alive: alive,
         };
-        let (clock, offers) = (env.clock.clone(), transfers.offers.clone());
-        let wire = Wire { link: Arc::clone(link), group: self.id().get(), clock, offers };
+        let (clock, offers, acks) = (env.clock.clone(), transfers.offers.clone(), Acks::default());
+        let wire = Wire { link: Arc::clone(link), group: self.id().get(), clock, offers, acks: acks.clone() };
         let raft =
             Raft::new(*node, settings(*cluster, !alone, !self.is_withheld()), wire, log.clone(), machine)
                 .await;
         match raft {
-            Ok(raft) => Ok(Running { raft, log, trouble: trouble.clone() }),
+            Ok(raft) => Ok(Running { raft, log, trouble: trouble.clone(), acks }),
             Err(fatal) => Err(end_of(trouble, fatal.to_string())),
         }
     }
@@ -488,7 +506,7 @@ impl Consensus {
     async fn shut_down(&self, running: Option<Running>, mut alive: mpsc::Receiver<()>) {
         let _changing = self.changing.lock().await;
         self.common.post.deliver(self.id().get(), None);
-        let Some(Running { raft, log, trouble }) = running else { return };
+        let Some(Running { raft, log, trouble, acks: _ }) = running else { return };
         if raft.shutdown().await.is_err() {
             tracing::error!(partition = self.id().get(), "a group's core died before it could be stopped");
         }

@@ -22,6 +22,7 @@
 //! | entries that leave before earlier ones are answered | [`pipeline`] |
 //! | whether this node leads, for readers | [`read_index`] |
 //! | a leader whose process has certainly ended | [`bereft`] |
+//! | a follower whose log has become shorter | [`lost`] |
 //! | a follower behind the log: what it is offered, and how it takes it over | [`offers`], [`intake`], [`anew`] |
 //! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
 #![doc = include_str!("FORMAT.md")]
@@ -33,6 +34,7 @@ mod codec;
 mod founding;
 mod intake;
 mod log_store;
+mod lost;
 mod machine;
 mod network;
 mod offers;
@@ -55,6 +57,7 @@ pub(crate) use codec::encode_vote;
 pub(crate) use founding::found;
 pub(crate) use intake::Intake;
 pub(crate) use log_store::LogStore;
+pub(crate) use lost::{Acks, Losses, Replica};
 pub(crate) use machine::{Known, Machine};
 pub(crate) use network::Wire;
 pub(crate) use network::{Alone, Member, Post, asks_for_a_vote};
