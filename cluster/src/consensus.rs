@@ -33,9 +33,11 @@ use crate::flight::Flight;
 use crate::node::NodeId;
 use crate::peer::Link;
 use crate::proposal::ProposeError;
+use crate::quarantine::Quarantine;
 use crate::raft::{
-    Anew, Beat, Chance, Ear, Ill, Intake, Known, LogStore, Machine, Member, Metrics, Post, Raft, Transfers,
-    Trouble, WatchReceiver, Wire, bereave, found, is_heard_by_quorum, mark_of, settings, theirs,
+    Acks, Anew, Beat, Chance, Ear, Ill, Intake, Known, LogStore, Losses, Machine, Member, Metrics, Post,
+    Raft, Replica, Transfers, Trouble, WatchReceiver, Wire, bereave, found, is_heard_by_quorum, mark_of,
+    settings, theirs,
 };
 use crate::repair::{Ballots, Withheld, set_withheld};
 use crate::retained::Retained;
@@ -66,6 +68,7 @@ pub(crate) struct Running {
     pub(crate) raft: Raft,
     log: LogStore,
     trouble: Trouble,
+    acks: Acks,
 }
 
 /// What all groups of a node have in common.
@@ -111,6 +114,8 @@ pub(crate) struct Consensus {
     wished: Notify,
     /// When its leader was last heard of.
     ear: Ear,
+    /// Told when the leader says that this replica has lost something.
+    losses: Losses,
 }
 
 /// Why a group no longer serves.
@@ -131,7 +136,14 @@ struct Wish {
 }
 
 impl Consensus {
-    pub(crate) fn new(common: Common, log: Log, partition: Partition) -> Consensus {
+    pub(crate) fn new(
+        common: Common,
+        log: Log,
+        partition: Partition,
+        quarantine: Arc<Quarantine>,
+    ) -> Consensus {
+        let (env, ballots) = (common.env.clone(), common.ballots.clone());
+        let replica = Replica { env, partition: partition.clone(), log: log.clone(), ballots, quarantine };
         Consensus {
             env: common.env.clone(),
             ear: Ear::new(common.env.clock.clone()),
@@ -145,6 +157,7 @@ impl Consensus {
             retained: parking_lot::Mutex::default(),
             wish: parking_lot::Mutex::default(),
             wished: Notify::new(),
+            losses: Losses(Arc::new(replica)),
         }
     }
 
@@ -330,8 +343,14 @@ impl Consensus {
     ) -> Result<Running, (Option<Running>, End)> {
         let _changing = self.changing.lock().await;
         let raft = self.build(alive, trouble).await.map_err(|end| (None, end))?;
-        let (intake, anew, ear) = (self.intake(), self.anew(), self.ear.clone());
-        let member = Member { raft: raft.raft.clone(), intake, anew, ear };
+        let member = Member {
+            raft: raft.raft.clone(),
+            intake: self.intake(),
+            anew: self.anew(),
+            ear: self.ear.clone(),
+            acks: raft.acks.clone(),
+            losses: self.losses.clone(),
+        };
         self.common.post.deliver(self.id().get(), Some(member));
         if !self.decides_alone() {
             return Ok(raft);
@@ -406,13 +425,13 @@ impl Consensus {
             members: self.known(),
             _alive: alive,
         };
-        let (clock, offers) = (env.clock.clone(), transfers.offers.clone());
-        let wire = Wire { link: Arc::clone(link), group: self.id().get(), clock, offers };
+        let (clock, offers, acks) = (env.clock.clone(), transfers.offers.clone(), Acks::default());
+        let wire = Wire { link: Arc::clone(link), group: self.id().get(), clock, offers, acks: acks.clone() };
         let raft =
             Raft::new(*node, settings(*cluster, !alone, !self.is_withheld()), wire, log.clone(), machine)
                 .await;
         match raft {
-            Ok(raft) => Ok(Running { raft, log, trouble: trouble.clone() }),
+            Ok(raft) => Ok(Running { raft, log, trouble: trouble.clone(), acks }),
             Err(fatal) => Err(end_of(trouble, fatal.to_string())),
         }
     }
@@ -505,7 +524,7 @@ impl Consensus {
     async fn shut_down(&self, running: Option<Running>, mut alive: mpsc::Receiver<()>) {
         let _changing = self.changing.lock().await;
         self.common.post.deliver(self.id().get(), None);
-        let Some(Running { raft, log, trouble }) = running else { return };
+        let Some(Running { raft, log, trouble, acks: _ }) = running else { return };
         if raft.shutdown().await.is_err() {
             tracing::error!(partition = self.id().get(), "a group's core died before it could be stopped");
         }

@@ -50,7 +50,9 @@ impl Group {
         let id = partition.id();
         say(id, partition.notes());
         let (queue, proposals) = mpsc::channel(QUEUE_COMMANDS_MAX);
-        let consensus = Arc::new(Consensus::new(common.clone(), log.clone(), partition.clone()));
+        let quarantine = Arc::new(Quarantine::new(id, common.alarm.clone()));
+        let noted = Arc::clone(&quarantine);
+        let consensus = Arc::new(Consensus::new(common.clone(), log.clone(), partition.clone(), noted));
         let (stop, stopping) = watch::channel(false);
         let tasks = &common.env.tasks;
         let proposer = Proposer::new(Arc::clone(&consensus), proposals);
@@ -60,7 +62,6 @@ impl Group {
         };
         let reached = watch::Sender::new(Reached { cut: partition.taken_in(), ..Reached::default() });
         let (weak, asking) = (queue.downgrade(), queue.downgrade());
-        let quarantine = Arc::new(Quarantine::new(id, common.alarm.clone()));
         let (purging, busy) = (Arc::clone(&consensus), tokio::sync::Mutex::default());
         let subject = Arc::new(Subject {
             id,

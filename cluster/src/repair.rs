@@ -7,6 +7,9 @@
 //!          WITHHOLD ─► census ─► log discarded, vote in the census' term ─► follows ─► covered ─► digest ─┘
 //! ```
 //!
+//! Besides what is found on its own disk, a replica is damaged when its leader tells it that its log is shorter than what it
+//! acknowledged (`raft::lost`): then everything it holds looks whole, and its log is begun anew all the same.
+//!
 //! # Why a damaged replica must not simply go on
 //!
 //! A replica makes two kinds of promises, and both are kept by what is on its disk. By casting a *vote* in a term it

@@ -23,6 +23,7 @@
 //! | whether this node leads, for readers | [`read_index`] |
 //! | a leader whose process has certainly ended | [`bereft`] |
 //! | a leader that may be gone, for whoever is told who leads | [`ear`] |
+//! | a follower whose log has become shorter | [`lost`] |
 //! | a follower behind the log: what it is offered, and how it takes it over | [`offers`], [`intake`], [`anew`] |
 //! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
 #![doc = include_str!("FORMAT.md")]
@@ -35,6 +36,7 @@ mod ear;
 mod founding;
 mod intake;
 mod log_store;
+mod lost;
 mod machine;
 mod network;
 mod offers;
@@ -58,6 +60,7 @@ pub(crate) use ear::Ear;
 pub(crate) use founding::found;
 pub(crate) use intake::Intake;
 pub(crate) use log_store::LogStore;
+pub(crate) use lost::{Acks, Losses, Replica};
 pub(crate) use machine::{Known, Machine};
 pub(crate) use network::Wire;
 pub(crate) use network::{Alone, Member, Post, asks_for_a_vote};

@@ -31,10 +31,11 @@ use super::anew::Anew;
 use super::codec::{self, Malformed, Offer, OfferAnswer};
 use super::ear::Ear;
 use super::intake::Intake;
+use super::lost::{Acks, Losses};
 use super::machine::SnapshotData;
 use super::offers::{Offered, Offers};
 use super::pipeline::Pipeline;
-use super::types::{Snapshot, Types, Vote};
+use super::types::{LogId, Snapshot, Types, Vote};
 use crate::node::NodeId;
 use crate::peer::{CallError, Cause, Handler, Link, Message, Refusal};
 
@@ -44,9 +45,12 @@ const PRE_VOTE: u8 = 3;
 const TRANSFER: u8 = 4;
 const OFFER: u8 = 5;
 pub(super) const FORGET: u8 = 6;
+const LOST: u8 = 7;
 
 /// How long a message with entries may take: the other side syncs them before it answers.
 const ENTRIES_WITHIN: Duration = Duration::from_secs(2);
+/// How long a follower may take to withhold its votes.
+const WITHHELD_WITHIN: Duration = Duration::from_secs(1);
 /// How long an offer may wait for an answer: the other side gives one before, be it that parts are coming.
 const OFFER_WITHIN: Duration = Duration::from_secs(6);
 /// A follower that does not answer an offer is asked again after this long.
@@ -82,6 +86,14 @@ pub(crate) struct Wire {
     pub(crate) group: u8,
     pub(crate) clock: Clock,
     pub(crate) offers: Offers,
+    pub(crate) acks: Acks,
+}
+
+/// A follower has lost what it acknowledged; to openraft it is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("it does not have entry {entry} any more, which it acknowledged")]
+struct Lost {
+    entry: LogId,
 }
 
 impl RaftNetworkFactory<Types> for Wire {
@@ -128,7 +140,35 @@ impl Client {
         heartbeat_within: Duration,
     ) -> impl Future<Output = Result<AppendEntriesResponse<Types>, Unreachable<Types>>> + Send + use<> {
         let within = if self.is_for_heartbeats { heartbeat_within } else { ENTRIES_WITHIN };
-        self.call(APPEND, codec::encode_append(request), within, codec::decode_append_answer)
+        let (to, vote, prev) = (self.to, request.vote, request.prev_log_id);
+        let last = request.entries.last().map(|entry| entry.log_id).or(prev);
+        let known = self.wire.acks.known(to, &vote);
+        let answer = self.call(APPEND, codec::encode_append(request), within, codec::decode_append_answer);
+        let wire = self.wire.clone();
+        async move {
+            let answer = answer.await?;
+            match wire.acks.heard(to, known, (prev, last), &answer) {
+                None => Ok(answer),
+                Some(entry) => Err(wire.tell_lost(to, &vote, entry).await),
+            }
+        }
+    }
+}
+
+impl Wire {
+    /// Tells a follower that it has lost an entry; gives what openraft is told instead of its answer, which would be
+    /// impossible.
+    async fn tell_lost(&self, to: NodeId, vote: &Vote, entry: LogId) -> Unreachable<Types> {
+        let message = Message { group: self.group, kind: LOST, body: codec::encode_lost(vote, entry) };
+        match self.link.call(to, message, WITHHELD_WITHIN).await {
+            Ok(_) => {
+                tracing::error!(%to, group = self.group, %entry, "a follower has lost what it acknowledged");
+            }
+            Err(error) => {
+                tracing::warn!(%to, group = self.group, %entry, %error, "a follower seems to have lost entries");
+            }
+        }
+        Unreachable::new(&Lost { entry })
     }
 }
 
@@ -234,12 +274,19 @@ impl RaftNetworkV2<Types> for Client {
             unreachable!("what is sent was read from this node's own state machine")
         };
         let offered = self.wire.offers.stand(self.wire.group, shelf);
+        let (known, last) = (self.wire.acks.known(self.to, &vote), snapshot.meta.last_log_id);
         let manifest = Bytes::from(shelf.manifest.encode());
         let offer = Offer { vote, meta: snapshot.meta, again: false, manifest };
         tokio::select! {
             biased; // who no longer leads no longer offers
             closed = cancel => Err(closed.into()),
-            answer = self.offer(offer, &offered) => Ok(answer?),
+            answer = self.offer(offer, &offered) => {
+                let answer = answer?;
+                if answer.vote == vote {
+                    self.wire.acks.acknowledged(self.to, known, last);
+                }
+                Ok(answer)
+            }
         }
     }
 
@@ -263,6 +310,10 @@ pub(crate) struct Member {
     pub(crate) anew: Option<Anew>,
     /// Notes when a leader is heard of.
     pub(crate) ear: Ear,
+    /// What is known of its followers, while it leads.
+    pub(crate) acks: Acks,
+    /// What is done when it is told that it has lost something.
+    pub(crate) losses: Losses,
 }
 
 /// Where messages of other nodes come in: hands each to its group. Clones share it.
@@ -330,7 +381,13 @@ async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result
         FORGET => {
             let allowed = raft.trigger().allow_next_revert(&from, true).await;
             // Who does not lead, or does not count it among the members, expects nothing of it.
-            allowed.map_err(refusal)?.map(|()| Bytes::new()).map_err(refusal)
+            allowed.map_err(refusal)?.map_err(refusal)?;
+            member.acks.forget(from);
+            Ok(Bytes::new())
+        }
+        LOST => {
+            let (vote, entry) = codec::decode_lost(body)?;
+            member.losses.told(raft, vote, entry).await.map(|()| Bytes::new())
         }
         other => Err(Refusal::new(Refusal::MALFORMED, format!("there is no message of kind {other}"))),
     }

@@ -260,6 +260,10 @@ impl Mending {
             Some(group) => group,
             None => self.start_withheld().await?,
         };
+        if let Some(why) = group.subject.quarantine.get() {
+            // It has lost something again while it was getting it.
+            return self.discard_again(&group, why.as_ref().to_owned()).await;
+        }
         let partition = group.subject.partition.clone();
         let proof = match self.cover(&group, term).await? {
             Covered::By(leader) => {

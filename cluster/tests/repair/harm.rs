@@ -1,9 +1,10 @@
 //! What happens to files on a machine that is off.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use chronos_env::Entropy;
 use chronos_env::sim::SimDisk;
+use chronos_env::{Disk, Entropy};
 
 /// Files that hold something, each with the end of it.
 fn files(disk: &SimDisk) -> Vec<(PathBuf, u64)> {
@@ -77,5 +78,24 @@ pub(crate) fn make_forget(disk: &SimDisk) {
             _ if name.starts_with("MANIFEST") => disk.flip_bit(&path, used / 2, 1).unwrap(),
             _ => {}
         }
+    }
+}
+
+/// What a machine has on its disk.
+pub(crate) type Image = BTreeMap<PathBuf, Vec<u8>>;
+
+/// Takes an image of a machine's disk.
+pub(crate) fn image_of(disk: &SimDisk) -> Image {
+    disk.snapshot().into_iter().filter(|(path, _)| path.starts_with("/data")).collect()
+}
+
+/// Sets a machine back to an earlier image of its disk: everything on it is whole, and old.
+pub(crate) fn set_back(machine: &dyn Disk, disk: &SimDisk, to: &Image) {
+    for path in image_of(disk).into_keys().filter(|path| !to.contains_key(path)) {
+        disk.damage_remove(&path).unwrap();
+    }
+    for (path, bytes) in to {
+        machine.create_dir_all(path.parent().unwrap()).unwrap();
+        machine.write_atomic(path, bytes).unwrap();
     }
 }

@@ -7,5 +7,6 @@ mod harm;
 mod majority;
 mod minority;
 mod node;
+mod set_back;
 mod slow;
 mod votes;

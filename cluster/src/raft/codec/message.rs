@@ -166,6 +166,22 @@ pub(crate) fn decode_transfer_answer(body: &Bytes) -> Result<TransferLeaderRespo
     Ok(answer)
 }
 
+/// That a follower of the leader with this vote has lost an entry.
+pub(crate) fn encode_lost(vote: &Vote, entry: LogId) -> Bytes {
+    let mut out = begin(40);
+    put_vote(&mut out, vote);
+    put_log_id(&mut out, Some(&entry));
+    out.freeze()
+}
+
+pub(crate) fn decode_lost(body: &Bytes) -> Result<(Vote, LogId), Malformed> {
+    let mut fields = Fields::open("the news of a loss", body)?;
+    let (vote, entry) = (fields.vote()?, fields.log_id()?);
+    let entry = entry.ok_or_else(|| fields.damaged("it names no entry"))?;
+    fields.end()?;
+    Ok((vote, entry))
+}
+
 /// A manifest that a leader offers to a follower for which its log begins too late.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Offer {

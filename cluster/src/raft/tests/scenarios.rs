@@ -303,6 +303,26 @@ fn a_leader_that_is_taken_for_dead_and_is_not_leads_on() {
     });
 }
 
+/// A core that has panicked stays dead for as long as the process lives, and a group that nobody watches would wait for ever.
+#[test]
+fn a_core_that_panics_is_the_fault_of_its_node_and_of_no_other() {
+    let world = World::new(9);
+    world.run(async {
+        let cluster = Cluster::of_three(&world).await;
+        let mut fault = cluster.nodes[1].fault.subscribe();
+        let raft = cluster.nodes[1].raft().await;
+        assert!(raft.with_raft_state(|_| panic!("as if it had met a bug")).await.is_err());
+        let found = world.env().clock.timeout(SOON, fault.wait_for(Option::is_some)).await;
+        assert!(found.expect("it is noticed").is_ok_and(|fault| fault.is_some()));
+        for at in [0, 2] {
+            assert_eq!(*cluster.nodes[at].fault.borrow(), None);
+        }
+        let others = [cluster.nodes[0].id, cluster.nodes[2].id];
+        let leader = cluster.leader(&others).await;
+        cluster.nodes[leader].append(77).await.unwrap();
+    });
+}
+
 #[test]
 fn nodes_that_are_restarted_one_after_the_other_come_back_with_everything() {
     let world = World::new(4);

@@ -123,6 +123,8 @@ fn every_answer_and_small_request_comes_back() {
     {
         assert_eq!(decode_offer_answer(&encode_offer_answer(&answer)), Ok(answer));
     }
+    let lost = id(7, 3).unwrap();
+    assert_eq!(decode_lost(&encode_lost(&other, lost)), Ok((other, lost)));
 }
 
 proptest! {
@@ -139,6 +141,7 @@ proptest! {
             let _ = decode_transfer_answer(&bytes);
             let _ = decode_offer(&bytes);
             let _ = decode_offer_answer(&bytes);
+            let _ = decode_lost(&bytes);
         }
     }
 
