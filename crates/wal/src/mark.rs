@@ -226,7 +226,8 @@ impl MarkFile {
     }
 
     /// Opens the mark file in `dir`, whose newest readable mark comes just before `mark`. On return `mark` is
-    /// durable, in the slot that held an older one or none that is readable.
+    /// durable, in the slot that held an older one or none that is readable, and nothing is left behind either slot: what
+    /// was there has been reported, and would be again for ever.
     pub(crate) fn resume(
         disk: &dyn Disk,
         dir: &Path,
@@ -236,6 +237,9 @@ impl MarkFile {
         let file = disk.open(&dir.join(role.file_name()), OpenMode::ReadWrite)?;
         if file.len()? != FILE_BYTES as u64 {
             return MarkFile::create(disk, dir, role, mark);
+        }
+        for slot in [0, SLOT_STRIDE] {
+            file.write_at(&[0; SLOT_STRIDE - SECTOR_BYTES], (slot + SECTOR_BYTES) as u64)?;
         }
         let file = MarkFile { role, file };
         file.write(mark)?;

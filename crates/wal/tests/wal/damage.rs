@@ -599,6 +599,18 @@ fn a_lost_mark_file_hurts_no_log_and_is_made_again() {
 }
 
 #[test]
+fn bytes_behind_the_slots_of_a_mark_are_reported_once_and_gone_after_the_next_start() {
+    let (world, mut models) = scene(4, 2, Ending::Closed);
+    for (file, byte) in [("flushed", 578), ("flushed", 5688), ("rolled", 4095), ("rolled", 8191)] {
+        world.disk().flip_bit(&Path::new("/data/wal/lane-01").join(file), byte, 3).unwrap();
+    }
+    assert_eq!(verified(&world).damages.len(), 4);
+    let verdicts = world.run(check_life(&world, 2, &mut models));
+    assert_eq!(hurt(&verdicts), []);
+    assert_eq!(verified(&world).damages, []);
+}
+
+#[test]
 fn bytes_that_rot_while_the_node_runs_are_never_served() {
     let world = world(5);
     world.run(async {
