@@ -328,8 +328,9 @@ impl Doorman {
         }
         if incarnation == known.incarnation {
             let text = format!(
-                "another process claims to be {node} in the same incarnation {incarnation}: one of their directories is a \
-                 copy; end that one and remove it"
+                "{node} has been seen in incarnation {incarnation}, as another process: one of the two directories is a copy, or \
+                 this one was set back to an earlier state; end the process on the copy and remove that, or, if this is all \
+                 there is, have an empty directory join and give {node} up (chronos cluster replace {node})"
             );
             return Err(self.turned(Why::Duplicate, text));
         }

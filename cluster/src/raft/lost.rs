@@ -24,8 +24,10 @@
 //! Only the leader that got an acknowledgement knows of it, and only in that term. One that is elected later, or started
 //! again, sends what is missing as to any follower that is behind, and nobody notices. And until a replica is told, or has
 //! everything again, it may vote for a candidate that lacks what it lacks itself. So where two of three had an entry and one
-//! forgets it without a trace, the entry is lost if the other one is away when that one comes back, for long enough that the
-//! third is elected. (Damage that a start can see, to segments or to marks, withholds votes before any of this.)
+//! forgets it without a trace, the entry is lost if the third is elected with that vote before the other one has told it:
+//! because the other one is away, or because it has stepped down, having heard no quorum while the first was away. It then
+//! has applied what the new leader never had, and stays apart, behind and not moving, until it is replaced. (Damage that a
+//! start can see, to segments or to marks, withholds votes before any of this.)
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -159,9 +159,10 @@ fn a_second_process_of_a_connected_node_is_turned_away() {
         let ((host, _), (first, _)) = (begin(local(1)).await, begin(local(2)).await);
         know(&first, 1, &host);
         echo(&first, 1, "first").await.unwrap();
-        for (incarnation, text) in
-            [(1, "(duplicate): another process"), (2, "(duplicate): n2 comes in incarnation 2")]
-        {
+        for (incarnation, text) in [
+            (1, "(duplicate): n2 has been seen in incarnation 1, as another process"),
+            (2, "(duplicate): n2 comes in incarnation 2"),
+        ] {
             let (second, _) = begin(Config { incarnation, ..local(2) }).await;
             know(&second, 1, &host);
             let error = echo(&second, 1, "second").await.unwrap_err().to_string();
