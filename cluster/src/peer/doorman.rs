@@ -320,8 +320,9 @@ impl Doorman {
         }
         if incarnation < known.incarnation {
             let text = format!(
-                "{node} comes in incarnation {incarnation}, but {} was seen: its directory is an old copy, so remove it and join \
-                 as a new node with an empty one",
+                "{node} comes in incarnation {incarnation}, but {} was seen: this directory is an old copy or was set back, or \
+                 the other one is a copy that took its place; before you remove either, see which of them has everything, \
+                 and join as a new node with an empty one",
                 known.incarnation
             );
             return Err(self.turned(Why::Outdated, text));

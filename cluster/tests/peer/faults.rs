@@ -220,8 +220,9 @@ fn a_node_that_comes_back_with_an_old_incarnation_is_turned_away_for_good() {
         let (wiped, _) = start(&hosts[1].env(), second).await.unwrap();
         introduce(&wiped, &[1]);
         let away = echo(&wiped, 1, "").await.unwrap_err();
-        let text = "n1 was not reached: turned away by n1 (outdated): n2 comes in incarnation 4, but 5 was seen: its \
-                    directory is an old copy, so remove it and join as a new node with an empty one";
+        let text = "n1 was not reached: turned away by n1 (outdated): n2 comes in incarnation 4, but 5 was seen: this \
+                    directory is an old copy or was set back, or the other one is a copy that took its place; before you \
+                    remove either, see which of them has everything, and join as a new node with an empty one";
         assert_eq!(away.to_string(), text);
         // Nor do we believe it when we call.
         until(&clock, "it is called", || {

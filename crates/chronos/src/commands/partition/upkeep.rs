@@ -62,23 +62,50 @@ fn scrubs(one: &ScrubBegun) -> Page {
 
 pub(super) async fn verify(admin: &ClusterAdmin, which: &Replicas, format: Format) -> Outcome {
     let (mut teller, mut answers) = (Teller::new(format), admin.verify(which).await.map_err(failed)?);
-    let (mut looked, mut damaged) = (0, 0);
+    let mut seen = Looked::default();
     while let Some(one) = answers.next().await.map_err(failed)? {
-        let is_whole = one.outcome.outcome.as_ref().is_ok_and(|seen| seen.findings.is_empty());
-        (looked, damaged) = (looked + 1, damaged + u64::from(!is_whole));
+        let is_whole = seen.take(&one);
         teller.tell(is_whole, json::verified(&one), || verified(&one))?;
     }
-    teller.sum_up(|| match damaged {
-        0 => line(Tone::Good, format!("{} looked at, all of them whole", replicas(looked))),
-        _ => line(
-            Tone::Bad,
-            format!(
-                "{} looked at, {damaged} not whole: have them made so with `chronos repair`",
-                replicas(looked)
-            ),
-        ),
-    })?;
+    teller.sum_up(|| seen.summed_up())?;
     teller.finish()
+}
+
+/// What became of the replicas that were to be verified.
+#[derive(Default)]
+struct Looked {
+    whole: u64,
+    damaged: u64,
+    /// Nobody could look at them: their node is away, or does not serve them now.
+    unseen: u64,
+}
+
+impl Looked {
+    /// Counts one; whether it is whole.
+    fn take(&mut self, one: &VerifiedReplica) -> bool {
+        let count = match &one.outcome.outcome {
+            Ok(seen) if seen.findings.is_empty() => &mut self.whole,
+            Ok(_) => &mut self.damaged,
+            Err(failure) if failure.reason == "CORRUPT" => &mut self.damaged,
+            Err(_) => &mut self.unseen,
+        };
+        *count += 1;
+        one.outcome.outcome.as_ref().is_ok_and(|seen| seen.findings.is_empty())
+    }
+
+    fn summed_up(&self) -> Page {
+        let Looked { whole, damaged, unseen } = *self;
+        let looked = replicas(whole + damaged);
+        let whole = match damaged {
+            0 => format!("{looked} looked at, all of them whole"),
+            _ => format!("{looked} looked at, {damaged} not whole: have them made so with `chronos repair`"),
+        };
+        let tone = if damaged + unseen == 0 { Tone::Good } else { Tone::Bad };
+        match unseen {
+            0 => line(tone, whole),
+            _ => line(tone, format!("{whole}; {} could not be looked at, as said above", replicas(unseen))),
+        }
+    }
 }
 
 fn verified(one: &VerifiedReplica) -> Page {
