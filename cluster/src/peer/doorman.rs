@@ -5,8 +5,10 @@
 //!
 //! **Doubles.** Of two processes of one node the later one is the node, unless its directory is a copy. A connection to the
 //! earlier one proves nothing: it may be dead, and not have been noticed yet. But when something is still heard over it
-//! after longer than it takes to notice that, both are alive, and the later one is a double, for good: also when the
-//! earlier one ends afterwards, because what that has promised meanwhile the copy does not know.
+//! after longer than it takes to notice that, both are alive, and the later one is a double as long as it lives: also when
+//! the earlier one ends afterwards, because what that has promised meanwhile the copy does not know. (It is the process that
+//! is known for one, not the directory: started again from there once the original is gone, it is let in as a later life,
+//! because nothing in a greeting says which life it goes on from.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
