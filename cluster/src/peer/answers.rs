@@ -184,7 +184,6 @@ impl Answering {
                 message = self.incoming.message(), if has_room => {
                     let Ok(Some(v1::LinkRequest { message: Some(message) })) = message else { break };
                     let link_request::Message::Requests(requests) = message else { break };
-                    self.pass.heard(self.clock.monotonic());
                     self.take(requests, &mut running).await;
                 }
                 () = self.answers.taken.notified(), if !has_room => {}

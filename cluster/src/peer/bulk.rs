@@ -151,6 +151,7 @@ async fn begin(
 ) -> Result<(Http2, Streaming<v1::BulkResponse>), Cause> {
     let mut connection = dialer.open(from, address).await?;
     let hello = Some(dialer.hello(from).to_wire());
+    let asked = dialer.env.clock.monotonic();
     let request = v1::BulkRequest { hello, group: item.group.into(), name: item.name, offset };
     let mut incoming = connection.client.bulk(request).await.map_err(|status| lost(&status))?.into_inner();
     let first = incoming.message().await.map_err(|status| lost(&status))?;
@@ -160,7 +161,7 @@ async fn begin(
         _ => First::Other,
     };
     // Not held: a transfer that nobody looks after must not make a node count as alive.
-    drop(dialer.judge(first, from)?);
+    drop(dialer.judge(first, from, asked)?);
     Ok((connection, incoming))
 }
 

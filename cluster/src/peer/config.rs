@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::Security;
+use super::{Security, Sighting};
 use crate::NodeId;
 
 /// The versions of the protocol between nodes that this release speaks.
@@ -19,6 +19,11 @@ pub struct Config {
     pub cluster: u128,
     /// Must grow with every start of this node; others turn an older one away once they have seen a newer.
     pub incarnation: u64,
+    /// The processes of this directory, the latest first: the one that begins now, then as many of the starts before it, each
+    /// in the incarnation before, as are known. All of it durable already. Empty: one is drawn, and nothing is said of others.
+    pub starts: Vec<u64>,
+    /// What was seen of other nodes in this directory's earlier lives: see [`Peers::watch_seen`](super::Peers::watch_seen).
+    pub seen: BTreeMap<NodeId, Sighting>,
     /// The UUID of this node's data directory, as the cluster admitted it; 0 says nothing. Who comes as a node that the
     /// others know with another one is turned away.
     pub machine: u128,
@@ -51,6 +56,8 @@ impl Config {
             node,
             cluster,
             incarnation,
+            starts: Vec::new(),
+            seen: BTreeMap::new(),
             machine: 0,
             machines: BTreeMap::new(),
             removed: BTreeSet::new(),

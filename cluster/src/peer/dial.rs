@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chronos_env::Env;
 use chronos_proto::peer::v1;
@@ -13,7 +14,7 @@ use super::Limits;
 use super::doorman::{Doorman, Pass};
 use super::doubts::Doubts;
 use super::error::Cause;
-use super::hello::{Hello, Turned, Welcome};
+use super::hello::{Hello, Turned, Welcome, Why};
 use super::http2::{self, Http2};
 use super::security::Guard;
 use super::stats::{Counters, count};
@@ -56,13 +57,13 @@ impl Dialer {
         self.doorman.hello(to)
     }
 
-    /// Judges the first answer of `to`.
-    pub(super) fn judge(&self, first: First, to: NodeId) -> Result<Pass, Cause> {
+    /// Judges the first answer of `to`, which was greeted after `asked`.
+    pub(super) fn judge(&self, first: First, to: NodeId, asked: Duration) -> Result<Pass, Cause> {
         let welcome = match first {
             First::Welcome(welcome) => Welcome::from_wire(welcome).ok_or_else(nonsense)?,
             First::Turned(turned) => {
                 count(&self.counters.turned_away_by_others, 1);
-                let turned = Turned::from_wire(to, turned);
+                let turned = self.understood(Turned::from_wire(to, turned));
                 self.doubts.turned_away(to, &turned, self.env.clock.monotonic());
                 return Err(Cause::Turned(turned));
             }
@@ -70,11 +71,22 @@ impl Dialer {
         };
         let by = welcome.by.node;
         self.doubts.dispelled(by);
-        self.doorman.believe(&welcome, to).map_err(|turned| {
+        let pass = self.doorman.believe(&welcome, to).map_err(|turned| {
             self.counters.turned_away(turned.why);
             tracing::warn!(%to, answered = %by, release = welcome.release, why = turned.why.name(), "{}", turned.text);
             Cause::Turned(turned)
-        })
+        })?;
+        pass.answered(asked);
+        Ok(pass)
+    }
+
+    /// That our directory is a copy we believe only when it is said of a process that our directory goes on from: else it was
+    /// not meant. It is a no all the same.
+    fn understood(&self, turned: Turned) -> Turned {
+        if turned.why == Why::Copy && !self.doorman.goes_on_from(turned.of) {
+            return Turned { why: Why::Outdated, of: 0, ..turned };
+        }
+        turned
     }
 }
 
@@ -113,7 +125,35 @@ fn continued(mut text: String, mut next: Option<&dyn Error>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use chronos_env::sim::World;
+    use futures::FutureExt;
+
+    use super::super::Security;
+    use super::super::hello::Identity;
     use super::*;
+
+    /// Node 1 in incarnation 3, which was processes 7 and 8 before.
+    fn dialer() -> Dialer {
+        let (env, limits) = (World::new(1).env(), Limits::default());
+        let me = Identity { cluster: 5, node: NodeId::new(1), incarnation: 3, process: 9, machine: 0 };
+        let doorman = Doorman::new(me, 1..=1, String::new(), env.clock.clone());
+        let doorman = Arc::new(doorman.remembering(vec![8, 7], BTreeMap::new()));
+        let guard = Guard::new(&Security::PlaintextAnywhere, &env).unwrap();
+        let (counters, doubts, deaths) = Default::default();
+        Dialer { env, limits, guard, doorman, counters, doubts, deaths }
+    }
+
+    #[test]
+    fn that_it_is_a_copy_is_believed_only_of_a_process_that_it_goes_on_from() {
+        for (copy_of, why) in [(7, Why::Copy), (0, Why::Outdated), (9, Why::Outdated), (6, Why::Outdated)] {
+            let dialer = dialer();
+            let told = v1::Turned { why: v1::turned::Why::Outdated.into(), text: "no".into(), copy_of };
+            let judged = dialer.judge(First::Turned(told), NodeId::new(2), Duration::ZERO);
+            assert!(matches!(judged, Err(Cause::Turned(Turned { why: given, .. })) if given == why));
+            // Either way it must not go on.
+            assert_eq!(dialer.doubts.certain().now_or_never().unwrap().why, why);
+        }
+    }
 
     #[test]
     fn a_cause_is_told_once() {

@@ -3,17 +3,27 @@
 //! Invariants: at any moment at most one process of a node has a [`Pass`]; the incarnations let in of a node never
 //! decrease; no pass is given to another cluster, to ourselves, to who was removed, or without a common version.
 //!
-//! **Doubles.** Of two processes of one node the later one is the node, unless its directory is a copy. A connection to the
-//! earlier one proves nothing: it may be dead, and not have been noticed yet. But when something is still heard over it
-//! after longer than it takes to notice that, both are alive, and the later one is a double as long as it lives: also when
-//! the earlier one ends afterwards, because what that has promised meanwhile the copy does not know. (It is the process that
-//! is known for one, not the directory: started again from there once the original is gone, it is let in as a later life,
-//! because nothing in a greeting says which life it goes on from.)
+//! **Doubles.** Of two processes of one node the later one is the node, unless its directory is a copy, or was set back to an
+//! earlier state. What is known of their directories decides that, see [`known`](super::known); this is what follows from it.
+//! Who does not go on from the process that was let in last is turned away for good; so is who was found to be on a copy, or
+//! goes on from one who was, however often it is started and also when the original is gone. That is written down and outlives
+//! our own restarts.
+//!
+//! **What it may do.** Who is turned away for good ends, and is turned away again the next time. Only one verdict is so certain
+//! that a directory may be marked by it and never be started again: that it goes on from a process which was alive beside it
+//! (`Why::Copy`). Who gives it names that process, and who is told looks whether it is in its own line: else it was not meant,
+//! and means no more than any other no. All other verdicts may be about the right one of two: a node that was cut off from the
+//! original lets its copy in when that comes, and can afterwards only say that the two have parted. It says so, turns the
+//! original away, which knows nothing of what the copy has promised meanwhile, and leaves the rest to people.
+//!
+//! **What it does not see.** A copy that comes when its original is already dead, or to a node that never had the original's
+//! line since, goes on from it as far as anybody can tell. So does a directory that was set back to a state of its latest
+//! life.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chronos_domain::EventId;
@@ -22,56 +32,27 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::hello::{Hello, Identity, Turned, Welcome, Why};
+use super::known::{self, ALIVE_AFTER, Known, Life, Verdict};
 use super::registrar::{Denial, Denied};
+use super::sighting::{Double, Sighting};
 use crate::NodeId;
-
-/// Longer than it takes to notice that a connection is dead.
-const ALIVE_AFTER: Duration = Duration::from_secs(4);
 
 /// Guards one node's door, for those who come and for those we visit.
 pub(super) struct Doorman {
     me: Identity,
+    /// The processes of our directory's starts before this one, the latest first, as far as they are known.
+    earlier: Vec<u64>,
     versions: RangeInclusive<u32>,
     release: String,
     clock: Clock,
     known: Mutex<BTreeMap<NodeId, Known>>,
+    /// What of it is to be kept.
+    seen: watch::Sender<BTreeMap<NodeId, Sighting>>,
     /// Nodes that were removed from the cluster.
     removed: watch::Sender<BTreeSet<NodeId>>,
     /// The data directory of each node, as the cluster admitted it.
     machines: Mutex<BTreeMap<NodeId, u128>>,
     is_closed: AtomicBool,
-}
-
-/// The latest process of a node that was let in.
-struct Known {
-    incarnation: u64,
-    process: u64,
-    /// Passes of that process that are in use.
-    passes: usize,
-    /// Ends its present incoming link.
-    link: Option<Arc<Notify>>,
-    /// When something was last heard of it, in microseconds of our clock.
-    heard: Arc<AtomicU64>,
-    /// Later processes that came while it was connected: when each did first, and whether it is a double for certain.
-    others: BTreeMap<u64, (Duration, bool)>,
-}
-
-impl Known {
-    fn new(who: &Identity) -> Known {
-        let Identity { incarnation, process, .. } = *who;
-        Known { incarnation, process, passes: 0, link: None, heard: Arc::default(), others: BTreeMap::new() }
-    }
-
-    /// Whether a later process that comes now is a double for certain.
-    fn is_double(&mut self, process: u64, now: Duration) -> bool {
-        let heard = Duration::from_micros(self.heard.load(Ordering::Relaxed));
-        if self.passes == 0 {
-            return self.others.get(&process).is_some_and(|(_, is_double)| *is_double);
-        }
-        let (first, is_double) = self.others.entry(process).or_insert((now, false));
-        *is_double |= heard >= *first + ALIVE_AFTER;
-        *is_double
-    }
 }
 
 /// Held while talking to another node's process: as long as it is held, that process counts as alive.
@@ -80,7 +61,7 @@ pub(super) struct Pass {
     pub(super) node: NodeId,
     pub(super) incarnation: u64,
     superseded: Arc<Notify>,
-    heard: Arc<AtomicU64>,
+    life: Arc<Life>,
 }
 
 impl std::fmt::Debug for Pass {
@@ -95,9 +76,11 @@ impl Pass {
         !self.doorman.is_closed.load(Ordering::SeqCst)
     }
 
-    /// Something came from its holder, `now`.
-    pub(super) fn heard(&self, now: Duration) {
-        self.heard.store(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// Its holder has answered something that was asked of it at `asked`, or after that.
+    pub(super) fn answered(&self, asked: Duration) {
+        if self.life.answered(asked) {
+            self.doorman.look_again(self.node);
+        }
     }
 
     /// Waits until the same process comes again with another link: then this one is over. Cancel-safe.
@@ -120,9 +103,52 @@ impl Drop for Pass {
 
 impl Doorman {
     pub(super) fn new(me: Identity, versions: RangeInclusive<u32>, release: String, clock: Clock) -> Doorman {
-        let (known, removed, machines) = Default::default();
+        let (earlier, known, seen, removed, machines) = Default::default();
         let is_closed = AtomicBool::new(false);
-        Doorman { me, versions, release, clock, known, removed, machines, is_closed }
+        Doorman { me, earlier, versions, release, clock, known, seen, removed, machines, is_closed }
+    }
+
+    /// The same, for a directory that was started before, and that kept what was seen of others.
+    pub(super) fn remembering(self, earlier: Vec<u64>, seen: BTreeMap<NodeId, Sighting>) -> Doorman {
+        let known = seen.iter().map(|(node, sighting)| (*node, Known::seen(sighting.clone()))).collect();
+        Doorman { earlier, known: Mutex::new(known), seen: watch::Sender::new(seen), ..self }
+    }
+
+    /// Follows what was seen of others and is to be kept.
+    pub(super) fn watch_seen(&self) -> watch::Receiver<BTreeMap<NodeId, Sighting>> {
+        self.seen.subscribe()
+    }
+
+    /// Whether `process` was a start of our own directory before this one.
+    pub(super) fn goes_on_from(&self, process: u64) -> bool {
+        self.earlier.contains(&process)
+    }
+
+    /// Perhaps somebody is a double of a node that has just answered.
+    fn look_again(&self, node: NodeId) {
+        if let Some(known) = self.known.lock().get_mut(&node) {
+            for Double { process, of } in known.convict() {
+                tracing::warn!(
+                    %node,
+                    process = %format_args!("{process:016x}"),
+                    of = %format_args!("{of:016x}"),
+                    "a copy of a node's directory was started while the node went on; it is never let in"
+                );
+            }
+            self.keep(node, known);
+        }
+    }
+
+    /// Has kept what is known of a node by now.
+    fn keep(&self, node: NodeId, known: &Known) {
+        let now = known.sighting();
+        self.seen.send_if_modified(|seen| {
+            let is_news = seen.get(&node) != Some(&now);
+            if is_news {
+                seen.insert(node, now);
+            }
+            is_news
+        });
     }
 
     /// From now on a node is turned away, whatever its process; the link it has is over. False if it was so before.
@@ -174,7 +200,8 @@ impl Doorman {
 
     /// Our greeting to `to`.
     pub(super) fn hello(&self, to: NodeId) -> Hello {
-        Hello { from: self.me, to, versions: self.versions.clone(), release: self.release.clone() }
+        let (versions, release) = (self.versions.clone(), self.release.clone());
+        Hello { from: self.me, earlier: self.earlier.clone(), to, versions, release }
     }
 
     /// Judges a caller's greeting. A caller with a new link ends its earlier one.
@@ -186,8 +213,9 @@ impl Doorman {
         self.same_cluster(hello.from.cluster)?;
         self.is_for_us(hello)?;
         let version = self.common_version(&hello.versions)?;
-        let pass = self.admit(&hello.from, purpose)?;
-        Ok((pass, Welcome { by: self.me, version, release: self.release.clone() }))
+        let pass = self.admit(&hello.from, &hello.earlier, purpose)?;
+        let (earlier, release) = (self.earlier.clone(), self.release.clone());
+        Ok((pass, Welcome { by: self.me, earlier, version, release }))
     }
 
     /// Judges the answer of the node we called, which should be `to`.
@@ -198,7 +226,7 @@ impl Doorman {
             return Err(self.turned(Why::NotMe, text));
         }
         self.common_version(&(welcome.version..=welcome.version))?;
-        self.admit(&welcome.by, Purpose::Outgoing)
+        self.admit(&welcome.by, &welcome.earlier, Purpose::Outgoing)
     }
 
     /// Whose nodes these are.
@@ -225,7 +253,7 @@ impl Doorman {
 
     /// A no of ours.
     pub(super) fn turned(&self, why: Why, text: String) -> Turned {
-        Turned { why, by: self.me.node, text }
+        Turned { why, by: self.me.node, text, of: 0 }
     }
 
     fn same_cluster(&self, cluster: u128) -> Result<(), Turned> {
@@ -284,7 +312,7 @@ impl Doorman {
         Err(self.turned(Why::Version, text))
     }
 
-    fn admit(self: &Arc<Self>, who: &Identity, purpose: Purpose) -> Result<Pass, Turned> {
+    fn admit(self: &Arc<Self>, who: &Identity, earlier: &[u64], purpose: Purpose) -> Result<Pass, Turned> {
         self.is_that_machine(who)?;
         let mut all = self.known.lock();
         if self.is_banned(who.node) {
@@ -296,11 +324,13 @@ impl Doorman {
             return Err(self.turned(Why::Removed, text));
         }
         let known = all.entry(who.node).or_insert_with(|| Known::new(who));
-        self.follows(who, known)?;
-        if known.process != who.process {
-            let doubles =
-                std::mem::take(&mut known.others).into_iter().filter(|(_, (_, is_double))| *is_double);
-            *known = Known { others: doubles.collect(), ..Known::new(who) };
+        let verdict = known.judge(who, earlier, self.clock.monotonic());
+        if verdict == Verdict::Fits && known.process != who.process {
+            known.succeeded(who);
+        }
+        self.keep(who.node, known);
+        if let Some(turned) = self.refusal(verdict, who, earlier, known) {
+            return Err(turned);
         }
         known.passes += 1;
         let superseded = Arc::new(Notify::new());
@@ -310,51 +340,74 @@ impl Doorman {
             earlier.notify_one();
         }
         let (node, incarnation) = (who.node, who.incarnation);
-        let heard = Arc::clone(&known.heard);
-        Ok(Pass { doorman: Arc::clone(self), node, incarnation, superseded, heard })
+        let life = Arc::clone(&known.life);
+        Ok(Pass { doorman: Arc::clone(self), node, incarnation, superseded, life })
     }
 
-    /// Whether `who` may be the node's present process, given the latest one.
-    fn follows(&self, who: &Identity, known: &mut Known) -> Result<(), Turned> {
-        let Identity { node, incarnation, process, .. } = *who;
-        if (incarnation, process) == (known.incarnation, known.process) {
-            return Ok(());
-        }
-        if incarnation < known.incarnation {
-            let text = format!(
-                "{node} comes in incarnation {incarnation}, but {} was seen: this directory is an old copy or was set back, or \
-                 the other one is a copy that took its place; before you remove either, see which of them has everything, \
-                 and join as a new node with an empty one",
-                known.incarnation
-            );
-            return Err(self.turned(Why::Outdated, text));
-        }
-        if incarnation == known.incarnation {
-            let text = format!(
-                "{node} has been seen in incarnation {incarnation}, as another process: one of the two directories is a copy, or \
-                 this one was set back to an earlier state; end the process on the copy and remove that, or, if this is all \
-                 there is, have an empty directory join and give {node} up (chronos cluster replace {node})"
-            );
-            return Err(self.turned(Why::Duplicate, text));
-        }
-        if known.is_double(process, self.clock.monotonic()) {
-            let text = format!(
-                "{node} came in incarnation {incarnation} while {} was alive and went on: this directory is a copy, and knows \
-                 nothing of what that one has promised since; remove it, and start the original again, or join as a new \
-                 node with an empty directory",
-                known.incarnation
-            );
-            return Err(self.turned(Why::Outdated, text));
-        }
-        if known.passes > 0 {
-            let text = format!(
-                "{node} comes in incarnation {incarnation} while {} is still connected: if that one is dead, this shows \
-                 within {ALIVE_AFTER:?}, and if it is alive, one of their directories is a copy",
-                known.incarnation
-            );
-            return Err(self.turned(Why::Duplicate, text));
-        }
-        Ok(())
+    /// What somebody is told who may not be the node that it says it is.
+    fn refusal(&self, verdict: Verdict, who: &Identity, earlier: &[u64], known: &Known) -> Option<Turned> {
+        let Identity { node, incarnation, .. } = *who;
+        let latest = known.incarnation;
+        let (why, text) = match verdict {
+            Verdict::Fits => return None,
+            Verdict::Earlier => (
+                Why::Outdated,
+                format!(
+                    "{node} comes in incarnation {incarnation}, but {latest} was seen: this directory is an old copy or was \
+                     set back, or the other one is a copy that took its place; before you remove either, see which of them \
+                     has everything, and join as a new node with an empty one"
+                ),
+            ),
+            Verdict::Twin => (
+                Why::Duplicate,
+                format!(
+                    "{node} has been seen in incarnation {incarnation}, as another process: one of the two directories is a \
+                     copy, or this one was set back to an earlier state; end the process on the copy and remove that, or, if \
+                     this is all there is, have an empty directory join and give {node} up (chronos cluster replace {node})"
+                ),
+            ),
+            Verdict::Parted => (
+                Why::Outdated,
+                format!(
+                    "{node} comes in incarnation {incarnation}, but {latest} was another process than the one that this \
+                     directory goes on from: it is a copy or was set back to an earlier state, or the other directory is a \
+                     copy that took its place; only the one that was {node} in incarnation {latest} is let in: start that, \
+                     or, if it is gone for good, have an empty directory join and give {node} up (chronos cluster replace \
+                     {node})"
+                ),
+            ),
+            Verdict::Connected => (
+                Why::Duplicate,
+                format!(
+                    "{node} comes in incarnation {incarnation} while {latest} is still connected: if that one is dead, this \
+                     shows within {ALIVE_AFTER:?}, and if it is alive, one of their directories is a copy"
+                ),
+            ),
+            Verdict::Rival => (
+                Why::Outdated,
+                format!(
+                    "{node} came in incarnation {incarnation}, or in one before that, while another process of it was alive \
+                     and went on: one of the two directories is a copy, and this one knows nothing of what the other has \
+                     promised since; remove it, and start the other one, or join as a new node with an empty directory"
+                ),
+            ),
+            Verdict::Copy { of } => return Some(self.copy(who, earlier, of)),
+        };
+        Some(self.turned(why, text))
+    }
+
+    /// What a copy is told.
+    fn copy(&self, who: &Identity, earlier: &[u64], of: u64) -> Turned {
+        let Identity { node, incarnation, .. } = *who;
+        let from = known::place(incarnation, earlier, of);
+        let from = from.map_or_else(|| "an earlier one".to_owned(), |from| from.to_string());
+        let text = format!(
+            "{node} comes in incarnation {incarnation}, from a directory that was started while the process of incarnation \
+             {from}, which it goes on from, was alive elsewhere and went on: this directory is a copy, and knows nothing of \
+             what the original has promised since; remove it, and start the original again, or join as a new node with an \
+             empty directory"
+        );
+        Turned { of, ..self.turned(Why::Copy, text) }
     }
 }
 
@@ -401,7 +454,8 @@ mod tests {
     }
 
     fn hello(from: Identity) -> Hello {
-        Hello { from, to: NodeId::new(1), versions: 1..=3, release: "theirs".into() }
+        let (earlier, release) = (Vec::new(), "theirs".into());
+        Hello { from, earlier, to: NodeId::new(1), versions: 1..=3, release }
     }
 
     fn why(judged: Result<(Pass, Welcome), Turned>) -> Why {
@@ -446,7 +500,8 @@ mod tests {
         for (incarnation, purpose) in [(1, Purpose::Link), (2, Purpose::Link), (2, Purpose::Bulk)] {
             assert_eq!(greet(2, incarnation, purpose).map(drop), Err(Why::Removed));
         }
-        let answer = Welcome { by: identity(2, 3, 8), version: 3, release: String::new() };
+        let answer =
+            Welcome { by: identity(2, 3, 8), earlier: Vec::new(), version: 3, release: String::new() };
         assert_eq!(doorman.believe(&answer, NodeId::new(2)).unwrap_err().why, Why::Removed);
         assert!(greet(3, 1, Purpose::Link).is_ok(), "somebody else is turned away, too");
         assert!(!doorman.ban(NodeId::new(2)), "it is news twice");
@@ -461,7 +516,10 @@ mod tests {
         let turned = greet(78).unwrap_err();
         assert_eq!(turned.why, Why::Outdated, "a later incarnation is no proof");
         assert!(turned.text.contains("restored from a backup"), "{}", turned.text);
-        let answer = |machine| Welcome { by: of(machine), version: 3, release: String::new() };
+        let answer = |machine| {
+            let (earlier, release) = Default::default();
+            Welcome { by: of(machine), earlier, version: 3, release }
+        };
         assert_eq!(doorman.believe(&answer(78), NodeId::new(2)).map(drop).unwrap_err().why, Why::Outdated);
         assert_eq!(greet(77), Ok(()));
         doorman.know_machine(NodeId::new(2), 0);
@@ -493,30 +551,61 @@ mod tests {
         assert_eq!(why(greet(5, 7)), Why::Outdated);
     }
 
+    /// The greeting of a directory with these starts, the latest last.
+    fn of(line: &[u64]) -> Hello {
+        let (process, earlier) = line.split_last().unwrap();
+        let from = identity(2, line.len() as u64, *process);
+        Hello { earlier: earlier.iter().rev().copied().collect(), ..hello(from) }
+    }
+
     #[test]
-    fn a_copy_is_never_let_in_once_both_were_seen_alive_also_when_the_original_is_gone() {
+    fn a_copy_is_never_let_in_once_both_were_alive_also_when_the_original_is_gone() {
         let world = World::new(1);
         world.run(async {
             let (doorman, clock) = (at(&world), world.env().clock);
-            let greet = |incarnation, process| {
-                doorman.greet(&hello(identity(2, incarnation, process)), Purpose::Link)
-            };
-            let (original, _) = greet(5, 7).unwrap();
-            original.heard(clock.monotonic());
-            assert_eq!(why(greet(6, 8)), Why::Duplicate);
+            let greet = |line: &[u64]| doorman.greet(&of(line), Purpose::Link);
+            let (original, _) = greet(&[1, 2]).unwrap();
+            assert_eq!(why(greet(&[1, 2, 30])), Why::Duplicate);
             clock.sleep(ALIVE_AFTER * 2).await;
-            assert_eq!(why(greet(6, 8)), Why::Duplicate, "nothing was heard of the original since");
-            original.heard(clock.monotonic());
-            assert_eq!(why(greet(6, 8)), Why::Outdated);
+            assert_eq!(why(greet(&[1, 2, 30])), Why::Duplicate, "nothing was heard of the original since");
+            original.answered(clock.monotonic());
+            let turned = greet(&[1, 2, 30]).unwrap_err();
+            assert_eq!((turned.why, turned.of), (Why::Copy, 2));
+            assert!(turned.text.contains("incarnation 2, which it goes on from"), "{turned}");
             drop(original);
-            assert_eq!(why(greet(6, 8)), Why::Outdated, "it takes over");
-            // The original itself comes back, and so does the copy's directory, one life later.
-            let (again, _) = greet(6, 9).unwrap();
-            assert_eq!(why(greet(7, 10)), Why::Duplicate);
-            drop(again);
-            assert_eq!(why(greet(6, 8)), Why::Duplicate);
-            assert!(greet(7, 11).is_ok());
+            let seen = doorman.watch_seen().borrow().clone();
+            let (clock, me) = (clock.clone(), identity(1, 11, 101));
+            let again = Doorman::new(me, 2..=4, String::new(), clock).remembering(vec![100], seen);
+            for doorman in [doorman, Arc::new(again)] {
+                let greet = |line: &[u64]| doorman.greet(&of(line), Purpose::Link);
+                assert_eq!(why(greet(&[1, 2, 30, 31])), Why::Copy, "it takes over");
+                assert_eq!(why(greet(&[1, 2, 30, 31, 32])), Why::Copy, "it takes over");
+                assert!(greet(&[1, 2, 3]).is_ok(), "the original is kept out");
+                assert_eq!(why(greet(&[1, 2, 30, 31, 32])), Why::Copy);
+                assert!(greet(&[1, 2, 3, 4]).is_ok(), "the original is kept out");
+            }
         });
+    }
+
+    #[test]
+    fn who_does_not_go_on_from_the_latest_is_turned_away_for_good_and_told_no_more_than_is_known() {
+        let doorman = doorman();
+        let greet = |line: &[u64]| doorman.greet(&of(line), Purpose::Link);
+        let answer = |line: &[u64]| {
+            let Hello { from: by, earlier, .. } = of(line);
+            doorman.believe(&Welcome { by, earlier, version: 3, release: String::new() }, NodeId::new(2))
+        };
+        // The copy came first, or the original did: nobody here knows.
+        assert!(greet(&[1, 2, 30]).is_ok());
+        assert_eq!(why(greet(&[1, 2, 3])), Why::Duplicate);
+        for line in [&[1, 2, 3, 4][..], &[1, 2, 3, 4, 5]] {
+            let turned = greet(line).unwrap_err();
+            assert_eq!((turned.why, turned.of), (Why::Outdated, 0));
+            let both = ["it is a copy or was set back", "or the other directory is a copy", "replace n2"];
+            assert!(both.iter().all(|said| turned.text.contains(said)), "{turned}");
+            assert_eq!(answer(line).unwrap_err().why, Why::Outdated);
+        }
+        assert!(answer(&[1, 2, 30, 31]).is_ok());
     }
 
     #[test]
@@ -536,7 +625,10 @@ mod tests {
     #[test]
     fn the_node_that_answers_must_be_the_one_that_was_called() {
         let doorman = doorman();
-        let welcome = |by, version| Welcome { by, version, release: String::new() };
+        let welcome = |by, version| {
+            let (earlier, release) = Default::default();
+            Welcome { by, earlier, version, release }
+        };
         let judge =
             |welcome| doorman.believe(&welcome, NodeId::new(2)).map(drop).map_err(|turned| turned.why);
         assert_eq!(judge(welcome(identity(2, 1, 7), 3)), Ok(()));

@@ -38,8 +38,8 @@ impl Doubts {
     /// `by` turned us away, `now`.
     pub(super) fn turned_away(&self, by: NodeId, turned: &Turned, now: Duration) {
         let is_certain = match turned.why {
-            // Nobody says the latter before nothing of the node is needed any more.
-            Why::Outdated | Why::Removed => true,
+            // Nobody says the last before nothing of the node is needed any more.
+            Why::Outdated | Why::Copy | Why::Removed => true,
             Why::Duplicate => {
                 now.saturating_sub(*self.since.lock().entry(by).or_insert(now)) >= CONVINCED_AFTER
             }
@@ -75,12 +75,12 @@ mod tests {
     const BY: NodeId = NodeId::FIRST;
 
     fn no(why: Why) -> Turned {
-        Turned { why, by: BY, text: String::new() }
+        Turned { why, by: BY, text: String::new(), of: 0 }
     }
 
     #[test]
     fn a_later_life_of_ours_or_our_removal_convinces_at_once() {
-        for why in [Why::Outdated, Why::Removed] {
+        for why in [Why::Outdated, Why::Copy, Why::Removed] {
             let doubts = Doubts::default();
             assert!(doubts.certain().now_or_never().is_none());
             doubts.turned_away(BY, &no(why), Duration::ZERO);

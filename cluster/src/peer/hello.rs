@@ -23,6 +23,8 @@ pub(super) struct Identity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hello {
     pub(super) from: Identity,
+    /// The processes of the caller's directory before this one, the latest first; none where they are not known.
+    pub(super) earlier: Vec<u64>,
     pub(super) to: NodeId,
     pub(super) versions: RangeInclusive<u32>,
     pub(super) release: String,
@@ -32,6 +34,8 @@ pub(super) struct Hello {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Welcome {
     pub(super) by: Identity,
+    /// As in [`Hello`].
+    pub(super) earlier: Vec<u64>,
     pub(super) version: u32,
     pub(super) release: String,
 }
@@ -47,8 +51,10 @@ pub enum Why {
     Ourselves,
     /// Two processes claim to be the same node, and the other one is alive or claims the same incarnation.
     Duplicate,
-    /// A later incarnation of that node was seen before.
+    /// Another process was that node before, and its directory does not go on from that one.
     Outdated,
+    /// Its directory is a copy of one that was served while it was, and went on: for certain.
+    Copy,
     /// There is no protocol version that both speak.
     Version,
     /// It was a member of the cluster and is none any more, for good.
@@ -61,12 +67,13 @@ pub enum Why {
 
 impl Why {
     /// All of them.
-    pub const ALL: [Why; 9] = [
+    pub const ALL: [Why; 10] = [
         Why::Cluster,
         Why::NotMe,
         Why::Ourselves,
         Why::Duplicate,
         Why::Outdated,
+        Why::Copy,
         Why::Version,
         Why::Removed,
         Why::Certificate,
@@ -81,6 +88,7 @@ impl Why {
             Why::Ourselves => "ourselves",
             Why::Duplicate => "duplicate",
             Why::Outdated => "outdated",
+            Why::Copy => "copy",
             Why::Version => "version",
             Why::Removed => "removed",
             Why::Certificate => "certificate",
@@ -98,6 +106,8 @@ pub struct Turned {
     pub by: NodeId,
     /// What exactly, and what to do.
     pub text: String,
+    /// With [`Why::Copy`]: the process of the original that was alive at the same time; otherwise 0.
+    pub of: u64,
 }
 
 impl fmt::Display for Turned {
@@ -118,6 +128,7 @@ impl Hello {
             version_max: *self.versions.end(),
             release: self.release.clone(),
             machine: machine_bytes(self.from.machine),
+            earlier: self.earlier.clone(),
         }
     }
 
@@ -128,7 +139,8 @@ impl Hello {
         let versions = wire.version_min..=wire.version_max;
         let (incarnation, process, machine) = (wire.incarnation, wire.process, machine_from(&wire.machine)?);
         let from = Identity { cluster, node, incarnation, process, machine };
-        (!versions.is_empty()).then_some(Hello { from, to, versions, release: wire.release })
+        let (earlier, release) = (wire.earlier, wire.release);
+        (!versions.is_empty()).then_some(Hello { from, earlier, to, versions, release })
     }
 }
 
@@ -142,6 +154,7 @@ impl Welcome {
             version: self.version,
             release: self.release.clone(),
             machine: machine_bytes(self.by.machine),
+            earlier: self.earlier.clone(),
         }
     }
 
@@ -150,7 +163,7 @@ impl Welcome {
         let cluster = cluster_from(&wire.cluster)?;
         let (incarnation, process, machine) = (wire.incarnation, wire.process, machine_from(&wire.machine)?);
         let by = Identity { cluster, node: NodeId::new(wire.node), incarnation, process, machine };
-        Some(Welcome { by, version: wire.version, release: wire.release })
+        Some(Welcome { by, earlier: wire.earlier, version: wire.version, release: wire.release })
     }
 }
 
@@ -161,13 +174,14 @@ impl Turned {
             Why::NotMe => v1::turned::Why::NotMe,
             Why::Ourselves => v1::turned::Why::Ourselves,
             Why::Duplicate => v1::turned::Why::Duplicate,
-            Why::Outdated => v1::turned::Why::Outdated,
+            // What it has besides tells them apart, where the release on the other side knows it.
+            Why::Outdated | Why::Copy => v1::turned::Why::Outdated,
             Why::Version => v1::turned::Why::Version,
             Why::Removed => v1::turned::Why::Removed,
             Why::Certificate => v1::turned::Why::Certificate,
             Why::Malformed => v1::turned::Why::Malformed,
         };
-        v1::Turned { why: why.into(), text: self.text.clone() }
+        v1::Turned { why: why.into(), text: self.text.clone(), copy_of: self.of }
     }
 
     /// What `by` said; a reason that this release does not know counts as malformed.
@@ -177,13 +191,15 @@ impl Turned {
             v1::turned::Why::NotMe => Why::NotMe,
             v1::turned::Why::Ourselves => Why::Ourselves,
             v1::turned::Why::Duplicate => Why::Duplicate,
+            v1::turned::Why::Outdated if wire.copy_of != 0 => Why::Copy,
             v1::turned::Why::Outdated => Why::Outdated,
             v1::turned::Why::Version => Why::Version,
             v1::turned::Why::Removed => Why::Removed,
             v1::turned::Why::Certificate => Why::Certificate,
             v1::turned::Why::Malformed | v1::turned::Why::Unspecified => Why::Malformed,
         };
-        Turned { why, by, text: wire.text }
+        let of = if why == Why::Copy { wire.copy_of } else { 0 };
+        Turned { why, by, text: wire.text, of }
     }
 }
 
@@ -220,20 +236,30 @@ mod tests {
 
     #[test]
     fn a_greeting_survives_the_wire() {
-        let hello = Hello { from: identity(), to: NodeId::new(4), versions: 1..=3, release: "0.1".into() };
+        let (earlier, release) = (vec![u64::MAX, 1], "0.1".to_owned());
+        let to = NodeId::new(4);
+        let hello = Hello {
+            from: identity(),
+            earlier: earlier.clone(),
+            to,
+            versions: 1..=3,
+            release: release.clone(),
+        };
         assert_eq!(Hello::from_wire(hello.to_wire()), Some(hello));
-        let welcome = Welcome { by: identity(), version: 2, release: "0.1".into() };
+        let welcome = Welcome { by: identity(), earlier, version: 2, release };
         assert_eq!(Welcome::from_wire(welcome.to_wire()), Some(welcome));
         for why in Why::ALL {
-            let turned = Turned { why, by: NodeId::new(3), text: why.name().into() };
+            let of = if why == Why::Copy { 7 } else { 0 };
+            let turned = Turned { why, by: NodeId::new(3), text: why.name().into(), of };
             assert_eq!(Turned::from_wire(turned.by, turned.to_wire()), turned);
         }
     }
 
     #[test]
     fn nonsense_is_no_greeting() {
-        let sound =
-            Hello { from: identity(), to: NodeId::new(4), versions: 1..=3, release: String::new() }.to_wire();
+        let (earlier, release) = Default::default();
+        let sound = Hello { from: identity(), earlier, to: NodeId::new(4), versions: 1..=3, release };
+        let sound = sound.to_wire();
         let backwards = v1::Hello { version_min: 3, version_max: 1, ..sound.clone() };
         let short = v1::Hello { cluster: Bytes::from_static(&[0; 15]), ..sound };
         assert_eq!([Hello::from_wire(backwards), Hello::from_wire(short)], [None, None]);

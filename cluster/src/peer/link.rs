@@ -29,7 +29,7 @@ pub(super) struct Link {
 struct Up {
     answers: Streaming<v1::LinkResponse>,
     _connection: Http2,
-    _pass: Pass,
+    pass: Pass,
 }
 
 impl Link {
@@ -82,6 +82,7 @@ impl Link {
     async fn connect(&self) -> Result<Up, Cause> {
         let to = self.outbox.to();
         let mut connection = self.dialer.open(to, &self.address).await?;
+        let asked = self.dialer.env.clock.monotonic();
         let response = connection.client.link(self.requests()).await.map_err(|status| lost(&status))?;
         let mut answers = response.into_inner();
         let first = answers.message().await.map_err(|status| lost(&status))?;
@@ -90,8 +91,8 @@ impl Link {
             Some(link_response::Message::Turned(turned)) => First::Turned(turned),
             _ => First::Other,
         };
-        let pass = self.dialer.judge(first, to)?;
-        Ok(Up { answers, _connection: connection, _pass: pass })
+        let pass = self.dialer.judge(first, to, asked)?;
+        Ok(Up { answers, _connection: connection, pass })
     }
 
     /// What we send: the greeting, then whatever waits whenever the connection can take more. Before a frame is made,
@@ -100,12 +101,12 @@ impl Link {
     fn requests(&self) -> impl Stream<Item = v1::LinkRequest> + Send + 'static {
         let hello = link_request::Message::Hello(self.dialer.hello(self.outbox.to()).to_wire());
         let (outbox, number) = (Arc::clone(&self.outbox), self.outbox.begin_link());
-        let counters = Arc::clone(&self.dialer.counters);
-        let frames = stream::unfold(outbox, move |outbox| async move {
+        let (counters, clock) = (Arc::clone(&self.dialer.counters), self.dialer.env.clock.clone());
+        let frames = stream::unfold((outbox, clock), move |(outbox, clock)| async move {
             poll_fn(|cx| outbox.poll_due(number, cx)).await;
             tokio::task::yield_now().await;
-            let requests = poll_fn(|cx| outbox.poll_pull(number, cx)).await?;
-            Some((requests, outbox))
+            let requests = poll_fn(|cx| outbox.poll_pull(number, clock.monotonic(), cx)).await?;
+            Some((requests, (outbox, clock)))
         });
         let waiting = frames.map(move |requests| {
             count_frame(&counters, &requests);
@@ -126,6 +127,7 @@ impl Link {
             let Some(link_response::Message::Answers(answers)) = message else {
                 return Cause::Malformed("it sent something that is no answer".into());
             };
+            let mut asked = None;
             for answer in answers.answers {
                 let outcome = match answer.outcome {
                     Some(v1::answer::Outcome::Body(body)) => Ok(body),
@@ -134,9 +136,13 @@ impl Link {
                     }
                     None => return Cause::Malformed("it sent an answer without an outcome".into()),
                 };
-                if !self.outbox.answered(answer.id, outcome) {
-                    count(&self.dialer.counters.answers_late, 1);
+                match self.outbox.answered(answer.id, outcome) {
+                    Some(sent) => asked = asked.max(Some(sent)),
+                    None => count(&self.dialer.counters.answers_late, 1),
                 }
+            }
+            if let Some(asked) = asked {
+                up.pass.answered(asked);
             }
         }
     }

@@ -64,7 +64,8 @@ struct Waiting {
 
 struct Pending {
     answer: oneshot::Sender<Result<Bytes, CallError>>,
-    is_sent: bool,
+    /// Not sent before that; `None` while it waits.
+    sent: Option<Duration>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -180,7 +181,7 @@ impl Outbox {
         let id = state.next_id;
         state.next_id += 1;
         let (sender, answer) = oneshot::channel();
-        state.pending.insert(id, Pending { answer: sender, is_sent: false, _slot: room.slot });
+        state.pending.insert(id, Pending { answer: sender, sent: None, _slot: room.slot });
         state.waiting.push_back(Waiting { id, stream, message, patience, _units: room.units });
         state.wake_puller();
         Ok(Ticket { outbox: Arc::clone(self), id, answer })
@@ -217,13 +218,13 @@ impl Outbox {
     fn cancel(&self, id: u64) -> bool {
         let mut state = self.state.lock();
         let Some(pending) = state.pending.remove(&id) else { return true };
-        if pending.is_sent {
+        if pending.sent.is_some() {
             state.cancelled.push(id);
             state.wake_puller();
         } else if let Ok(at) = state.waiting.binary_search_by_key(&id, |waiting| waiting.id) {
             state.waiting.remove(at);
         }
-        pending.is_sent
+        pending.sent.is_some()
     }
 
     pub(super) fn failure(&self, was_sent: bool, cause: Cause) -> CallError {
@@ -263,8 +264,8 @@ impl Outbox {
             state.wake_puller();
             std::mem::take(&mut state.pending)
         };
-        for Pending { answer, is_sent, .. } in pending.into_values() {
-            let _ = answer.send(Err(self.failure(is_sent, cause.clone())));
+        for Pending { answer, sent, .. } in pending.into_values() {
+            let _ = answer.send(Err(self.failure(sent.is_some(), cause.clone())));
         }
     }
 
@@ -278,9 +279,14 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// What goes out next on link number `link`: everything that waits, up to a frame. `None` when another link has taken
-    /// its place.
-    pub(super) fn poll_pull(&self, link: u64, cx: &mut Context<'_>) -> Poll<Option<v1::Requests>> {
+    /// What goes out next on link number `link`, after `now`: everything that waits, up to a frame. `None` when another link
+    /// has taken its place.
+    pub(super) fn poll_pull(
+        &self,
+        link: u64,
+        now: Duration,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<v1::Requests>> {
         let mut state = self.state.lock();
         if state.link != link {
             return Poll::Ready(None);
@@ -289,15 +295,15 @@ impl Outbox {
             state.puller = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Poll::Ready(Some(state.pull(self.limits.frame_bytes)))
+        Poll::Ready(Some(state.pull(self.limits.frame_bytes, now)))
     }
 
-    /// The answer to a request; false when nobody waits for it any more.
-    pub(super) fn answered(&self, id: u64, outcome: Result<Bytes, Refusal>) -> bool {
-        let pending = self.state.lock().pending.remove(&id);
-        let Some(pending) = pending else { return false };
+    /// The answer to a request. When that went out at the earliest; `None` when nobody waits for it any more, or it was never
+    /// sent.
+    pub(super) fn answered(&self, id: u64, outcome: Result<Bytes, Refusal>) -> Option<Duration> {
+        let pending = self.state.lock().pending.remove(&id)?;
         let outcome = outcome.map_err(|refusal| CallError::Refused { from: self.to, refusal });
-        pending.answer.send(outcome).is_ok()
+        pending.answer.send(outcome).ok().and(pending.sent)
     }
 }
 
@@ -314,11 +320,11 @@ impl State {
         has_work && matches!(self.condition, Condition::Up)
     }
 
-    fn pull(&mut self, frame_bytes: usize) -> v1::Requests {
+    fn pull(&mut self, frame_bytes: usize, now: Duration) -> v1::Requests {
         let (mut requests, mut bytes) = (Vec::new(), 0);
         while bytes < frame_bytes {
             let Some(Waiting { id, message, patience, .. }) = self.waiting.pop_front() else { break };
-            self.pending.get_mut(&id).expect("who waits is pending").is_sent = true;
+            self.pending.get_mut(&id).expect("who waits is pending").sent = Some(now);
             bytes += message.body.len();
             requests.push(v1::Request {
                 id,
@@ -345,6 +351,7 @@ mod tests {
     use futures::task::noop_waker_ref;
 
     const LONG: Duration = Duration::from_secs(9);
+    const NOW: Duration = Duration::from_secs(77);
 
     fn outbox(limits: Limits) -> Arc<Outbox> {
         Arc::new(Outbox::new(NodeId::new(2), limits))
@@ -360,7 +367,7 @@ mod tests {
     }
 
     fn pull(outbox: &Outbox, link: u64) -> Poll<Option<(Vec<u64>, Vec<u64>)>> {
-        let pulled = outbox.poll_pull(link, &mut Context::from_waker(noop_waker_ref()));
+        let pulled = outbox.poll_pull(link, NOW, &mut Context::from_waker(noop_waker_ref()));
         pulled.map(|frame| {
             frame.map(|frame| (frame.requests.iter().map(|request| request.id).collect(), frame.cancelled))
         })
@@ -427,7 +434,7 @@ mod tests {
         let sent = first.give_up(Cause::Deadline(LONG));
         assert!(matches!(sent, CallError::Unknown { .. }), "{sent}");
         assert_eq!(pull(&outbox, link), pulled(&[], &[1]));
-        assert!(!outbox.answered(1, Ok(Bytes::new())), "a late answer found somebody");
+        assert_eq!(outbox.answered(1, Ok(Bytes::new())), None, "a late answer found somebody");
     }
 
     #[test]
@@ -441,7 +448,7 @@ mod tests {
         assert_eq!(pull(&outbox, link), pulled(&[1], &[]));
         let _second = send(&outbox, 2 * UNIT, None).unwrap();
         assert!(outbox.room(0).now_or_never().is_none(), "more requests are out than may be");
-        assert!(outbox.answered(1, Ok(Bytes::new())));
+        assert_eq!(outbox.answered(1, Ok(Bytes::new())), Some(NOW));
         assert!(outbox.room(0).now_or_never().is_some());
     }
 

@@ -25,7 +25,7 @@ use super::pace::Pace;
 use super::security::Guard;
 use super::stats::{Counters, LinkStatus, PeerStats};
 use super::stream::{self, Receiver, Sender};
-use super::{BulkSource, Config, Handler, Limits, Link as Way, Message, Port, Registrar};
+use super::{BulkSource, Config, Handler, Limits, Link as Way, Message, Port, Registrar, Sighting};
 use crate::NodeId;
 
 /// The other nodes, as far as talking to them goes. Clones are handles to the same connections; when the last one is
@@ -123,10 +123,12 @@ impl Peers {
             cluster: config.cluster,
             node: config.node,
             incarnation: config.incarnation,
-            process: entropy.child("process").u64(),
+            process: config.starts.first().copied().unwrap_or_else(|| entropy.child("process").u64()),
             machine: config.machine,
         };
-        let doorman = Doorman::new(me, config.versions, config.release, env.clock.clone());
+        let earlier = config.starts.into_iter().skip(1).collect();
+        let doorman = Doorman::new(me, config.versions, config.release, env.clock.clone())
+            .remembering(earlier, config.seen);
         config.machines.iter().for_each(|(node, machine)| doorman.know_machine(*node, *machine));
         for node in config.removed {
             doorman.ban(node);
@@ -205,6 +207,12 @@ impl Peers {
         self.0.dialer.doorman.watch_banned()
     }
 
+    /// Follows what was seen of other nodes: who each of them was last, and who is not. It is to be kept and given to the next
+    /// life of this node ([`Config::seen`]): else whoever comes then is measured by nothing.
+    pub fn watch_seen(&self) -> watch::Receiver<BTreeMap<NodeId, Sighting>> {
+        self.0.dialer.doorman.watch_seen()
+    }
+
     /// How many bytes of files this node sends in a second from now on, to all peers together.
     pub fn set_bulk_rate(&self, bytes_per_second: u64) {
         self.0.pace.set(bytes_per_second);
@@ -272,8 +280,8 @@ impl Peers {
     }
 
     /// Resolves when other nodes have made it certain that this process must not go on: another one is this node, or has been
-    /// it since this one was started, because its directory was copied; or the node was removed from the cluster, and
-    /// nothing that it holds is needed. Cancel-safe.
+    /// it and is not one that this one goes on from; or the node was removed from the cluster, and nothing that it holds is
+    /// needed. With [`Why::Copy`](super::Why::Copy), and only then, its directory must never be started again. Cancel-safe.
     pub async fn disowned(&self) -> Turned {
         self.0.dialer.doubts.certain().await
     }

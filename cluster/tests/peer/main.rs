@@ -5,6 +5,7 @@
 mod bounds;
 mod bulk;
 mod chaos;
+mod copies;
 mod doors;
 mod faults;
 mod joining;

@@ -3,20 +3,28 @@
 //! Who belongs to the cluster is in the system partition, and this node's replica of it may be damaged. It is then repaired
 //! from the others, all of whom have to be asked; so where they are must be known from elsewhere. A sound replica, too,
 //! says little before it is led; until then a node must take nobody for one of the others that is another machine, nor
-//! talk to who was removed. So both are written down.
+//! talk to who was removed. So both are written down. So is who each of the others was when it was seen last: while this node
+//! was away, a copy of another one's directory could take its place.
+//!
+//! And it is written down of this node's own directory when another one has seen that it is a copy, before anybody is told
+//! that the node ends: it is never started again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chronos_cluster::peer::Peers;
+use chronos_cluster::peer::{self, Peers, Turned, Why};
 use chronos_cluster::{Cluster, Neighbour, NodeId};
 use chronos_env::{Env, Task};
-use chronos_store::{DataDir, Neighbour as Noted};
+use chronos_store::{DataDir, Double, Neighbour as Noted, Sighting};
+use futures::FutureExt;
 use tokio::sync::watch;
 
 /// Keeps the list as long as the node runs.
 pub(crate) struct Acquaintance {
     stop: watch::Sender<bool>,
+    /// Whether it has ended.
+    over: watch::Receiver<bool>,
+    cluster: Cluster,
     task: Task<()>,
 }
 
@@ -24,8 +32,22 @@ impl Acquaintance {
     /// Begins to write down who is there and who is turned away, each time that changes.
     pub(crate) fn keep(env: &Env, data: &Arc<DataDir>, cluster: &Cluster) -> Self {
         let (stop, stopped) = watch::channel(false);
+        let (ended, over) = watch::channel(false);
         let writing = write(env.clone(), Arc::clone(data), cluster.clone(), stopped);
-        Self { stop, task: env.tasks.spawn("acquaintance", writing) }
+        let writing = async move {
+            writing.await;
+            ended.send_replace(true);
+        };
+        Self { stop, over, cluster: cluster.clone(), task: env.tasks.spawn("acquaintance", writing) }
+    }
+
+    /// Waits until it is written down that this directory is a copy, if that was found. Cancel-safe.
+    pub(crate) async fn settled(&self) {
+        let turned = self.cluster.peers().and_then(|peers| peers.disowned().now_or_never());
+        if turned.is_some_and(|turned| turned.why == Why::Copy) {
+            // An error says that the task died, and writes nothing any more.
+            let _ = self.over.clone().wait_for(|over| *over).await;
+        }
     }
 
     /// Ends it; nothing is written any more when this returns.
@@ -36,31 +58,77 @@ impl Acquaintance {
     }
 }
 
+/// What there is to write down: who is there, who is turned away, and whom this node has seen.
+type Notes = (Vec<Noted>, BTreeSet<u64>, Vec<Sighting>);
+
 async fn write(env: Env, data: Arc<DataDir>, cluster: Cluster, mut stopped: watch::Receiver<bool>) {
     // Who has no port for others has none to note.
-    let Some(mut banned) = cluster.peers().map(Peers::watch_banned) else { return };
+    let Some(peers) = cluster.peers() else { return };
+    let (mut banned, mut seen) = (peers.watch_banned(), peers.watch_seen());
     let mut epoch = cluster.watch_epoch();
-    let mut written = (data.seat().members.clone(), data.seat().removed.clone());
+    let seat = data.seat().clone();
+    let mut written: Notes = (seat.members, seat.removed, seat.seen);
     loop {
         epoch.borrow_and_update();
         let gone = numbers(&banned.borrow_and_update());
         let is_known_better = |node: u64| gone.contains(&node) || cluster.member(NodeId::new(node)).is_some();
         let members = together(&written.0, cluster.neighbours(), is_known_better);
-        let now = (members, gone);
+        let seen_now = sights(&seen.borrow_and_update(), &gone);
+        let now = (members, gone, seen_now);
         if now != written {
-            let (world, dir, (members, removed)) = (env.clone(), Arc::clone(&data), now.clone());
-            match env.tasks.blocking(move || dir.note_members(&world, members, removed)).await {
+            let (world, dir, (members, removed, seen)) = (env.clone(), Arc::clone(&data), now.clone());
+            match env.tasks.blocking(move || dir.note_members(&world, members, removed, seen)).await {
                 Ok(()) => written = now,
                 Err(error) => tracing::warn!(%error, "the other nodes cannot be written down"),
             }
         }
-        tokio::select! {
-            biased; // an end comes first
+        let turned = tokio::select! {
+            biased; // what was found out about this directory comes first, then an end
+            turned = disowned(peers) => Some(turned),
             _ = stopped.wait_for(|stopped| *stopped) => return,
-            changed = epoch.changed() => if changed.is_err() { return },
-            changed = banned.changed() => if changed.is_err() { return },
+            changed = epoch.changed() => if changed.is_err() { return } else { None },
+            changed = banned.changed() => if changed.is_err() { return } else { None },
+            changed = seen.changed() => if changed.is_err() { return } else { None },
+        };
+        if let Some(turned) = turned {
+            return disown(&env, data, turned).await;
         }
     }
+}
+
+/// Resolves when this directory is a copy for certain; never when it is only turned away.
+async fn disowned(peers: &Peers) -> Turned {
+    match peers.disowned().await {
+        turned if turned.why == Why::Copy => turned,
+        _ => std::future::pending().await,
+    }
+}
+
+async fn disown(env: &Env, data: Arc<DataDir>, turned: Turned) {
+    let world = env.clone();
+    let noting = env.tasks.blocking(move || data.disown(&world, turned.by.get(), turned.of));
+    if let Err(error) = noting.await {
+        tracing::error!(%error, "it cannot be written down that this directory is a copy; remove it");
+    }
+}
+
+/// What was seen of nodes that may come again.
+fn sights(seen: &BTreeMap<NodeId, peer::Sighting>, gone: &BTreeSet<u64>) -> Vec<Sighting> {
+    let kept = seen.iter().filter(|(node, _)| !gone.contains(&node.get()));
+    let note = |(node, sight): (&NodeId, &peer::Sighting)| Sighting {
+        node: node.get(),
+        incarnation: sight.incarnation,
+        process: sight.process,
+        copies: sight.copies.iter().map(|double| Double { process: double.process, of: double.of }).collect(),
+    };
+    kept.map(note).collect()
+}
+
+/// As it was kept beside the seat.
+pub(crate) fn from_sight(noted: &Sighting) -> (NodeId, peer::Sighting) {
+    let Sighting { node, incarnation, process, ref copies } = *noted;
+    let copies = copies.iter().map(|double| peer::Double { process: double.process, of: double.of });
+    (NodeId::new(node), peer::Sighting { incarnation, process, copies: copies.collect() })
 }
 
 fn numbers(nodes: &BTreeSet<NodeId>) -> BTreeSet<u64> {
@@ -93,6 +161,15 @@ mod tests {
 
     fn neighbour(node: u64, machine: u128, peer: &str) -> Neighbour {
         Neighbour { node: NodeId::new(node), machine, peer: peer.to_owned() }
+    }
+
+    #[test]
+    fn what_was_seen_of_others_is_kept_but_of_those_that_are_gone() {
+        let copies = vec![peer::Double { process: 9, of: 7 }];
+        let sight = peer::Sighting { incarnation: 3, process: 8, copies };
+        let seen: BTreeMap<_, _> = [2, 4].map(|node| (NodeId::new(node), sight.clone())).into();
+        let noted = sights(&seen, &BTreeSet::from([4]));
+        assert_eq!(noted.iter().map(from_sight).collect::<Vec<_>>(), [(NodeId::new(2), sight)]);
     }
 
     #[test]

@@ -116,10 +116,11 @@ impl Engine {
                     self.cluster.me(),
                     turned.by
                 ),
+                Why::Copy => format!("this data directory is a copy, and is not served any more: {turned}"),
                 _ => format!(
-                "another process is this node, or has been since this one began: {turned}; a node belongs to one data \
-                 directory on one machine, so remove the copy, and join with an empty directory if this machine shall \
-                 be a node, too"
+                    "another process is this node, or has been and this one does not go on from it: {turned}; a node belongs \
+                     to one data directory on one machine, so remove the copy, and join with an empty directory if this \
+                     machine shall be a node, too"
                 ),
             }
             .into(),

@@ -150,9 +150,12 @@ impl Node {
     }
 
     /// Resolves when the node can no longer acknowledge anything, with the first reason: a failed write or sync, or
-    /// another process that is this node. The process should then end, saying why: what is on disk is recovered at the next start.
+    /// another process that is this node. The process should then end, saying why: what is on disk is recovered at the next
+    /// start, unless the directory is a copy; then that is written down when this resolves, and there is no next start.
     pub async fn faulted(&self) -> String {
-        self.edge.faulted().await
+        let reason = self.edge.faulted().await;
+        self.acquaintance.settled().await;
+        reason
     }
 
     /// Gives what this node leads to others, as far as they are there; takes a bounded time.

@@ -1,6 +1,7 @@
 //! How a node comes to its seat in a cluster: by founding one, by joining one, or by coming back.
 //!
-//! Invariants: nobody hears of a machine before its UUID is durable, nor of a life of a node before its incarnation is;
+//! Invariants: nobody hears of a machine before its UUID is durable, nor of a life of a node before its incarnation and its
+//! process are;
 //! a directory that belongs to a cluster never gets into another one.
 
 use std::net::SocketAddr;
@@ -228,6 +229,8 @@ fn standing(wanted: &Membership, seat: &Seat, port: Option<Port>, addresses: Add
         peer::Config {
             release: RELEASE.to_owned(),
             machine: seat.machine,
+            starts: seat.starts.clone(),
+            seen: seat.seen.iter().map(acquaintance::from_sight).collect(),
             limits: Limits { bulk_bytes_per_second: wanted.transfer_bytes_per_second, ..Limits::default() },
             ..peer::Config::new(node, seat.cluster, seat.incarnation, listen, wanted.security())
         }

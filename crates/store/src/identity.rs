@@ -17,7 +17,7 @@ use chronos_domain::limits::PARTITIONS;
 use chronos_env::{Disk, EntryKind, Env, Lock};
 
 pub use error::OpenError;
-pub use seat::{Neighbour, Origin, Seat, Whereabouts};
+pub use seat::{Disowned, Double, Neighbour, Origin, Seat, Sighting, Whereabouts};
 pub use threshold::Threshold;
 
 pub(crate) const IDENTITY: &str = "IDENTITY";

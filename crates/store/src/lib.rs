@@ -78,7 +78,10 @@ pub use digest::Digest;
 pub use entry::{AppendCommand, Command, CutCommand, Entry, Outcome, TickCommand, TruncateCommand};
 pub use exchange::{Settled, reset, settle};
 pub use fault::Fault;
-pub use identity::{DataDir, Identity, Neighbour, OpenError, Options, Origin, Seat, Threshold, Whereabouts};
+pub use identity::{
+    DataDir, Disowned, Double, Identity, Neighbour, OpenError, Options, Origin, Seat, Sighting, Threshold,
+    Whereabouts,
+};
 pub use members::Members;
 pub use partition::{Config, PARTS, Partition};
 pub use recover::Upto;

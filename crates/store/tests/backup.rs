@@ -180,8 +180,15 @@ fn what_is_restored_belongs_to_a_cluster_of_its_own_and_never_into_the_backup_it
         let restored = restore_as(&env, &At::End, Whose::Fresh).await.unwrap();
         assert_eq!((restored.from_cluster, restored.token.clone()), (cluster, token));
         assert_ne!(restored.cluster, cluster);
-        let identity = DataDir::open(&env, Path::new(DATA), &Options::default()).unwrap().identity.clone();
+        let dir = DataDir::open(&env, Path::new(DATA), &Options::default()).unwrap();
+        let (identity, seat) = (dir.identity.clone(), dir.seat().clone());
+        drop(dir);
         assert_eq!((identity.cluster, identity.node), (restored.cluster, restored.node));
+        assert_eq!(
+            (seat.incarnation, seat.starts, seat.disowned),
+            (0, vec![], None),
+            "it has somebody's past"
+        );
         let report = chronos_store::verify(&env.disk, Path::new(DATA)).unwrap();
         assert!(report.is_clean(), "{:?}", report.damages);
         let node = Node::open(&env, CACHE).unwrap();

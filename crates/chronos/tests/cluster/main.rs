@@ -3,6 +3,7 @@
 
 mod backup;
 mod campaigns;
+mod copies;
 mod majority;
 mod operators;
 mod tls;

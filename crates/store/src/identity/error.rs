@@ -56,7 +56,7 @@ pub enum OpenError {
         file: PathBuf,
     },
     /// The identity file has been changed since it was written.
-    #[error("{} is damaged: {what}; restore it from a backup; {REPLACE}", file.display())]
+    #[error("{} is damaged: {what}; restore it from a backup{}; {REPLACE}", file.display(), of_this_life(file))]
     Damaged {
         /// The file.
         file: PathBuf,
@@ -120,6 +120,24 @@ pub enum OpenError {
         /// The file that says which node this is.
         file: PathBuf,
     },
+    /// It is a copy of the directory of a node that went on without it.
+    #[error(
+        "{} says that this data directory is a copy: in incarnation {incarnation} it was served while node n{node}, from whose \
+         directory it was made, went on elsewhere, as n{by} has seen; what n{node} has promised since is not in it, so it is \
+         never served again: remove it, and start n{node} from its own directory, or, if that is gone for good, have an empty \
+         directory join (--join) and give n{node} up (chronos cluster replace n{node})",
+        file.display()
+    )]
+    Copy {
+        /// The file that says so.
+        file: PathBuf,
+        /// Whose directory it was made from.
+        node: u64,
+        /// The node that has seen both.
+        by: u64,
+        /// The incarnation in which it was served, as the copy counts.
+        incarnation: u64,
+    },
     /// It asked to join a cluster and has no answer.
     #[error(
         "{} has asked to join a cluster and was not admitted yet; start with --join again, or remove the directory",
@@ -152,6 +170,16 @@ pub enum OpenError {
 impl OpenError {
     pub(super) fn io(path: &Path, source: io::Error) -> OpenError {
         OpenError::Io { path: path.to_path_buf(), source }
+    }
+}
+
+/// Which backups of a file are of use.
+fn of_this_life(file: &Path) -> &'static str {
+    match file.file_name() {
+        Some(name) if name == super::NODE => {
+            " that was made since the last start, because other nodes turn away who has forgotten a start"
+        }
+        _ => "",
     }
 }
 

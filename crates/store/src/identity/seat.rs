@@ -1,7 +1,8 @@
 //! A node's seat in its cluster: the file `NODE`. Layout in `FORMAT.md`.
 //!
 //! Invariants: a machine's UUID is durable before anybody hears of it, its node id before anything is done as that node,
-//! and each start's incarnation before any other node hears of that start.
+//! and each start's incarnation and process before any other node hears of that start. The processes of a directory's starts,
+//! one for each incarnation, are its *line*: by it others tell the directory from its copies, and from what it was earlier.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +12,15 @@ use chronos_domain::xxh64::xxh64;
 use super::codec::Fault;
 
 const MAGIC: [u8; 8] = *b"CHRONOND";
-pub(super) const FORMAT: u16 = 3;
+pub(super) const FORMAT: u16 = 4;
 /// The first format, which did not say where clients and operators were listened for.
 const FIRST_FORMAT: u16 = 1;
 /// The format that did not say which machines the other nodes are, and who was removed.
 const SECOND_FORMAT: u16 = 2;
+/// The format that did not say which processes served the directory, nor what they saw of others.
+const THIRD_FORMAT: u16 = 3;
+/// Starts that are kept. A node that was not reached by another one for longer is taken by it for who it says it is.
+pub(super) const STARTS_MAX: usize = 128;
 const FIXED_BYTES: usize = 64;
 const CHECKSUM_BYTES: usize = 8;
 /// The node that founds a cluster.
@@ -60,6 +65,39 @@ pub struct Neighbour {
     pub peer: String,
 }
 
+/// Another node, as this one saw it last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Its node id.
+    pub node: u64,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// The process that was it.
+    pub process: u64,
+    /// Processes that served copies of its directory.
+    pub copies: Vec<Double>,
+}
+
+/// A process that served the copy of another node's directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Double {
+    /// It.
+    pub process: u64,
+    /// The process of the original that was alive when it was, too.
+    pub of: u64,
+}
+
+/// That a directory is a copy of one that was served when it was, too, and must not be served again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disowned {
+    /// The node that has seen it.
+    pub by: u64,
+    /// The incarnation in which this directory was told so.
+    pub incarnation: u64,
+    /// The process of the original that was alive.
+    pub of: u64,
+}
+
 /// What a node knows of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
@@ -79,6 +117,13 @@ pub struct Seat {
     pub members: Vec<Neighbour>,
     /// The ids of nodes that were removed from the cluster and are turned away for good.
     pub removed: BTreeSet<u64>,
+    /// The processes of the directory's starts, the latest first: that of this incarnation, then of as many before it as are
+    /// known, at most 128. None is 0.
+    pub starts: Vec<u64>,
+    /// What was seen of other nodes.
+    pub seen: Vec<Sighting>,
+    /// Whether the directory was found to be a copy.
+    pub disowned: Option<Disowned>,
 }
 
 impl Seat {
@@ -98,7 +143,16 @@ impl Seat {
             at: Whereabouts::default(),
             members: Vec::new(),
             removed: BTreeSet::new(),
+            starts: Vec::new(),
+            seen: Vec::new(),
+            disowned: None,
         }
+    }
+
+    /// The next life of it, served by `process`.
+    pub(super) fn next(&self, process: u64, at: Whereabouts) -> Seat {
+        let starts = std::iter::once(process).chain(self.starts.iter().copied()).take(STARTS_MAX);
+        Seat { incarnation: self.incarnation + 1, starts: starts.collect(), at, ..self.clone() }
     }
 }
 
@@ -128,12 +182,24 @@ pub(super) fn encode(seat: &Seat) -> Vec<u8> {
     }
     put_count(&mut out, seat.removed.len());
     seat.removed.iter().for_each(|node| out.put_u64_le(*node));
+    put_count(&mut out, seat.starts.len());
+    seat.starts.iter().for_each(|process| out.put_u64_le(*process));
+    put_count(&mut out, seat.seen.len());
+    for Sighting { node, incarnation, process, copies } in &seat.seen {
+        [node, incarnation, process].into_iter().for_each(|number| out.put_u64_le(*number));
+        put_count(&mut out, copies.len());
+        copies.iter().flat_map(|double| [double.process, double.of]).for_each(|one| out.put_u64_le(one));
+    }
+    put_count(&mut out, usize::from(seat.disowned.is_some()));
+    if let Some(Disowned { by, incarnation, of }) = &seat.disowned {
+        [by, incarnation, of].into_iter().for_each(|number| out.put_u64_le(*number));
+    }
     out.put_u64_le(xxh64(&out, 0));
     out
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
-    out.put_u32_le(u32::try_from(count).expect("a cluster has far fewer nodes"));
+    out.put_u32_le(u32::try_from(count).expect("a cluster has far fewer nodes, and a directory lines"));
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -184,11 +250,41 @@ fn decode_fields(bytes: &[u8], format: u16) -> Result<Seat, Fault> {
     }
     let count = rest.try_get_u32_le().map_err(short)?;
     let members = (0..count).map(|_| take_neighbour(rest, format)).collect::<Result<_, _>>()?;
-    let removed = if format > SECOND_FORMAT { take_removed(rest)? } else { BTreeSet::new() };
+    let removed = if format > SECOND_FORMAT { take_numbers(rest)? } else { BTreeSet::new() };
+    let (starts, seen, disowned) = Default::default();
+    let mut seat =
+        Seat { origin, machine, cluster, node, incarnation, at, members, removed, starts, seen, disowned };
+    if format > THIRD_FORMAT {
+        take_line(rest, &mut seat)?;
+    }
     if !rest.is_empty() {
         return Err(Fault::Damaged("it is too long"));
     }
-    Ok(Seat { origin, machine, cluster, node, incarnation, at, members, removed })
+    Ok(seat)
+}
+
+/// What the fourth format says besides: the directory's line, and what it knows of those of others.
+fn take_line(from: &mut &[u8], seat: &mut Seat) -> Result<(), Fault> {
+    seat.starts = take_numbers(from)?;
+    let count = from.try_get_u32_le().map_err(short)?;
+    seat.seen = (0..count).map(|_| take_sighting(from)).collect::<Result<_, _>>()?;
+    seat.disowned = match from.try_get_u32_le().map_err(short)? {
+        0 => None,
+        1 => {
+            let [by, incarnation, of] = take_array(from)?;
+            Some(Disowned { by, incarnation, of })
+        }
+        _ => return Err(Fault::Damaged("whether it is a copy is unknown")),
+    };
+    Ok(())
+}
+
+fn take_sighting(from: &mut &[u8]) -> Result<Sighting, Fault> {
+    let [node, incarnation, process] = take_array(from)?;
+    let count = from.try_get_u32_le().map_err(short)?;
+    let double = |_| take_array(from).map(|[process, of]| Double { process, of });
+    let copies = (0..count).map(double).collect::<Result<_, _>>()?;
+    Ok(Sighting { node, incarnation, process, copies })
 }
 
 fn take_neighbour(from: &mut &[u8], format: u16) -> Result<Neighbour, Fault> {
@@ -197,9 +293,17 @@ fn take_neighbour(from: &mut &[u8], format: u16) -> Result<Neighbour, Fault> {
     Ok(Neighbour { node, machine, peer: take_text(from)? })
 }
 
-fn take_removed(from: &mut &[u8]) -> Result<BTreeSet<u64>, Fault> {
+fn take_numbers<C: FromIterator<u64>>(from: &mut &[u8]) -> Result<C, Fault> {
     let count = from.try_get_u32_le().map_err(short)?;
     (0..count).map(|_| from.try_get_u64_le().map_err(short)).collect()
+}
+
+fn take_array<const N: usize>(from: &mut &[u8]) -> Result<[u64; N], Fault> {
+    let mut numbers = [0; N];
+    for number in &mut numbers {
+        *number = from.try_get_u64_le().map_err(short)?;
+    }
+    Ok(numbers)
 }
 
 fn take_text(from: &mut &[u8]) -> Result<String, Fault> {
@@ -234,7 +338,20 @@ mod tests {
             },
             members: vec![neighbour(1, FIRST, "a:7401"), neighbour(2, 0, "b:7401")],
             removed: BTreeSet::from([4, 9]),
+            starts: vec![0x7777_0000_0000_0007, 0x7777_0000_0000_0006],
+            seen: vec![Sighting {
+                node: 1,
+                incarnation: 5,
+                process: 0x1111_0000_0000_0005,
+                copies: vec![Double { process: 0x1111_0000_0000_0025, of: 0x1111_0000_0000_0004 }],
+            }],
+            disowned: Some(Disowned { by: 2, incarnation: 6, of: 0x7777_0000_0000_0003 }),
         }
+    }
+
+    /// As it is read from a file that says nothing of the directory's line.
+    fn without_line() -> Seat {
+        Seat { starts: Vec::new(), seen: Vec::new(), disowned: None, ..seat() }
     }
 
     const FIRST: u128 = 0x2021_2223_2425_2627_2829_2a2b_2c2d_2e2f;
@@ -246,7 +363,7 @@ mod tests {
     /// As it is read from a file that says of the others only where they are.
     fn without_machines() -> Seat {
         let members = vec![neighbour(1, 0, "a:7401"), neighbour(2, 0, "b:7401")];
-        Seat { members, removed: BTreeSet::new(), ..seat() }
+        Seat { members, removed: BTreeSet::new(), ..without_line() }
     }
 
     fn summed(bytes: &[u8]) -> Vec<u8> {
@@ -254,6 +371,31 @@ mod tests {
     }
 
     /// The layout, byte by byte. Never edited: a new format adds its own.
+    #[test]
+    fn the_fourth_format_is_these_bytes() {
+        let golden: Vec<u8> = [
+            &b"CHRONOND\x04\x00\x02\x00\x00\x00\x00\x00"[..],
+            &(0..32).collect::<Vec<u8>>(),
+            &[3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0],
+            b"\x0c\x000.0.0.0:7401\x06\x00c:7400\x06\x00c:7401\x00\x00",
+            b"\x0c\x000.0.0.0:7400\x0a\x00[::1]:7402",
+            b"\x02\x00\x00\x00\x01\0\0\0\0\0\0\0",
+            &(32..48).collect::<Vec<u8>>(),
+            b"\x06\x00a:7401\x02\0\0\0\0\0\0\0",
+            &[0; 16],
+            b"\x06\x00b:7401\x02\0\0\0\x04\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0",
+            b"\x02\0\0\0\x07\0\0\0\0\0\x77\x77\x06\0\0\0\0\0\x77\x77",
+            b"\x01\0\0\0\x01\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x05\0\0\0\0\0\x11\x11",
+            b"\x01\0\0\0\x25\0\0\0\0\0\x11\x11\x04\0\0\0\0\0\x11\x11",
+            b"\x01\0\0\0\x02\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\x03\0\0\0\0\0\x77\x77",
+        ]
+        .concat();
+        let encoded = encode(&seat());
+        assert_eq!(encoded[..encoded.len() - 8], golden);
+        assert_eq!(decode(&encoded).unwrap(), seat());
+    }
+
+    /// Written by releases before the fourth; only read. Never edited.
     #[test]
     fn the_third_format_is_these_bytes() {
         let golden: Vec<u8> = [
@@ -269,9 +411,7 @@ mod tests {
             b"\x06\x00b:7401\x02\0\0\0\x04\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0",
         ]
         .concat();
-        let encoded = encode(&seat());
-        assert_eq!(encoded[..encoded.len() - 8], golden);
-        assert_eq!(decode(&encoded).unwrap(), seat());
+        assert_eq!(decode(&summed(&golden)).unwrap(), without_line());
     }
 
     /// Written by releases before the third; only read. Never edited.
@@ -305,6 +445,16 @@ mod tests {
     }
 
     #[test]
+    fn each_life_adds_its_process_and_the_oldest_are_forgotten() {
+        let mut seat = Seat::asking(1);
+        for process in 1..=200 {
+            seat = seat.next(process, Whereabouts::default());
+        }
+        assert_eq!(seat.incarnation, 200);
+        assert_eq!(seat.starts, (73..=200).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
     fn any_flipped_bit_or_cut_is_damage() {
         let whole = encode(&seat());
         for len in 0..whole.len() {
@@ -325,12 +475,12 @@ mod tests {
             change(&mut bytes);
             decode(&summed(&bytes))
         };
-        assert!(matches!(changed(&|bytes| bytes[8] = 4), Err(Fault::Newer { found: 4, supported: 3 })));
-        assert!(matches!(changed(&|bytes| bytes[8] = 0), Err(Fault::Newer { found: 0, supported: 3 })));
-        assert!(
-            matches!(changed(&|bytes| bytes[8] = 2), Err(Fault::Damaged(_))),
-            "read as the format before"
-        );
+        assert!(matches!(changed(&|bytes| bytes[8] = 5), Err(Fault::Newer { found: 5, supported: 4 })));
+        assert!(matches!(changed(&|bytes| bytes[8] = 0), Err(Fault::Newer { found: 0, supported: 4 })));
+        for before in 1..4 {
+            let read = changed(&|bytes| bytes[8] = before);
+            assert!(matches!(read, Err(Fault::Damaged(_))), "read as format {before}");
+        }
         assert!(matches!(changed(&|bytes| bytes[10] = 3), Err(Fault::Damaged(_))));
         assert!(matches!(changed(&|bytes| bytes.truncate(70)), Err(Fault::Damaged(_))));
         assert!(matches!(changed(&|bytes| bytes.truncate(bytes.len() - 8)), Err(Fault::Damaged(_))));

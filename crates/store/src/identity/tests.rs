@@ -257,18 +257,60 @@ fn the_others_are_written_down_and_everything_else_stays() {
     let mut dir = open(&world.env()).unwrap();
     let seat = dir.begin(&world.env(), Whereabouts::default()).unwrap().clone();
     let (others, gone) = (vec![neighbour(2, "second:1"), neighbour(3, "third:1")], BTreeSet::from([4]));
-    dir.note_members(&world.env(), others.clone(), gone.clone()).unwrap();
+    let copies = vec![Double { process: 8, of: 6 }];
+    let met = vec![Sighting { node: 2, incarnation: 5, process: 7, copies }];
+    dir.note_members(&world.env(), others.clone(), gone.clone(), met.clone()).unwrap();
     drop(dir);
     world.disk().power_off();
     world.disk().power_on();
-    let noted = Seat { members: others, removed: gone, ..seat };
+    let noted = Seat { members: others, removed: gone, seen: met, ..seat };
     assert_eq!(open(&world.env()).unwrap().seat(), &noted);
     let next = seated(&world.env());
     assert_eq!(
-        (next.members, next.removed),
-        (noted.members, noted.removed),
+        (next.members, next.removed, next.seen),
+        (noted.members, noted.removed, noted.seen),
         "the next start has forgotten them"
     );
+}
+
+#[test]
+fn each_start_is_a_process_of_its_own_and_a_copy_has_the_line_up_to_its_making() {
+    let world = World::new(1);
+    let starts = || seated(&world.env()).starts;
+    let (first, second) = (starts(), starts());
+    world.disk().power_off();
+    world.disk().power_on();
+    assert_eq!((first.len(), &second[1..]), (1, &first[..]));
+    let file = Path::new(DATA).join(NODE);
+    let copied = world.env().disk.read_file(&file).unwrap();
+    let original = starts();
+    world.env().disk.write_atomic(&file, &copied).unwrap();
+    let copy = starts();
+    assert_eq!((&original[1..], &copy[1..]), (&second[..], &second[..]));
+    assert!(original[0] != copy[0] && !original.contains(&0), "{original:?} {copy:?}");
+}
+
+#[test]
+fn a_copy_that_was_found_out_is_never_opened_again_and_says_why() {
+    let world = World::new(1);
+    let mut dir = open(&world.env()).unwrap();
+    dir.begin(&world.env(), Whereabouts::default()).unwrap();
+    dir.disown(&world.env(), 3, 77).unwrap();
+    drop(dir);
+    world.disk().power_off();
+    world.disk().power_on();
+    for _ in 0..2 {
+        let refused = open(&world.env()).unwrap_err();
+        assert!(matches!(refused, OpenError::Copy { node: 1, by: 3, incarnation: 1, .. }), "{refused}");
+        let text = refused.to_string();
+        for said in
+            ["/NODE says", "is a copy", "as n3 has seen", "remove it", "start n1 from its own directory"]
+        {
+            assert!(text.contains(said), "{text}");
+        }
+    }
+    let seat = Seat::peek(&world.env(), Path::new(DATA)).unwrap().unwrap();
+    assert_eq!(seat.disowned, Some(Disowned { by: 3, incarnation: 1, of: 77 }));
 }
 
 #[test]

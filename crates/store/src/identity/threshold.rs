@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chronos_env::{Env, Lock};
 
 use super::error::OpenError;
-use super::seat::{self, Neighbour, Origin, Seat, Whereabouts};
+use super::seat::{self, Disowned, Neighbour, Origin, Seat, Sighting, Whereabouts};
 use super::{
     DataDir, IDENTITY, Identity, LOCK, NODE, Options, WAL, check, check_contents, create_durably, fresh,
     holds_no_log, lock, new_uuid, read, write,
@@ -41,6 +41,7 @@ impl Threshold {
         let seat = read_seat(env, &path.join(NODE))?;
         let threshold = Threshold { path: path.to_path_buf(), lock, identity, seat };
         threshold.belongs_together()?;
+        threshold.may_be_served()?;
         Ok(threshold)
     }
 
@@ -153,6 +154,21 @@ impl Threshold {
     }
 }
 
+impl Threshold {
+    /// Whether nobody has found it to be a copy.
+    fn may_be_served(&self) -> Result<(), OpenError> {
+        match &self.seat {
+            Some(Seat { disowned: Some(disowned), node, .. }) => Err(OpenError::Copy {
+                file: self.path.join(NODE),
+                node: *node,
+                by: disowned.by,
+                incarnation: disowned.incarnation,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Seat {
     /// The seat that was kept in a data directory, without locking it or checking anything else: whoever serves it may be
     /// writing the next one. `None` where there is none.
@@ -170,13 +186,15 @@ impl DataDir {
         &self.seat
     }
 
-    /// Begins another life of this node, there: its incarnation grows by one. Durable when it returns; no other node may
-    /// have heard of this life before.
+    /// Begins another life of this node, there: its incarnation grows by one, and the process that serves it, which is drawn
+    /// here, is the first of its starts. Durable when it returns; no other node may have heard of this life before.
     ///
     /// # Errors
     /// [`OpenError::Io`].
     pub fn begin(&mut self, env: &Env, at: Whereabouts) -> Result<&Seat, OpenError> {
-        let seat = Seat { incarnation: self.seat.incarnation + 1, at, ..self.seat.clone() };
+        // 0 is said where there is none.
+        let process = env.entropy.child("process").u64().max(1);
+        let seat = self.seat.next(process, at);
         write_seat(env, &self.path, &seat)?;
         self.seat = seat;
         Ok(&self.seat)
@@ -184,7 +202,8 @@ impl DataDir {
 
     /// Writes down the other nodes of the cluster, which machines they are and where, so that they can be asked when this
     /// node's own copy of what the cluster knows about itself is damaged, and nobody else is taken for one of them before
-    /// that copy can be read; and the ids of those that were removed and are turned away. Durable when it returns.
+    /// that copy can be read; the ids of those that were removed and are turned away; and who each of the others was when it
+    /// was seen last, so that nobody takes its place while this node is away. Durable when it returns.
     ///
     /// # Errors
     /// [`OpenError::Io`]: what was written down before still stands.
@@ -193,8 +212,20 @@ impl DataDir {
         env: &Env,
         members: Vec<Neighbour>,
         removed: BTreeSet<u64>,
+        seen: Vec<Sighting>,
     ) -> Result<(), OpenError> {
-        write_seat(env, &self.path, &Seat { members, removed, ..self.seat.clone() })
+        write_seat(env, &self.path, &Seat { members, removed, seen, ..self.seat.clone() })
+    }
+
+    /// Writes down that this directory is a copy, as node `by` has seen: its original was served by process `of`, from which
+    /// it goes on, when it was served itself. From now on it cannot be opened any more. Durable when it returns. What was
+    /// noted since it began is not kept; nor may anything be noted afterwards.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`]: then it can be opened as before.
+    pub fn disown(&self, env: &Env, by: u64, of: u64) -> Result<(), OpenError> {
+        let disowned = Some(Disowned { by, incarnation: self.seat.incarnation, of });
+        write_seat(env, &self.path, &Seat { disowned, ..self.seat.clone() })
     }
 }
 
