@@ -7,9 +7,11 @@ use bytes::Bytes;
 use chronos_domain::PartitionId;
 
 use super::Cluster;
+use super::knowing::group_view;
 use crate::exchange::kinds;
 use crate::node::NodeId;
 use crate::peer::{CallError, Cause, Handler, Message};
+use crate::status::DOWN_AFTER;
 
 impl Cluster {
     /// From now on what operators ask other nodes about this one is answered by `handler`.
@@ -30,5 +32,25 @@ impl Cluster {
         };
         let message = Message { group: PartitionId::SYSTEM.get(), kind: kinds::OPERATE, body };
         peers.call(to, message, within).await
+    }
+
+    /// How long ago a node was heard of last; nothing for one of which nothing was heard since this one was started.
+    pub fn heard(&self, node: NodeId) -> Option<Duration> {
+        if node == self.inner.me {
+            return Some(Duration::ZERO);
+        }
+        let at = self.inner.board.heard(node)?;
+        Some(self.inner.env.clock.monotonic().saturating_sub(at))
+    }
+
+    /// Who votes in a partition's group, as far as this node knows.
+    pub fn voters(&self, id: PartitionId) -> Vec<NodeId> {
+        let (heard, now) = (self.inner.heard(), self.inner.env.clock.monotonic());
+        group_view(id, &heard, now).voters
+    }
+
+    /// Whether a node is taken to be up: it was heard of lately.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        self.heard(node).is_some_and(|ago| ago < DOWN_AFTER)
     }
 }

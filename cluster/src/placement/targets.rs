@@ -11,6 +11,7 @@ use super::observed::{Group, Observed};
 use super::step::Names;
 use crate::node::NodeId;
 use crate::system::{State, odd};
+use crate::view::MemberState;
 
 /// The most voters the system partition has: it survives the loss of two, and a larger quorum would only be slower.
 const SYSTEM_VOTERS_MAX: usize = 5;
@@ -108,10 +109,20 @@ fn reason(
     most: usize,
 ) -> String {
     let going: BTreeSet<NodeId> = voters.difference(chosen).copied().collect();
-    let must_go: BTreeSet<NodeId> = going.iter().copied().filter(|node| !seen.stays(state, *node)).collect();
-    if !must_go.is_empty() {
-        let verb = if must_go.len() == 1 { "is" } else { "are" };
-        return format!("{} {verb} leaving, or silent for too long", Names(&must_go));
+    let must_go = going.iter().copied().filter(|node| !seen.stays(state, *node));
+    let (silent, leaving): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
+        must_go.partition(|node| state.state_of(*node) == Some(MemberState::Active));
+    let told = |nodes: &BTreeSet<NodeId>, [one, many]: [&str; 2], how: &str| {
+        let verb = if nodes.len() == 1 { one } else { many };
+        (!nodes.is_empty()).then(|| format!("{} {verb} {how}", Names(nodes)))
+    };
+    let why = [
+        told(&leaving, ["is", "are"], "leaving"),
+        told(&silent, ["was", "were"], "silent for too long and given up"),
+    ];
+    let why: Vec<String> = why.into_iter().flatten().collect();
+    if !why.is_empty() {
+        return why.join(", ");
     }
     match voters.len().cmp(&chosen.len()) {
         std::cmp::Ordering::Less if voters.len() == 1 => format!("it has 1 replica and shall have {most}"),

@@ -182,6 +182,11 @@ fn a_cluster_grows_from_one_node_to_three_to_five_and_shrinks_again() {
     }
     for leaving in [2, 4] {
         happen(&mut state, &Change::Draining(n(leaving)));
+        let why = format!("n{leaving} is leaving");
+        let (steps, _) = foresee(&state, &seen, STEPS_MAX);
+        assert!(
+            steps.iter().any(|step| step.why == why) && !steps.iter().any(|step| step.why.contains("silent"))
+        );
         seen = settle(&state, &seen);
         assert_balanced(&state, &seen);
         let is_known = |(id, group): (&PartitionId, &Group)| {
@@ -210,6 +215,8 @@ fn who_is_silent_for_a_moment_keeps_its_share_and_who_is_silent_for_long_is_repl
     let moves = |step: &Step| !matches!(step.action, Action::Transfer(_));
     assert!(!foresee(&state, &seen, 99).0.iter().any(moves), "a restart must not move data");
     seen.nodes.insert(gone, DEAD);
+    let why = |step: &Step| step.why.contains("n2 was silent for too long");
+    assert!(foresee(&state, &seen, 99).0.iter().any(why), "and why is told");
     let seen = settle(&state, &seen);
     for (id, group) in seen.groups.iter().filter(|(id, _)| **id != PartitionId::SYSTEM) {
         assert_eq!(group.voters(), Some(&others), "{id}");

@@ -43,8 +43,8 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-/// What [`Context::timeout`] is when nothing is said.
-pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a request may take when nothing is said.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What every command may be told.
 #[derive(Args, Clone, Debug)]
@@ -53,19 +53,31 @@ pub(crate) struct Context {
     /// asking it [default: 127.0.0.1:7400]
     #[arg(long, global = true, env = "CHRONOS_ADDR", value_delimiter = ',', value_name = "HOST:PORT")]
     pub(crate) addr: Vec<String>,
-    /// How long a request may take in all, retries included, such as 10s or 500ms
+    /// How long a request may take in all, retries included, such as 10s or 500ms; also a backup, and what reads whole
+    /// replicas (digest, verify, repair) [default: 30s; for the latter: as long as they get on]
     #[arg(
-        long,
+        long = "timeout",
         global = true,
         env = "CHRONOS_TIMEOUT",
-        default_value = "30s",
         value_name = "TIME",
         value_parser = moment::parse_duration
     )]
-    pub(crate) timeout: Duration,
+    asked_timeout: Option<Duration>,
     /// How data is printed; json is one object a line
     #[arg(long, short, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Format,
+}
+
+impl Context {
+    /// How long a request may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.asked_timeout.unwrap_or(DEFAULT_TIMEOUT)
+    }
+
+    /// The same, where it was said: then it holds also for what takes as long as there is data.
+    pub(crate) const fn asked_timeout(&self) -> Option<Duration> {
+        self.asked_timeout
+    }
 }
 
 #[derive(Subcommand)]

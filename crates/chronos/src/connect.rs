@@ -35,17 +35,24 @@ pub(crate) struct Connection {
 impl Connection {
     /// To the servers that the command line names.
     pub(crate) async fn open(context: &Context) -> Outcome<Self> {
+        let (deadline, work_deadline) = (context.timeout(), context.asked_timeout());
+        let options = Options { deadline, work_deadline, ..Options::default() };
         match context.addr.as_slice() {
-            [] => Self::to(&[DEFAULT_ADDRESS.to_owned()], context.timeout).await,
-            given => Self::to(given, context.timeout).await,
+            [] => Self::dial(&[DEFAULT_ADDRESS.to_owned()], options).await,
+            given => Self::dial(given, options).await,
         }
     }
 
-    /// To the first of these that answers. Nobody answering is told at once: the SDK would wait for a server that
-    /// restarts, which is right in the middle of the work but not before it.
+    /// To the first of these that answers, with requests that may take so long.
     pub(crate) async fn to(addresses: &[String], patience: Duration) -> Outcome<Self> {
+        Self::dial(addresses, Options { deadline: patience, ..Options::default() }).await
+    }
+
+    /// Nobody answering is told at once: the SDK would wait for a server that restarts, which is right in the middle of the
+    /// work but not before it.
+    async fn dial(addresses: &[String], options: Options) -> Outcome<Self> {
         let counters = Arc::new(Counters::default());
-        let options = Options { deadline: patience, observer: Some(counters.clone()), ..Options::default() };
+        let options = Options { observer: Some(counters.clone()), ..options };
         let client = Client::connect_with(&addresses.join(","), options).map_err(Failure::usage)?;
         for address in addresses {
             if let Ok(Ok(_)) = timeout(DIAL_MAX, TcpStream::connect(address.trim())).await {

@@ -102,7 +102,8 @@ impl Operator {
 
     /// A way to the first of the nodes that answers. Nobody answering is told at once.
     pub(crate) async fn connect(&self, context: &Context) -> Outcome<ClusterAdmin> {
-        let options = Options { deadline: context.timeout, ..Options::default() };
+        let (deadline, work_deadline) = (context.timeout(), context.asked_timeout());
+        let options = Options { deadline, work_deadline, ..Options::default() };
         if let Some(odd) = self.admin.iter().find(|address| !is_address(address)) {
             return Err(Failure::usage(format!(
                 "{odd:?} is no address of a node's operators' port; give HOST:PORT, such as 127.0.0.1:7402 (--admin, \

@@ -14,6 +14,7 @@ use crate::Client;
 use crate::client::TENANT;
 use crate::connections::{AdminRpc, Rpc};
 use crate::outcome::ReadError;
+use crate::pace::Deadline;
 use crate::routing::Aim;
 
 pub use verification::Verification;
@@ -154,7 +155,8 @@ impl Admin {
     }
 
     /// Has everything that partitions (all, when none is named) have on disk read and compared with what was written.
-    /// Each partition answers when it is done; nothing is changed. Takes as long as that takes.
+    /// Each partition answers when it is done; nothing is changed. Takes as long as that takes, and no longer than
+    /// [`Options::work_deadline`](crate::Options::work_deadline).
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -164,7 +166,9 @@ impl Admin {
             let request = request.clone();
             async move { rpc.verify(request).await }
         };
-        self.client.inner.call_admin(ask).await.map(Verification::new)
+        let inner = &self.client.inner;
+        let until = inner.options.work_deadline.map(Deadline::after);
+        inner.call_admin(ask).await.map(|answers| Verification::new(answers, until))
     }
 
     /// Some events, spread over the whole history, only of these types if any are named. Takes bounded time whatever

@@ -49,8 +49,9 @@ pub(crate) fn asking() -> (mpsc::Sender<v1::CopyRequest>, ReceiverStream<v1::Cop
 
 impl Client {
     /// Begins a backup: the node makes parts of everything that is applied, has other nodes do so with what it does not
-    /// hold, and says what all of it consists of. Waits as long as that goes on; a node that waits for others in vain says
-    /// so after half a minute.
+    /// hold, and says what all of it consists of. Waits as long as that goes on, and no longer than
+    /// [`Options::work_deadline`](crate::Options::work_deadline); a node that waits for others in vain says so after half a
+    /// minute, or by then.
     ///
     /// # Errors
     /// See [`ReadError`]. Nothing was changed but how the node holds its events.
@@ -60,7 +61,11 @@ impl Client {
             let (asks, requests) = asking();
             Ok(Response::new((asks, rpc.copy(requests).await?.into_inner())))
         };
-        Backup::begin(self.inner.call_long(Aim::Named, ask).await?).await
+        let inner = &self.inner;
+        let Some(until) = inner.options.work_deadline.map(Deadline::after) else {
+            return Backup::begin(inner.call_long(Aim::Named, ask).await?).await;
+        };
+        Backup::begin_until(until, inner.call_until(Aim::Named, until, ask).await?).await
     }
 }
 
@@ -70,6 +75,12 @@ impl Backup {
         backup.ask(Ask::Begin(Begin {})).await?;
         backup.listing = backup.read_listing().await?;
         Ok(backup)
+    }
+
+    /// The same, with all that is to be copied made ready by then.
+    pub(crate) async fn begin_until(until: Deadline, call: Call) -> Result<Self, ReadError> {
+        let begun = until.wait("what is to be copied was not made ready", Self::begin(call)).await;
+        begun.map_err(ReadError::new)?
     }
 
     /// The bytes of the file that says what the backup consists of: cluster, token, and every file with its length and

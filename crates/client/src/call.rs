@@ -4,14 +4,14 @@ use std::future::Future;
 use std::time::Duration;
 
 use chronos_domain::EventId;
-use chronos_proto::{Class, Failure};
+use chronos_proto::Failure;
 use tonic::{Response, Status};
 
 use crate::client::Inner;
 use crate::connections::{AdminRpc, Due, Over, Rpc, admin_rpc, over, rpc};
 use crate::observe::Operation;
 use crate::outcome::ReadError;
-use crate::pace::{Backoff, Deadline, Patience, Stopwatch, pause};
+use crate::pace::{Backoff, Deadline, Patience, Stopwatch, out_of_time, pause};
 use crate::routing::{Aim, Course, Missed, NOT_LEADER, Next, Way, is_stranger};
 
 /// An answer, and who gave it.
@@ -132,7 +132,7 @@ impl Inner {
                 Some(Err(status)) => Missed::of(&status),
                 None => {
                     patience.was_silent(hop.way);
-                    Missed::lost(out_of_time(aim, hop.way))
+                    Missed::lost(unanswered(aim, hop.way))
                 }
             };
             failed += 1;
@@ -170,14 +170,10 @@ const fn measures(aim: Aim) -> bool {
     matches!(aim, Aim::Replica(_))
 }
 
-fn out_of_time(aim: Aim, way: Way) -> Failure {
+fn unanswered(aim: Aim, way: Way) -> Failure {
     let who =
         way.node().map_or_else(|| "no server answered".to_owned(), |node| format!("{node} did not answer"));
     let what = aim.partition().map(|partition| format!(" about partition {partition}")).unwrap_or_default();
-    let text = format!(
-        "{who}{what} in time; see that one runs there and that its cluster has a majority (`chronos cluster \
-         status`), or give it more time"
-    );
-    let failure = Failure::new(Class::Failed, "DEADLINE_EXCEEDED", text);
+    let failure = out_of_time(&format!("{who}{what}"));
     aim.partition().into_iter().fold(failure, |failure, partition| failure.with("partition", partition))
 }

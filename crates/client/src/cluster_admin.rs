@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chronos_domain::{EventId, Invalid, PartitionId};
+use chronos_proto::Failure;
 use chronos_proto::cluster::v1::cluster_admin_client::ClusterAdminClient;
 use chronos_proto::cluster::{
     Change, Compacted, Comparison, NodeConfig, NodeId, Plan, Repaired, ScrubBegun, SettingChanged, Status,
     VerifiedReplica, v1,
 };
-use chronos_proto::{Class, Failure};
 use tonic::transport::Channel;
 use tonic::{Request, Response};
 
@@ -21,7 +21,7 @@ use crate::address;
 use crate::backup::{self, Backup};
 use crate::options::Options;
 use crate::outcome::ReadError;
-use crate::pace::{Backoff, Deadline, pause};
+use crate::pace::{Backoff, Deadline, out_of_time, pause};
 
 pub use answers::Answers;
 
@@ -96,7 +96,7 @@ impl ClusterAdmin {
     /// See [`ReadError`].
     pub async fn watch(&self) -> Result<Answers<Change>, ReadError> {
         let answer = self.0.call(|mut rpc, _| async move { rpc.watch(v1::WatchRequest {}).await });
-        answer.await.map(Answers::new)
+        answer.await.map(|answers| Answers::new(answers, None))
     }
 
     /// What the placement driver would do next, and why.
@@ -231,60 +231,71 @@ impl ClusterAdmin {
         each(answer.await?.nodes)
     }
 
-    /// Has replicas read in full and compared with what was written, one answer for each. Takes as long as that takes.
+    /// Has replicas read in full and compared with what was written, one answer for each. Takes as long as that takes, and no
+    /// longer than [`Options::work_deadline`].
     ///
     /// # Errors
     /// See [`ReadError`].
     pub async fn verify(&self, which: &Replicas) -> Result<Answers<VerifiedReplica>, ReadError> {
         let (partitions, nodes) = which.numbers();
         let message = v1::VerifyRequest { partitions, nodes };
+        let until = self.0.all_of_it();
         let answer = self.0.call(|mut rpc, _| {
-            let message = message.clone();
-            async move { rpc.verify(message).await }
+            let request = due(message.clone(), until);
+            async move { rpc.verify(request).await }
         });
-        answer.await.map(Answers::new)
+        answer.await.map(|answers| Answers::new(answers, until))
     }
 
-    /// Compares all replicas of partitions (all, when none is named), one answer for each partition.
+    /// Compares all replicas of partitions (all, when none is named), one answer for each partition. Takes no longer than
+    /// [`Options::work_deadline`]; what is not compared by then is *incomplete*.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub async fn compare(&self, partitions: &[PartitionId]) -> Result<Answers<Comparison>, ReadError> {
         let message = v1::DigestRequest { partitions: numbers(partitions) };
+        let until = self.0.all_of_it();
         let answer = self.0.call(|mut rpc, _| {
-            let message = message.clone();
-            async move { rpc.digest(message).await }
+            let request = due(message.clone(), until);
+            async move { rpc.digest(request).await }
         });
-        answer.await.map(Answers::new)
+        answer.await.map(|answers| Answers::new(answers, until))
     }
 
-    /// Has replicas that are refused or damaged made whole from the others, one answer for each.
+    /// Has replicas that are refused or damaged made whole from the others, one answer for each. Takes no longer than
+    /// [`Options::work_deadline`].
     ///
     /// # Errors
     /// See [`ReadError`].
     pub async fn repair(&self, which: &Replicas) -> Result<Answers<Repaired>, ReadError> {
         let (partitions, nodes) = which.numbers();
         let message = v1::RepairRequest { partitions, nodes };
+        let until = self.0.all_of_it();
         let answer = self.0.call(|mut rpc, _| {
-            let message = message.clone();
-            async move { rpc.repair(message).await }
+            let request = due(message.clone(), until);
+            async move { rpc.repair(request).await }
         });
-        answer.await.map(Answers::new)
+        answer.await.map(|answers| Answers::new(answers, until))
     }
 
     /// Begins a backup of everything the cluster has at rest, whichever nodes hold it, as [`Client::backup`] does. Waits as
-    /// long as that takes.
+    /// long as that takes, and no longer than [`Options::work_deadline`].
     ///
     /// # Errors
     /// See [`ReadError`]. Nothing was changed but how nodes hold their events.
     ///
     /// [`Client::backup`]: crate::Client::backup
     pub async fn backup(&self) -> Result<Backup, ReadError> {
+        let until = self.0.all_of_it();
         let call = self.0.call(|mut rpc, _| async move {
             let (asks, requests) = backup::asking();
-            Ok(Response::new((asks, rpc.backup(requests).await?.into_inner())))
+            Ok(Response::new((asks, rpc.backup(due(requests, until)).await?.into_inner())))
         });
-        Backup::begin(call.await?).await
+        let call = call.await?;
+        match until {
+            Some(until) => Backup::begin_until(until, call).await,
+            None => Backup::begin(call).await,
+        }
     }
 
     /// What nodes (all, when none is named) were told about how to run.
@@ -355,7 +366,21 @@ impl Patience {
     }
 }
 
+/// The message, with when all of its answer has to be there, if that was said.
+fn due<M>(message: M, until: Option<Deadline>) -> Request<M> {
+    let mut request = Request::new(message);
+    if let Some(until) = until {
+        request.set_timeout(until.left());
+    }
+    request
+}
+
 impl Inner {
+    /// When all of an answer has to be there that takes long, if its caller has said so.
+    fn all_of_it(&self) -> Option<Deadline> {
+        self.options.work_deadline.map(Deadline::after)
+    }
+
     /// Asks node after node until one answers or the time is over.
     async fn call<T, F, A>(&self, ask: F) -> Result<T, ReadError>
     where
@@ -370,7 +395,7 @@ impl Inner {
             let failure = match deadline.bound(ask(rpc, Patience(deadline.left()))).await {
                 Some(Ok(response)) => return Ok(response.into_inner()),
                 Some(Err(status)) => Failure::from_status(&status),
-                None => return Err(out_of_time()),
+                None => return Err(ReadError::new(out_of_time("no node answered"))),
             };
             let wait = backoff.next(failure.retry_after_ms);
             if failure.reason != "UNAVAILABLE" || wait >= deadline.left() {
@@ -402,9 +427,4 @@ where
 
 fn unreadable(invalid: Invalid) -> ReadError {
     ReadError::protocol(&invalid)
-}
-
-fn out_of_time() -> ReadError {
-    let text = "no node answered before the deadline; see that one runs there, or give it more time";
-    ReadError::Unavailable(Failure::new(Class::Failed, "DEADLINE_EXCEEDED", text))
 }

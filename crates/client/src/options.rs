@@ -14,6 +14,10 @@ pub struct Options {
     /// How long a request may take in all, retries included, unless it says so itself: an append, a question, the
     /// beginning of a read, and then each standstill of it. Default 30 s.
     pub deadline: Duration,
+    /// How long an answer may take in all that comes in many pieces, each of which takes a while: whole replicas that are
+    /// verified, compared or repaired. Nodes that are not done by then are told as such, and nodes that fall silent in any
+    /// case. Default none: as long as they get on.
+    pub work_deadline: Option<Duration>,
     /// How long an attempt of an append, or of a read of one partition, waits for its answer before it is tried
     /// again, with the same event ids and perhaps elsewhere: a server that is silent may be paused or cut off. The
     /// next attempt with a server that was silent gets twice the time of the one before. Default 3 s.
@@ -43,6 +47,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(30),
+            work_deadline: None,
             attempt_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(2),
             keepalive_interval: Duration::from_secs(5),
@@ -61,6 +66,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("deadline", &self.deadline)
+            .field("work_deadline", &self.work_deadline)
             .field("attempt_timeout", &self.attempt_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("keepalive_interval", &self.keepalive_interval)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chronos_domain::EventId;
 use chronos_domain::xxh64::xxh64;
+use chronos_proto::{Class, Failure};
 use tokio::time::Instant;
 
 use crate::options::Options;
@@ -38,10 +39,27 @@ impl Deadline {
         Self(self.0.min(Self::after(time).0))
     }
 
+    /// The future's output, or the failure that says that the time was over before `what` was there.
+    ///
+    /// # Errors
+    /// That failure.
+    pub(crate) async fn wait<F: Future>(self, what: &str, future: F) -> Result<F::Output, Failure> {
+        self.bound(future).await.ok_or_else(|| out_of_time(what))
+    }
+
     /// The future's output, or `None` when the time is over before.
     pub(crate) async fn bound<F: Future>(self, future: F) -> Option<F::Output> {
         tokio::time::timeout_at(self.0, future).await.ok()
     }
+}
+
+/// That something was not there in time, of which no server has said why.
+pub(crate) fn out_of_time(what: &str) -> Failure {
+    let text = format!(
+        "{what} in time: a server may be gone, paused or cut off, or its cluster without a majority; see `chronos cluster \
+         status`, or give it more time"
+    );
+    Failure::new(Class::Failed, "DEADLINE_EXCEEDED", text)
 }
 
 /// Time since some moment.

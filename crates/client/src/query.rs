@@ -116,8 +116,8 @@ impl Answer {
     /// See [`ReadError`]: what came before is only a beginning of the answer.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         loop {
-            let message = self.deadline.bound(self.inbound.message()).await;
-            let message = message.ok_or_else(|| ReadError::new(out_of_time()))?;
+            let message = self.deadline.wait("the answer was not whole", self.inbound.message()).await;
+            let message = message.map_err(ReadError::new)?;
             let message = message.map_err(|status| ReadError::new(Failure::from_status(&status)))?;
             match message.map(|message| message.part) {
                 Some(Some(Part::Arrow(bytes))) => return Ok(Some(bytes)),
@@ -150,12 +150,6 @@ fn read(stats: v1::QueryStats) -> Result<QueryStats, ReadError> {
         id_rows_read: stats.id_rows_read,
         time: Duration::from_millis(stats.time_ms),
     })
-}
-
-fn out_of_time() -> Failure {
-    let text = "the answer was not there in time, and the server has not said why: it may be paused or cut off; see \
-                `chronos cluster status`, or give it more time";
-    Failure::new(Class::Failed, "DEADLINE_EXCEEDED", text)
 }
 
 fn broken_off() -> Failure {

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chronos_proto::{Class, Failure, Placement, v1};
+use chronos_proto::{Class, Failure, NodeId, Placement, v1};
 use parking_lot::Mutex;
 use tonic::Status;
 
@@ -206,6 +206,11 @@ impl Router {
     /// How many nodes hold the partition, as far as is known.
     pub(crate) fn replicas(&self, partition: chronos_domain::PartitionId) -> usize {
         self.table.lock().replicas(partition)
+    }
+
+    /// Which nodes those are.
+    pub(crate) fn holders(&self, partition: chronos_domain::PartitionId) -> Vec<NodeId> {
+        self.table.lock().holders(partition).to_vec()
     }
 
     /// Asks where everything is, soon and in the background, unless somebody is about to.

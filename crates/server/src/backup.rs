@@ -49,15 +49,21 @@ enum At<'a> {
     There(Box<Fetching<'a>>),
 }
 
-/// Makes parts of everything that is applied, and holds them.
+/// Makes parts of everything that is applied, by the time that it is `due`, and holds them.
 ///
 /// # Errors
 /// When a partition is served neither here nor by a node that can be asked, or did not get into parts: a backup without it
 /// would be none.
-pub(crate) async fn cut(env: &Env, engine: Engine, identity: &Identity) -> Result<Cut, Error> {
+pub(crate) async fn cut(
+    env: &Env,
+    engine: Engine,
+    identity: &Identity,
+    due: Option<Duration>,
+) -> Result<Cut, Error> {
     // The moment itself is not over.
     let created_at = Timestamp::new(env.clock.wall_micros() - 1);
-    let deadline = env.clock.monotonic() + COMPACT_MAX;
+    let most = env.clock.monotonic() + COMPACT_MAX;
+    let deadline = due.map_or(most, |due| due.min(most));
     let shares = try_join_all(PartitionId::all().map(|id| engine.share(id, created_at, deadline)));
     let (mut held, mut lent) = (Vec::new(), BTreeMap::new());
     for (id, shared) in PartitionId::all().zip(shares.await.map_err(incomplete)?) {

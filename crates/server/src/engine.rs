@@ -4,6 +4,7 @@ mod archive;
 mod floors;
 mod forward;
 mod lending;
+mod plight;
 mod routing;
 #[cfg(test)]
 mod tests;
@@ -194,7 +195,10 @@ impl Engine {
         match self.env.clock.timeout(self.left(deadline), proposed).await {
             Ok(answer) => answer.map_err(|error| self.proposal_failed(id, &error)),
             // It may wait for its turn, or be on its way to the disk: only a retry can tell.
-            Err(_) => Err(Error::new(Class::Unknown, Reason::DeadlineExceeded, LATE).with("partition", id)),
+            Err(_) => {
+                let text = self.plight(id).told(LATE);
+                Err(Error::new(Class::Unknown, Reason::DeadlineExceeded, text).with("partition", id))
+            }
         }
     }
 
@@ -225,7 +229,9 @@ impl Engine {
     }
 
     fn proposal_failed(&self, id: PartitionId, error: &ProposeError) -> Error {
-        let say = |class, reason| Error::new(class, reason, error.to_string()).with("partition", id);
+        let say = |class, reason| {
+            Error::new(class, reason, self.plight(id).told(&error.to_string())).with("partition", id)
+        };
         match error {
             ProposeError::Unavailable(_) => {
                 say(Class::NotApplied, Reason::Unavailable).retry_after_ms(UNAVAILABLE_RETRY_MS)
@@ -239,6 +245,32 @@ impl Engine {
             }
             ProposeError::DeadlinePassed => say(Class::NotApplied, Reason::DeadlineExceeded),
             ProposeError::Unknown(_) => say(Class::Unknown, Reason::Unavailable),
+        }
+    }
+
+    /// Waits until the replica here has applied everything up to a position, as long as it gets on: when it has not moved
+    /// for `still`, that is the answer.
+    ///
+    /// # Errors
+    /// When this node does not serve the partition, or the replica has not come that far.
+    pub(crate) async fn approach(
+        &self,
+        id: PartitionId,
+        position: Position,
+        (deadline, still): (Duration, Duration),
+    ) -> Result<(), Error> {
+        loop {
+            let before = self.partition(id)?.head();
+            let look = deadline.min(self.env.clock.monotonic() + still);
+            match self.wait_applied(id, position, look).await {
+                Err(error) if error.reason == Reason::NotCaughtUp && look < deadline => {
+                    let head = self.partition(id)?.head();
+                    if head == before {
+                        return Err(stands_still(id, (head, position), still));
+                    }
+                }
+                reached => return reached,
+            }
         }
     }
 
@@ -440,6 +472,19 @@ fn not_caught_up(id: PartitionId, have: Position, want: Position) -> Error {
         "partition {id} is at position {have} here and not yet at {want}; ask again, allow more time, or ask \
          another node"
     );
+    behind(id, (have, want), text)
+}
+
+fn stands_still(id: PartitionId, (have, want): (Position, Position), still: Duration) -> Error {
+    let text = format!(
+        "partition {id} is at position {have} here, not at {want}, and has not got on for {} s; see `chronos partition \
+         show {id}`",
+        still.as_secs()
+    );
+    behind(id, (have, want), text)
+}
+
+fn behind(id: PartitionId, (have, want): (Position, Position), text: String) -> Error {
     Error::new(Class::Failed, Reason::NotCaughtUp, text)
         .with("partition", id)
         .with("have", have)

@@ -67,6 +67,22 @@ pub enum StartError {
     Join(#[from] peer::JoinError),
 }
 
+impl StartError {
+    /// Whether another process has what the node needs, its directory or its port for other nodes: one that is ending gives
+    /// it up in a moment. Nothing was done.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        match self {
+            Self::Data(chronos_store::OpenError::Locked { .. }) => true,
+            Self::Peers(peer::StartError::Listen(error))
+            | Self::PeerPort { error: peer::StartError::Listen(error), .. } => {
+                error.kind() == std::io::ErrorKind::AddrInUse
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Node {
     /// Recovers a node from its data directory; in an empty one it founds a cluster, or joins the one that the configuration
     /// names.

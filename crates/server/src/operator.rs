@@ -23,6 +23,8 @@ mod repair;
 mod sample;
 mod seen;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,6 +68,11 @@ impl Operators {
     /// When an answer must be there that somebody waits for so long.
     pub(crate) fn deadline(&self, asked: Option<Duration>) -> Duration {
         self.edge.deadline(asked)
+    }
+
+    /// Until when all of an answer must be there that comes in pieces, where somebody has said how long he waits for it.
+    pub(crate) fn until(&self, asked: Option<Duration>) -> Option<Duration> {
+        asked.map(|asked| self.edge.env.clock.monotonic().saturating_add(asked))
     }
 
     /// Everything at one glance.

@@ -35,11 +35,11 @@ Examples:
 
 White space around the JSON is not stored. JSON is nested 127 levels deep at most.
 
-An event id is looked up in the partition of the event's entity: the same id under an entity of another partition is
-not noticed. The token names that partition alone: with --as-of it shows the others empty; for a moment of all of them
+An event id is looked up in the partition of the event's entity: the same id under an entity of another partition is \
+not noticed. The token names that partition alone: with --as-of it shows the others empty; for a moment of all of them \
 there is `chronos watermarks --token`.
 
-Acknowledged means written and synced to disk. Exit code 4: a rule said no, nothing was written. Exit code 5: unknown;
+Acknowledged means written and synced to disk. Exit code 4: a rule said no, nothing was written. Exit code 5: unknown; \
 repeat the command with the --id that is printed: if it was stored, it is not stored again.";
 
 /// Append one event to an entity

@@ -1,6 +1,7 @@
 //! `chronos backup`
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chronos_client::{EventId, ReadError};
 use chronos_env::Env;
@@ -18,12 +19,15 @@ use crate::output::{Format, Out};
 use crate::table::grouped;
 
 const EXAMPLES: &str = "\
-The backup is one state of every partition, at the token that is printed: the nodes first make parts of everything that
+The backup is one state of every partition, at the token that is printed: the nodes first make parts of everything that \
 is applied, then these are copied, all of them by way of the node that is asked. Appends and reads go on meanwhile.
 
-Into a directory that holds an earlier backup only new files are copied. The earlier one stays until the new one is
-complete. A run that was cut short, by whatever, is simply run again: it goes on with what is there. Every file in the
+Into a directory that holds an earlier backup only new files are copied. The earlier one stays until the new one is \
+complete. A run that was cut short, by whatever, is simply run again: it goes on with what is there. Every file in the \
 directory is read and hashed each time, so that one that has rotted is fetched again.
+
+Takes as long as it gets on, unless --timeout says how long all of it may take: what has arrived by then is kept and is no \
+backup until it is run again.
 
 Examples:
   chronos backup /backups/chronos
@@ -78,38 +82,117 @@ impl Backup {
             return verify(&dir, context);
         }
         let connection = Connection::open(context).await?;
-        copy_all(&dir, context.output, async || connection.backup().await).await
+        let begin = async || connection.backup().await;
+        copy_all(&dir, (context.output, context.asked_timeout()), begin).await
     }
 }
 
-/// Copies what `begin` begins to copy into a directory, and says what was done.
+/// Copies what `begin` begins to copy into a directory, within some time if one is given, and says what was done.
 pub(super) async fn copy_all(
     dir: &Path,
-    format: Format,
+    (format, within): (Format, Option<Duration>),
     begin: impl AsyncFnOnce() -> Outcome<chronos_client::Backup>,
 ) -> Outcome {
-    let mut backup = BackupDir::open(&Env::real(), dir, &mut |_| {})?;
-    let mut remote = begin().await?;
-    let listing = Listing::decode(&remote.listing(), Path::new("the listing that the server sent"))?;
-    let plan = backup.plan(&listing)?;
-    let bar = bar(plan.missing.iter().map(|file| file.meta.bytes).sum());
-    let mut copied_bytes = 0;
-    for file in &plan.missing {
-        copied_bytes += copy(&mut backup, &mut remote, file, &bar).await?;
-    }
-    bar.finish_and_clear();
-    let removed_files = backup.commit(listing.clone())?.removed_files;
-    Done::new(&listing, &plan, copied_bytes, removed_files).print(format, dir)
+    let mut progress = Progress::default();
+    let copying = copy_into(dir, begin, &mut progress);
+    let done = match within {
+        None => copying.await,
+        Some(within) => match tokio::time::timeout(within, copying).await {
+            Ok(done) => done,
+            Err(_) => Err(progress.late(dir, within)),
+        },
+    };
+    progress.bar.finish_and_clear();
+    done?.print(format, dir)
 }
 
-/// Receives one file; returns how many bytes arrived.
+async fn copy_into(
+    dir: &Path,
+    begin: impl AsyncFnOnce() -> Outcome<chronos_client::Backup>,
+    progress: &mut Progress,
+) -> Outcome<Done> {
+    let env = Env::real();
+    // What is there is read before the nodes hold anything for us. Where there is nothing, nothing is made either until they do:
+    // a backup that is refused leaves no trace.
+    let earlier = if is_empty(dir)? { None } else { Some(BackupDir::open(&env, dir, &mut |_| {})?) };
+    let mut remote = begin().await?;
+    let mut backup = match earlier {
+        Some(backup) => backup,
+        None => BackupDir::open(&env, dir, &mut |_| {})?,
+    };
+    let listing = Listing::decode(&remote.listing(), Path::new("the listing that the server sent"))?;
+    let plan = backup.plan(&listing)?;
+    progress.begin(&plan);
+    for file in &plan.missing {
+        copy(&mut backup, &mut remote, file, progress).await?;
+    }
+    let removed_files = backup.commit(listing.clone())?.removed_files;
+    Ok(Done::new(&listing, &plan, progress.bytes, removed_files))
+}
+
+/// Whether there is no such directory, or nothing in it.
+fn is_empty(dir: &Path) -> Outcome<bool> {
+    let disk = Env::real().disk;
+    let look = || Ok::<bool, std::io::Error>(!disk.exists(dir)? || disk.list(dir)?.is_empty());
+    look().map_err(Failure::failed)
+}
+
+/// How far a copy is.
+struct Progress {
+    /// Whether it is known what is to be copied.
+    is_begun: bool,
+    wanted_files: u64,
+    wanted_bytes: u64,
+    files: u64,
+    bytes: u64,
+    bar: ProgressBar,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        let bar = ProgressBar::hidden();
+        Self { is_begun: false, wanted_files: 0, wanted_bytes: 0, files: 0, bytes: 0, bar }
+    }
+}
+
+impl Progress {
+    fn begin(&mut self, plan: &Plan) {
+        self.is_begun = true;
+        self.wanted_files = plan.missing.len() as u64;
+        self.wanted_bytes = plan.missing.iter().map(|file| file.meta.bytes).sum();
+        self.bar = bar(self.wanted_bytes);
+    }
+
+    fn arrived(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.bar.inc(bytes);
+    }
+
+    /// The time was over before the end.
+    fn late(&self, dir: &Path, within: Duration) -> Failure {
+        let dir = dir.display();
+        let late = format!("the backup was not done within {within:?} (--timeout)");
+        if !self.is_begun {
+            return Failure::failed(format!(
+                "{late}: the nodes had not made ready what is to be copied, and nothing was copied; run it again with more time"
+            ));
+        }
+        let [files, all_files, bytes, all_bytes] =
+            [self.files, self.wanted_files, self.bytes, self.wanted_bytes].map(grouped);
+        Failure::failed(format!(
+            "{late}: {files} of {all_files} files, {bytes} of {all_bytes} bytes, had arrived; they are kept in {dir} and are no \
+             backup yet, and one that stood there before stands: run it again with more time, it goes on there"
+        ))
+    }
+}
+
+/// Receives one file.
 async fn copy(
     backup: &mut BackupDir,
     remote: &mut chronos_client::Backup,
     file: &NamedFile,
-    bar: &ProgressBar,
-) -> Outcome<u64> {
-    let mut arrived = 0;
+    progress: &mut Progress,
+) -> Outcome {
     loop {
         let mut incoming = backup.receive(file)?;
         if !incoming.is_complete() {
@@ -117,8 +200,7 @@ async fn copy(
             let mut fetched = fetched.map_err(|e| interrupted(file, &e))?;
             while let Some(piece) = fetched.next().await.map_err(|e| interrupted(file, &e))? {
                 incoming.write(&piece)?;
-                arrived += piece.len() as u64;
-                bar.inc(piece.len() as u64);
+                progress.arrived(piece.len() as u64);
             }
         }
         if !incoming.is_complete() {
@@ -128,7 +210,8 @@ async fn copy(
             )));
         }
         if backup.finish(file, incoming)? == Arrival::Whole {
-            return Ok(arrived);
+            progress.files += 1;
+            return Ok(());
         }
     }
 }

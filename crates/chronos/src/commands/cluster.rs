@@ -88,7 +88,7 @@ Examples:
     Drain {
         #[command(flatten)]
         node: Node,
-        /// Return when the node holds nothing any more
+        /// Return when the node holds nothing any more, and what it had is deleted there
         #[arg(long)]
         wait: bool,
     },
@@ -148,7 +148,7 @@ Examples:
     Events,
     /// Copy everything the cluster has into a directory
     #[command(after_help = "\
-What `chronos backup` does, by way of any node's operators' port: what that node does not hold it has from those that do.
+What `chronos backup` does, by way of any node's operators' port: what that node does not hold it has from those that do. \
 `chronos restore` makes the data directory of a cluster of one of it.
 
 Example:
@@ -203,7 +203,8 @@ impl Cluster {
             Verb::Events => events::run(&admin, format).await,
             Verb::Backup { to } => {
                 let dir = data_dir::resolve(&to)?;
-                backup::copy_all(&dir, format, async || admin.backup().await.map_err(failed)).await
+                let begin = async || admin.backup().await.map_err(failed);
+                backup::copy_all(&dir, (format, context.asked_timeout()), begin).await
             }
             Verb::Demo(_) => unreachable!("a demo returned above"),
         }

@@ -11,7 +11,7 @@ use crate::output::{Format, Out};
 use crate::table::{Align, Table, grouped};
 
 const EXAMPLES: &str = "\
-A server compacts by itself, when enough has been appended. This has it write everything it stores by now into Parquet
+A server compacts by itself, when enough has been appended. This has it write everything it stores by now into Parquet \
 parts, pack them as small as possible, and let go of the log behind them. Appends go on meanwhile.
 
 Without --wait the command returns as soon as that is certain to happen; `chronos watermarks` shows how far it is.

@@ -12,9 +12,9 @@ use crate::output::{Format, Out};
 use crate::stop_request;
 
 const EXAMPLES: &str = "\
-Starts three nodes in a temporary directory, brings events in, kills the leader of the busiest partition (SIGKILL) while
-acknowledgements are flowing, times the fail-over, lets the node return and catch up, compares every acknowledgement that
-was ever given with what is stored and every replica with the others, and reads an entity as of before the crash. Cleans
+Starts three nodes in a temporary directory, brings events in, kills the leader of the busiest partition (SIGKILL) while \
+acknowledgements are flowing, times the fail-over, lets the node return and catch up, compares every acknowledgement that \
+was ever given with what is stored and every replica with the others, and reads an entity as of before the crash. Cleans \
 up behind itself. Exit code 1 when a single promise was broken; the directories then stay for inspection.
 
 Examples:

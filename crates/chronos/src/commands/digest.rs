@@ -11,8 +11,8 @@ use crate::moment;
 use crate::output::{Format, Out};
 
 const EXAMPLES: &str = "\
-One line for each partition: its number, how many events are covered, and a hash that depends on every bit of them and
-on their order. The same events give the same line on every replica, before and after compaction, restart, backup and
+One line for each partition: its number, how many events are covered, and a hash that depends on every bit of them and \
+on their order. The same events give the same line on every replica, before and after compaction, restart, backup and \
 restore; two nodes that differ in one bit differ in a line.
 
 Examples:

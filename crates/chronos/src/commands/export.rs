@@ -15,18 +15,18 @@ use crate::moment;
 use crate::output::events::object;
 
 const EXAMPLES: &str = "\
-One event object a line, with the fields of an event; payload and metadata byte for byte as they were stored (but a
-JSON text with a line break between its tokens loses that white space, because a line is an event). `chronos import`
-reads it back. An event that `chronos truncate` has erased is a line with \"erased\": true and no content: it cannot be
+One event object a line, with the fields of an event; payload and metadata byte for byte as they were stored (but a \
+JSON text with a line break between its tokens loses that white space, because a line is an event). `chronos import` \
+reads it back. An event that `chronos truncate` has erased is a line with \"erased\": true and no content: it cannot be \
 imported again. `chronos backup` and `chronos restore` keep such a history as it is.
 
 The whole export is one moment: that of --as-of, or else of its beginning, with everything that was acknowledged by then.
 
 Order. `partition`, the default: by partition, then position. `time`: by (recorded_at, partition, position).
 
-What is the same after export --all, import into an empty store, and export again: every line and the order of the
-lines (in the default order), byte for byte, but for recorded_at, which the new store sets; versions, positions and
-partitions come out the same. With --order time the lines are the same but partitions may interleave otherwise, as
+What is the same after export --all, import into an empty store, and export again: every line and the order of the \
+lines (in the default order), byte for byte, but for recorded_at, which the new store sets; versions, positions and \
+partitions come out the same. With --order time the lines are the same but partitions may interleave otherwise, as \
 recorded_at does. After the export of one entity its positions differ too: the partition's other events are missing.
 
 Examples:

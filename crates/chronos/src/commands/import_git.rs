@@ -18,12 +18,12 @@ use crate::ingest::progress::{Measure, Progress};
 use crate::ingest::tally::{OnError, Tally};
 
 const EXAMPLES: &str = "\
-Every commit becomes `commit.authored` on the entity repo-{NAME}, and every file it touched `file.added`,
-`file.modified` or `file.deleted` on file-NAME/PATH; they occurred when the commit was authored. Run it again when the
+Every commit becomes `commit.authored` on the entity repo-{NAME}, and every file it touched `file.added`, \
+`file.modified` or `file.deleted` on file-NAME/PATH; they occurred when the commit was authored. Run it again when the \
 history has grown: only what is new is stored.
 
-Needs git. Files whose paths cannot name an entity (not UTF-8, control characters, too long) are skipped: the first five
-are named on standard error, all are counted. An author's time may be before 1970; one that is no time, or too far away
+Needs git. Files whose paths cannot name an entity (not UTF-8, control characters, too long) are skipped: the first five \
+are named on standard error, all are counted. An author's time may be before 1970; one that is no time, or too far away \
 for microseconds, is left out.
 
 Examples:

@@ -82,11 +82,19 @@ Example:
   chronos partition scrub --node n2")]
     Scrub(Which),
     /// Have nodes look for damage on their disks now, at full speed, and wait for what they find
-    #[command(after_help = "Examples:\n  chronos partition verify 7\n  chronos partition verify --node n2")]
+    #[command(after_help = "\
+Counts the system partition, too. A node that is down or falls silent is told of and not waited for; --timeout bounds \
+all of it.
+
+Examples:
+  chronos partition verify 7
+  chronos partition verify --node n2")]
     Verify(Which),
     /// Compare all replicas of partitions at one position each
     #[command(after_help = "\
-Prints partition, position, verdict, digest and who gave it. Exit code 1 unless all replicas gave the same.
+Prints partition, position, verdict, digest and who gave it. Exit code 1 unless all replicas gave the same. A replica \
+that is behind and does not get on, and one on a node that is down or falls silent, is told of and not waited for; \
+--timeout bounds all of it.
 
 Examples:
   chronos partition digest
@@ -111,9 +119,9 @@ impl Partition {
                     let status = admin.status().await.map_err(failed)?;
                     Ok::<_, Failure>(match format {
                         Format::Table => Drawn::Page(partition::list(&status)),
-                        Format::Json => {
-                            Drawn::Objects(status.partitions.iter().map(json::partition).collect())
-                        }
+                        Format::Json => Drawn::Objects(
+                            status.partitions.iter().map(|of| json::partition(&status, of)).collect(),
+                        ),
                     })
                 };
                 show(&watched, look).await
@@ -127,7 +135,7 @@ impl Partition {
                     })?;
                     Ok::<_, Failure>(match format {
                         Format::Table => Drawn::Page(partition::show(&status, found)),
-                        Format::Json => Drawn::Objects(vec![json::partition(found)]),
+                        Format::Json => Drawn::Objects(vec![json::partition(&status, found)]),
                     })
                 };
                 show(&watched, look).await

@@ -14,8 +14,8 @@ use crate::moment;
 use crate::output::{Format, Out};
 
 const EXAMPLES: &str = "\
-A proof is a small JSON file: the event, and the hashes that lead from it to the digest of its partition's history (an
-RFC 6962 inclusion proof). Whoever trusts a digest that `chronos digest` printed can check it without a server, and
+A proof is a small JSON file: the event, and the hashes that lead from it to the digest of its partition's history (an \
+RFC 6962 inclusion proof). Whoever trusts a digest that `chronos digest` printed can check it without a server, and \
 needs nothing else.
 
 Examples:
@@ -23,7 +23,7 @@ Examples:
   chronos prove 01890a5d-ac96-774b-bcce-b302099a8057 --at 2024-05-01T12:00:00Z --out proof.json
   chronos prove --check proof.json --digest 5d1f…                # no server is asked
 
-Exit codes of --check: 0 the event belongs to that history, 4 it does not, or the file was changed.
+Exit codes of --check: 0 the event belongs to that history, 4 it does not, or the file was changed. \
 Exit code 3 when there is no such event.";
 
 /// Prove that an event belongs to the history of a digest, or check such a proof

@@ -10,11 +10,11 @@ use crate::moment;
 use crate::output::events::EventPrinter;
 
 const EXAMPLES: &str = "\
-One entity's events come in the order of versions, a partition's in the order of positions, all events in the order of
+One entity's events come in the order of versions, a partition's in the order of positions, all events in the order of \
 (recorded_at, partition, position). Everything that was acknowledged before is there, whichever node answers.
 
---as-of is what the store knew then: a time, or a token that an append or `chronos watermarks --token` gave. The same
---as-of gives the same events for ever. --occurred-until is what had happened by then in the world (occurred_at, or
+--as-of is what the store knew then: a time, or a token that an append or `chronos watermarks --token` gave. The same \
+--as-of gives the same events for ever. --occurred-until is what had happened by then in the world (occurred_at, or \
 recorded_at where it is absent). Together: what did we know on Monday about last week?
 
 Exit code 3 when there is no such entity.

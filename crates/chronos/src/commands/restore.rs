@@ -16,18 +16,18 @@ use crate::output::{Format, Out};
 use crate::table::grouped;
 
 const EXAMPLES: &str = "\
-Before anything is written every byte of the backup is read and checked; a damaged one is refused, with each file that
-is. The new directory has its name when it is complete, and no server starts from one that is not: a run that was cut
+Before anything is written every byte of the backup is read and checked; a damaged one is refused, with each file that \
+is. The new directory has its name when it is complete, and no server starts from one that is not: a run that was cut \
 short is simply run again.
 
-The new node goes on behind the last event of the backup: same positions, ids and digests. With --at it goes on behind an
+The new node goes on behind the last event of the backup: same positions, ids and digests. With --at it goes on behind an \
 earlier moment, and what came after is not in it.
 
-It belongs to a new cluster, whose id is printed beside that of the backup: what is written there is another history than
-what is or was written where the backup came from. Nodes and clients that know the one refuse the other, so the two are
-never mixed, and a backup of the new cluster needs a directory of its own. --keep-cluster-id keeps the id: only when
-every node of the original is gone for ever and this one takes its place. Clients that were running go on then, with the
-tokens they have; one that has seen what came after the backup waits for it in vain, or takes new events for those that
+It belongs to a new cluster, whose id is printed beside that of the backup: what is written there is another history than \
+what is or was written where the backup came from. Nodes and clients that know the one refuse the other, so the two are \
+never mixed, and a backup of the new cluster needs a directory of its own. --keep-cluster-id keeps the id: only when \
+every node of the original is gone for ever and this one takes its place. Clients that were running go on then, with the \
+tokens they have; one that has seen what came after the backup waits for it in vain, or takes new events for those that \
 were lost.
 
 Examples:

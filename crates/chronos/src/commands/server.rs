@@ -19,6 +19,7 @@ use crate::failure::{Failure, Outcome};
 use crate::stop_request;
 
 mod membership;
+mod taking;
 
 const EXAMPLES: &str = "\
 Serves gRPC and HTTP on one port. Prints `listening on HOST:PORT` on standard output once it does; logs go to standard \
@@ -180,14 +181,16 @@ impl Server {
         config.fit_open_files(env::files::raise_limit()).map_err(Failure::usage)?;
         let env = Env::real();
         let recalled = recall(&env, &mut config).map_err(Failure::failed)?;
-        let (socket, listen) = reserve(config.listen()).map_err(|failure| {
-            if recalled.clients { looked_for(&failure, "clients", "--listen") } else { failure }
-        })?;
+        let (socket, listen) = reserve(config.listen(), "--listen")
+            .await
+            .map_err(|failure| if recalled.clients { looked_for(&failure, "clients") } else { failure })?;
         config.listen = Some(listen);
-        let operators = reserve_for_operators(&mut config).map_err(|failure| {
-            if recalled.operators { looked_for(&failure, "operators", "--admin-listen") } else { failure }
+        let operators = reserve_for_operators(&mut config).await.map_err(|failure| {
+            if recalled.operators { looked_for(&failure, "operators") } else { failure }
         })?;
-        let node = Node::start(env, &config).await.map_err(not_started)?;
+        let start = async || Node::start(env.clone(), &config).await;
+        let node =
+            taking::take(config.data.display(), StartError::is_taken, start).await.map_err(not_started)?;
         let listener = match socket.listen(BACKLOG) {
             Ok(listener) => listener,
             Err(error) => {
@@ -271,33 +274,38 @@ fn replace<T>(setting: &mut T, given: Option<T>) {
 }
 
 /// Takes a port, which nobody can reach yet: others are told of it before this node serves. Says which was taken.
-fn reserve(wanted: SocketAddr) -> Outcome<(TcpSocket, SocketAddr)> {
-    let open = || {
-        let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // What an earlier process left behind in its last minute is no obstacle.
-        socket.set_reuseaddr(true)?;
-        socket.bind(wanted)?;
-        let taken = socket.local_addr()?;
-        Ok((socket, taken))
-    };
-    open().map_err(|error| cannot_listen(wanted, &error))
+async fn reserve(wanted: SocketAddr, flag: &str) -> Outcome<(TcpSocket, SocketAddr)> {
+    let taken = taking::take(wanted, taking::is_port_taken, async || bind(wanted)).await;
+    taken.map_err(|error| not_reserved(wanted, flag, &error))
+}
+
+fn bind(wanted: SocketAddr) -> std::io::Result<(TcpSocket, SocketAddr)> {
+    let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections that an earlier process left behind in its last minute are no obstacle; one that still listens is.
+    socket.set_reuseaddr(true)?;
+    socket.bind(wanted)?;
+    let taken = socket.local_addr()?;
+    Ok((socket, taken))
 }
 
 /// Takes the port for operators, if there shall be one. That nobody asked for by name is done without where it is taken:
 /// a second server on one machine need not be told.
-fn reserve_for_operators(config: &mut Config) -> Outcome<Option<TcpSocket>> {
+async fn reserve_for_operators(config: &mut Config) -> Outcome<Option<TcpSocket>> {
     let Some(wanted) = config.cluster.admin_listen(config.listen()) else { return Ok(None) };
-    match reserve(wanted) {
-        Ok((socket, listen)) => {
-            config.cluster.admin_listen = Some(listen);
-            Ok(Some(socket))
+    let (socket, listen) = if config.cluster.admin_listen.is_some() {
+        reserve(wanted, "--admin-listen").await?
+    } else {
+        match bind(wanted) {
+            Ok(taken) => taken,
+            Err(error) => {
+                let why = not_reserved(wanted, "--admin-listen", &error);
+                eprintln!("chronos: no port for operators: {why}");
+                return Ok(None);
+            }
         }
-        Err(failure) if config.cluster.admin_listen.is_some() => Err(failure),
-        Err(failure) => {
-            eprintln!("chronos: no port for operators: {failure}; name a free one with --admin-listen");
-            Ok(None)
-        }
-    }
+    };
+    config.cluster.admin_listen = Some(listen);
+    Ok(Some(socket))
 }
 
 /// What is configured contradicts itself, or the directory: to be mended by whoever wrote it. Everything else may pass.
@@ -312,12 +320,14 @@ fn cannot_listen(on: SocketAddr, error: &std::io::Error) -> Failure {
     Failure::failed(format!("cannot listen on {on}: {error}"))
 }
 
+fn not_reserved(on: SocketAddr, flag: &str, error: &std::io::Error) -> Failure {
+    let failure = cannot_listen(on, error);
+    Failure::failed(format!("{failure}; free that address, or give another one with {flag}"))
+}
+
 /// A port that was taken from the node's last life, and is somebody else's now.
-fn looked_for(failure: &Failure, by: &str, flag: &str) -> Failure {
-    Failure::failed(format!(
-        "{failure}; {by} look for this node there, where it listened before: free that address, or give another one with \
-         {flag}"
-    ))
+fn looked_for(failure: &Failure, by: &str) -> Failure {
+    Failure::failed(format!("{failure} ({by} look for this node there, where it listened before)"))
 }
 
 /// The lines that whoever started the process waits for.

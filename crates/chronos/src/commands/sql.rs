@@ -13,7 +13,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chronos_client::{Answer, Moment, Query, QueryStats};
 use clap::{Args, ValueEnum};
 
-use crate::cli::{Context, DEFAULT_TIMEOUT};
+use crate::cli::Context;
 use crate::connect::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::moment;
@@ -21,13 +21,13 @@ use crate::output::{self, Out};
 use crate::table::{Align, Table, grouped};
 
 const EXAMPLES: &str = "\
-Table events: partition, position, version, event_id, entity_id, event_type, content_type, payload (JSON text),
+Table events: partition, position, version, event_id, entity_id, event_type, content_type, payload (JSON text), \
 payload_bytes, metadata (JSON text), tags, occurred_at, recorded_at, erased
 Views: events_per_type_and_hour, entity_counts, recent_changes
-JSON: payload ->> 'status', payload -> 'lines' -> 0 ->> 'sku', json_get_int(payload, 'lines', 0, 'qty'),
+JSON: payload ->> 'status', payload -> 'lines' -> 0 ->> 'sku', json_get_int(payload, 'lines', 0, 'qty'), \
 json_get_str, json_get_float, json_get_bool, json_get_json, json_as_text, json_contains
 
-Written as for PostgreSQL; nothing can be changed by it. EXPLAIN runs the query and shows its plan, and what was read
+Written as for PostgreSQL; nothing can be changed by it. EXPLAIN runs the query and shows its plan, and what was read \
 against what was returned.
 
 Examples:
@@ -102,7 +102,7 @@ impl Sql {
             query = query.rows(rows);
         }
         // Who says nothing about requests at large means what is said about the question.
-        let most = Some(context.timeout).filter(|most| *most != DEFAULT_TIMEOUT).unwrap_or(Duration::MAX);
+        let most = context.asked_timeout().unwrap_or(Duration::MAX);
         match self.max_time {
             Some(time) => query.time(time.min(most)),
             None => query,

@@ -19,7 +19,7 @@ Reducers:
   count   how many events there are
   list    all payloads, in order
 
---as-of takes a version of the entity (3, or v3), a time or a token; a bare number from 100000000000000 on is
+--as-of takes a version of the entity (3, or v3), a time or a token; a bare number from 100000000000000 on is \
 microseconds since the epoch.
 
 Examples:

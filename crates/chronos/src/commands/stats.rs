@@ -18,8 +18,8 @@ use holdings::TypeRow;
 use stored::Stored;
 
 const EXAMPLES: &str = "\
-After the server and its totals: events and bytes by type, and each partition's events, times and files. Nothing is
-scanned for it, so it takes the same time on any size; events that are in no part yet are counted by type only while a
+After the server and its totals: events and bytes by type, and each partition's events, times and files. Nothing is \
+scanned for it, so it takes the same time on any size; events that are in no part yet are counted by type only while a \
 partition has few of them.
 
 Examples:

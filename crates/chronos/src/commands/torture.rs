@@ -19,10 +19,10 @@ use crate::torture::fault::Fault;
 use damage::Damaging;
 
 const EXAMPLES: &str = "\
-Starts a cluster of its own, brings events in through the SDK, and does something bad to a random node every few seconds.
-What the SDK gives back as failed or unknown is counted and repeated with the same event ids. Then every acknowledgement is
-compared with what is stored, every replica with the others (each partition has to have as many as it should), and every
-directory is verified. Exit code 0 only when nothing is lost, double, missing or different; otherwise the directories stay
+Starts a cluster of its own, brings events in through the SDK, and does something bad to a random node every few seconds. \
+What the SDK gives back as failed or unknown is counted and repeated with the same event ids. Then every acknowledgement is \
+compared with what is stored, every replica with the others (each partition has to have as many as it should), and every \
+directory is verified. Exit code 0 only when nothing is lost, double, missing or different; otherwise the directories stay \
 for inspection. Of faults that take nobody by surprise (restart, rolling) the SDK must not give back one definite error.
 
 Partitions are made of network namespaces and nftables, and need root; where they cannot be made that is said.

@@ -10,9 +10,9 @@ use crate::failure::Outcome;
 use crate::output::{Format, Out};
 
 const EXAMPLES: &str = "\
-Erases what the entity's events before a version say: payload, metadata, tags and the time they happened. It cannot be
-undone. Positions, versions, ids and types stay, so that nothing has a gap and no digest changes; reads of the entity
-begin at that version and say so. The bytes leave the Parquet parts when the server next compacts (`chronos compact
+Erases what the entity's events before a version say: payload, metadata, tags and the time they happened. It cannot be \
+undone. Positions, versions, ids and types stay, so that nothing has a gap and no digest changes; reads of the entity \
+begin at that version and say so. The bytes leave the Parquet parts when the server next compacts (`chronos compact \
 --wait`), and the log when its files are used again: after as many bytes of new events as its files take (`chronos stats`).
 
 At least one event stays. To repeat the command is harmless.

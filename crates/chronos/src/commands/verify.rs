@@ -17,17 +17,17 @@ use crate::output::{Format, Out};
 use crate::table::{Align, Table, grouped};
 
 const EXAMPLES: &str = "\
-Everything that is on disk: the log with its chain, every event, the Parquet parts with their indexes, the manifests, and
+Everything that is on disk: the log with its chain, every event, the Parquet parts with their indexes, the manifests, and \
 that positions and every entity's versions have no gap. Nothing is ever written.
 
-Without --online it reads the data directory of a server that is stopped. With --online the running server reads it, parts
-and log, while it goes on serving; what it finds damaged it no longer serves. A server does so by itself all the time,
+Without --online it reads the data directory of a server that is stopped. With --online the running server reads it, parts \
+and log, while it goes on serving; what it finds damaged it no longer serves. A server does so by itself all the time, \
 slowly (chronos server --scrub-period-s).
 
-A partition is unfinished when the node died while it took over parts of another replica, began anew, or was repaired. That
+A partition is unfinished when the node died while it took over parts of another replica, began anew, or was repaired. That \
 is no damage either: it is said what the next start will do.
 
-A torn tail is what a crash leaves behind of a write that nobody was told of. It is no damage: the next start of the
+A torn tail is what a crash leaves behind of a write that nobody was told of. It is no damage: the next start of the \
 server cuts it off.
 
 Examples:
@@ -35,7 +35,7 @@ Examples:
   chronos verify --online --addr db1:7400
   chronos verify --data ./data --output json      # one object per partition, damage and torn tail, then a summary
 
-Exit code 0: all is as it was written. 1: it is not, or could not be read; every damage is named with file, byte,
+Exit code 0: all is as it was written. 1: it is not, or could not be read; every damage is named with file, byte, \
 partition and position.";
 
 /// Check that everything is as it was written, without changing it

@@ -32,7 +32,10 @@ pub(crate) fn status(status: &Status) -> Page {
                  alone: others can join once it is started with --bootstrap"
             )
         } else {
-            format!("healthy: {partitions} of {partitions} partitions have a leader and all their replicas")
+            format!(
+                "healthy: {partitions} of {partitions} partitions, the system partition included, have a leader and all \
+                 their replicas"
+            )
         };
         page.line(Tone::Good, text);
     }
@@ -206,11 +209,10 @@ pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
     all.extend(behind(status));
     all.extend(status.nodes.iter().filter_map(|node| stuck(status, node)));
     for node in status.nodes.iter().filter(|node| node.is_up && node.state == NodeState::Draining) {
-        let text = match (node.replicas, node.leads) {
-            (0, 0) => format!("{0} is drained: it can go with `chronos cluster remove {0}`", node.node),
-            (replicas, _) => {
-                format!("{} is being drained: {} to go", node.node, replicas_of(replicas.into()))
-            }
+        let text = if status.partitions.iter().any(|of| of.needs(node.node)) {
+            format!("{} is being drained: {} to go", node.node, held(status, node.node))
+        } else {
+            format!("{0} is drained: it can go with `chronos cluster remove {0}`", node.node)
         };
         all.push((Tone::Warn, text));
     }
@@ -219,6 +221,17 @@ pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
     }
     all.sort_by_key(|(tone, _)| std::cmp::Reverse(*tone));
     all
+}
+
+/// What a node holds that would have to move before it can go, in words.
+pub(crate) fn held(status: &Status, node: NodeId) -> String {
+    let needed = || status.partitions.iter().filter(|of| of.needs(node));
+    let events = needed().filter(|of| of.id != PartitionId::SYSTEM).count();
+    match (events, needed().count() > events) {
+        (0, true) => "its replica of the system partition".to_owned(),
+        (events, true) => format!("{} and that of the system partition", replicas_of(events)),
+        (events, false) => replicas_of(events),
+    }
 }
 
 /// So many replicas, in words.
@@ -265,8 +278,9 @@ fn down(status: &Status, node: &Node) -> (Tone, String) {
         None => format!("at least since {} was started", status.me),
     };
     let text = format!(
-        "{0} is down {since}, with {1} replicas: start it again, or give it up with `chronos cluster replace {0}`",
-        node.node, node.replicas
+        "{0} is down {since}, with {1}: start it again, or give it up with `chronos cluster replace {0}`",
+        node.node,
+        held(status, node.node)
     );
     (Tone::Bad, text)
 }
@@ -381,7 +395,7 @@ n1    db1   up     here             32    0     11  ■■■■■■■■■�
 n2    db2   up     0.4 s ago        32   44     11  ■■■■■■■■■■■
 n3    db3   up     0.4 s ago        32   44     10  ■■■■■■■■■■
 
-healthy: 33 of 33 partitions have a leader and all their replicas
+healthy: 33 of 33 partitions, the system partition included, have a leader and all their replicas
 ";
         assert_eq!(shown, expected);
     }
@@ -399,10 +413,10 @@ n3    db3   DOWN      12 s ago         32      ?      0
 
 partition 7 has no leader: it takes nothing until it has one
 partition 3 on n2 is refused: part 12 is not as it was written
-n3 is down for 12 s, with 32 replicas: start it again, or give it up with `chronos cluster replace n3`
+n3 is down for 12 s, with 32 replicas and that of the system partition: start it again, or give it up with `chronos cluster replace n3`
 1 partition has fewer than 3 replicas: there are only 2 nodes to have them: add one with `chronos server --join ADDR`
 partition 5 on n2 is 2.5 M events behind
-n2 is being drained: 32 replicas to go
+n2 is being drained: 31 replicas and that of the system partition to go
 placement is paused: go on with `chronos cluster resume`
 ";
         assert_eq!(shown, expected);

@@ -24,7 +24,7 @@ pub(crate) fn status(status: &Status) -> Value {
         "available": concerns.iter().all(|(tone, _)| *tone != Tone::Bad),
         "concerns": concerns.into_iter().map(|(_, text)| text).collect::<Vec<_>>(),
         "nodes": status.nodes.iter().map(node).collect::<Vec<_>>(),
-        "partitions": status.partitions.iter().map(partition).collect::<Vec<_>>(),
+        "partitions": status.partitions.iter().map(|of| partition(status, of)).collect::<Vec<_>>(),
     })
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn node(node: &Node) -> Value {
     })
 }
 
-pub(crate) fn partition(partition: &Partition) -> Value {
+pub(crate) fn partition(status: &Status, partition: &Partition) -> Value {
     let numbers = |nodes: &[NodeId]| nodes.iter().map(|node| node.get()).collect::<Vec<_>>();
     json!({
         "partition": partition.id.get(),
@@ -56,12 +56,15 @@ pub(crate) fn partition(partition: &Partition) -> Value {
         "term": partition.term,
         "voters": numbers(&partition.voters),
         "learners": numbers(&partition.learners),
-        "replicas": partition.replicas.iter().map(|of| replica(partition, of)).collect::<Vec<_>>(),
+        "replicas": partition.replicas.iter().map(|of| replica(status, partition, of)).collect::<Vec<_>>(),
     })
 }
 
-fn replica(partition: &Partition, of: &Replica) -> Value {
+fn replica(status: &Status, partition: &Partition, of: &Replica) -> Value {
+    // What is told of a node that is not reached is what it said last.
+    let reached = status.node(of.node).is_some_and(|node| node.is_up && !node.is_silent);
     json!({
+        "reached": reached,
         "node": of.node.get(),
         "role": of.role.as_str(),
         "health": of.health.as_str(),

@@ -114,7 +114,13 @@ pub(crate) fn show(status: &Status, partition: &Partition) -> Page {
     let mut table = Table::new(&columns);
     let now = status.at;
     for (what, of) in FIELDS {
-        let cells = partition.replicas.iter().map(|replica| of(partition, replica, now.get()));
+        let cell = |replica: &Replica| match (*what, reached(status, replica.node)) {
+            ("health", Reached::Yes) => of(partition, replica, now.get()),
+            ("health", Reached::Silent) => "no answer".to_owned(),
+            ("health", Reached::No) => "unreachable".to_owned(),
+            _ => of(partition, replica, now.get()),
+        };
+        let cells = partition.replicas.iter().map(cell);
         table.row(std::iter::once((*what).to_owned()).chain(cells));
     }
     page.table(&table, FIELDS.iter().map(|_| Tone::Plain));
@@ -123,14 +129,38 @@ pub(crate) fn show(status: &Status, partition: &Partition) -> Page {
             page.line(Tone::Bad, format!("{} {}: {why}", replica.node, replica.health.as_str()));
         }
     }
-    for node in status.nodes.iter().filter(|node| !node.is_up && partition.replica(node.node).is_some()) {
+    for (node, replica) in status.nodes.iter().filter_map(|node| Some((node, partition.replica(node.node)?)))
+    {
+        let how = match reached(status, node.node) {
+            Reached::Yes => continue,
+            Reached::Silent => "does not answer",
+            Reached::No => "is down",
+        };
         let ago = node.heard.map_or_else(String::new, |ago| format!(" {} ago", units::ago(ago)));
-        page.line(Tone::Bad, format!("{} is down: what is shown of it is what it said last{ago}", node.node));
+        let (node, last) = (node.node, replica.health.as_str());
+        let text = format!("{node} {how}: what is shown of it is what it said last{ago}, {last} then");
+        page.line(Tone::Bad, text);
     }
     for node in partition.members().filter(|node| partition.replica(*node).is_none()) {
         page.line(Tone::Warn, format!("{node} was not heard of since {} was started", status.me));
     }
     page
+}
+
+/// Whether what is shown of a node is how it is.
+enum Reached {
+    Yes,
+    /// It was asked just now, and has not answered.
+    Silent,
+    No,
+}
+
+fn reached(status: &Status, node: NodeId) -> Reached {
+    match status.node(node) {
+        Some(node) if node.is_up && node.is_silent => Reached::Silent,
+        Some(node) if node.is_up => Reached::Yes,
+        _ => Reached::No,
+    }
 }
 
 type Field = (&'static str, fn(&Partition, &Replica, i64) -> String);
@@ -253,7 +283,22 @@ mod tests {
         let status = sample::troubled();
         let shown = show(&status, status.partition(PartitionId::SYSTEM).unwrap()).plain();
         assert!(shown.starts_with("the system partition, who belongs to the cluster   led by"), "{shown}");
-        assert!(shown.contains("n3 is down: what is shown of it is what it said last 12 s ago"), "{shown}");
+        let last = "n3 is down: what is shown of it is what it said last 12 s ago, serving then";
+        assert!(shown.contains(last), "{shown}");
+        let health = shown.lines().find(|line| line.starts_with("health")).unwrap();
+        assert_eq!(
+            health.split_whitespace().collect::<Vec<_>>(),
+            ["health", "serving", "serving", "unreachable"]
+        );
+    }
+
+    #[test]
+    fn who_has_not_answered_just_now_is_not_said_to_be_serving() {
+        let mut status = sample::healthy();
+        status.nodes[1].is_silent = true;
+        let shown = show(&status, &status.partitions[7]).plain();
+        assert!(shown.contains("serving  no answer"), "{shown}");
+        assert!(shown.contains("n2 does not answer: what is shown of it is what it said last"), "{shown}");
     }
 
     #[test]

@@ -10,10 +10,17 @@ use super::{Node, PATIENCE, chronos, home, pause};
 
 /// How a command ends that must not succeed: what it says. It ends by itself, or the test fails.
 fn fails(args: &[&str]) -> String {
+    let (code, _, said) = ends(args);
+    assert_eq!(code, Some(1), "{args:?}: {said}");
+    said
+}
+
+/// How a command ends: its exit code, what it prints, and what it says. It ends by itself, or the test fails.
+pub(super) fn ends(args: &[&str]) -> (Option<i32>, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_chronos"))
         .args(args)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -29,10 +36,10 @@ fn fails(args: &[&str]) -> String {
         }
         pause();
     };
-    let mut said = String::new();
+    let (mut printed, mut said) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(status.code(), Some(1), "{args:?}: {said}");
-    said
+    (status.code(), printed, said)
 }
 
 #[test]
@@ -70,6 +77,20 @@ fn without_a_majority_every_request_ends_with_the_reason() {
     }
     let operators = ["cluster", "backup", "--to", backup, "--admin", &founder.operators];
     assert!(fails(&operators).contains("no backup was made"));
+    assert!(!home.path().join("backup").exists(), "a backup that was refused leaves nothing");
+
+    // Whoever appends is told of what, and who would have to be there, by whichever way he came.
+    let at = place("default", "order-1");
+    let missing =
+        format!("partition {at} has no leader: no majority of its replicas n1, n2, n3 can be reached");
+    let append = ["append", "order-1", "order.placed", "{}", "--addr", &founder.clients, "--timeout", "20s"];
+    let (_, _, said) = ends(&append);
+    assert!(said.contains(&missing) && said.contains("n2, n3 are down"), "{said}");
+    let body = r#"{"entity_id":"order-1","event_type":"order.placed","payload":{}}"#;
+    let json = "Content-Type: application/json\r\n";
+    let (status, said) = founder.ask("POST", "/v1/events?timeout_ms=1000", json, body);
+    let detail = said["detail"].as_str().unwrap();
+    assert!(status == 503 && detail.contains(&missing), "{said}");
 
     for path in [
         "/v1/entities/order-1/events?timeout_ms=1000".to_owned(),
@@ -81,7 +102,6 @@ fn without_a_majority_every_request_ends_with_the_reason() {
         assert!(status == 503 || status == 504, "{path}: {said}");
         assert!(said["details"]["partition"].is_string(), "{path}: {said}");
     }
-    let json = "Content-Type: application/json\r\n";
     let question = r#"{"sql":"SELECT 1","limits":{"time_ms":1000}}"#;
     let (status, said) = founder.ask("POST", "/v1/sql", json, question);
     assert!(status == 503 || status == 504, "{said}");

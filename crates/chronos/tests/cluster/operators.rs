@@ -1,9 +1,13 @@
 //! What operators are told by servers, alone and among others.
 
 use std::cell::RefCell;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::majority::ends;
 use super::{AS_BEFORE, Node, home, refused, server, until};
 
 #[test]
@@ -41,7 +45,7 @@ fn a_node_keeps_its_name_and_is_counted_with_the_others() {
     founder.counts_at_last("chronos_peer_link_up{node=\"n2\"}", 1);
     let (_, said) = again.asked(&["cluster", "nodes"]);
     assert!(said.contains("north") && said.contains("west"), "{said}");
-    let stats = std::process::Command::new(env!("CARGO_BIN_EXE_chronos"))
+    let stats = Command::new(env!("CARGO_BIN_EXE_chronos"))
         .args(["stats", "--addr", &founder.clients])
         .output()
         .unwrap();
@@ -83,7 +87,7 @@ fn who_takes_one_port_for_the_other_is_told_which_is_which() {
     let (_home, [data, ..]) = home();
     let node = Node::start(&data, &["--bootstrap"]);
     let run = |args: &[&str]| {
-        let run = std::process::Command::new(env!("CARGO_BIN_EXE_chronos")).args(args).output().unwrap();
+        let run = Command::new(env!("CARGO_BIN_EXE_chronos")).args(args).output().unwrap();
         (run.status.code(), String::from_utf8_lossy(&run.stderr).into_owned())
     };
     let (code, said) = run(&["cluster", "status", "--admin", &node.clients]);
@@ -108,16 +112,14 @@ fn a_file_may_leave_to_a_flag_where_others_find_the_node() {
     assert!(code == Some(2) && why.contains("--advertise HOST"), "{why}");
     let mut told = server(&data, &[&config[..], &["--advertise", "localhost"]].concat()).spawn().unwrap();
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(told.stdout.take().unwrap()), &mut line)
-        .unwrap();
+    BufRead::read_line(&mut BufReader::new(told.stdout.take().unwrap()), &mut line).unwrap();
     told.kill().unwrap();
     told.wait().unwrap();
     assert!(line.starts_with("listening on "), "{line}");
     // What was said once is known, and may be left out.
     let mut known = server(&data, &config).spawn().unwrap();
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(known.stdout.take().unwrap()), &mut line)
-        .unwrap();
+    BufRead::read_line(&mut BufReader::new(known.stdout.take().unwrap()), &mut line).unwrap();
     known.kill().unwrap();
     known.wait().unwrap();
     assert!(line.starts_with("listening on "), "{line}");
@@ -166,4 +168,110 @@ fn a_node_whose_majority_is_gone_is_not_ready_names_no_leader_and_says_what_is_w
     assert!(plan.contains("has no majority of its voters, n2, n3 are down"), "{plan}");
     assert_eq!(left.counted("chronos_replica_knows_leader{partition=\"7\"}"), 0);
     assert_eq!(left.counted("chronos_replica_leads{partition=\"7\"}"), 0);
+}
+
+impl Node {
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+#[test]
+fn a_node_that_falls_silent_is_told_of_and_what_can_be_looked_at_is() {
+    let (_home, [first, second, third]) = home();
+    let asked = Node::start(&first, &["--bootstrap"]);
+    let join = ["--join", &asked.peers];
+    let [_other, silent] = [&second, &third].map(|data| Node::start(data, &join));
+    asked.leaders();
+    until(|| asked.asked(&["cluster", "status"]).0 == Some(0));
+    let admin = asked.operators.as_str();
+    let (code, equal, said) = ends(&["partition", "digest", "--admin", admin]);
+    assert!(code == Some(0) && equal.matches(" equal ").count() == 33, "{equal}{said}");
+
+    // It is up, as far as the one that is asked knows, and answers nothing.
+    silent.signal(Signal::STOP);
+    let (code, compared, said) = ends(&["partition", "digest", "--admin", admin]);
+    assert!(code == Some(1) && said.is_empty(), "{said}");
+    assert_eq!(compared.matches(" incomplete ").count(), 33, "{compared}");
+    assert_eq!(compared.matches("n3 gave none: ").count(), 33, "{compared}");
+    assert!(compared.matches(" n1 n2\n").count() > 30, "{compared}");
+    let (code, read, said) = ends(&["partition", "verify", "--admin", admin]);
+    assert!(code == Some(1) && said.is_empty(), "{said}");
+    assert!(read.contains("66 replicas looked at, all of them whole; 33 replicas could not be"), "{read}");
+    let (_, shown) = asked.asked(&["partition", "show", "7"]);
+    let health = shown.lines().find(|line| line.starts_with("health")).unwrap();
+    assert!(health.contains("unreachable"), "{shown}");
+    assert!(shown.contains("n3 is down: what is shown of it is what it said last"), "{shown}");
+    silent.signal(Signal::CONT);
+}
+
+#[test]
+fn who_listens_to_a_node_that_is_stopped_in_the_middle_is_told_so() {
+    let (_home, [data, ..]) = home();
+    let node = Node::start(&data, &["--bootstrap"]);
+    let mut events = Command::new(env!("CARGO_BIN_EXE_chronos"))
+        .args(["cluster", "events", "--admin", &node.operators])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(events.stdout.take().unwrap()).lines();
+    // Something happens until it is told, so that there is somebody who listens.
+    std::thread::scope(|scope| {
+        let heard = scope.spawn(|| lines.next());
+        while !heard.is_finished() {
+            node.asked(&["cluster", "pause"]);
+            node.asked(&["cluster", "resume"]);
+        }
+        assert!(heard.join().unwrap().is_some());
+    });
+    node.signal(Signal::STOP);
+    lines.for_each(drop);
+    let ended = events.wait_with_output().unwrap();
+    node.signal(Signal::CONT);
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let lost = "the node that was asked was lost before it had answered everything";
+    assert!(ended.status.code() == Some(1) && said.contains(lost), "{said}");
+}
+
+#[test]
+fn a_server_waits_for_its_address_while_the_process_before_it_ends() {
+    let (_home, [data, ..]) = home();
+    let before = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = before.local_addr().unwrap().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chronos"));
+    command.arg("server").arg("--data").arg(&data).args([
+        "--listen",
+        &address,
+        "--admin-listen",
+        "127.0.0.1:0",
+    ]);
+    let mut waiting = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    let told = said.find(|line| line.as_ref().is_ok_and(|line| line.contains("is taken"))).unwrap().unwrap();
+    assert!(told.contains(&address) && told.contains("trying again for"), "{told}");
+    drop(before);
+    let mut printed = BufReader::new(waiting.stdout.take().unwrap()).lines();
+    assert_eq!(printed.next().unwrap().unwrap(), format!("listening on {address}"));
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    let taken = TcpListener::bind(&address).unwrap();
+    let (code, why) = refused(&data, &[AS_BEFORE, "--listen", &address]);
+    assert!(code == Some(1) && why.contains(&address) && why.contains("--listen"), "{why}");
+    drop(taken);
+}
+
+#[test]
+fn a_node_that_was_killed_can_be_started_again_at_once() {
+    let (_home, [first, second, _]) = home();
+    let founder = Node::start(&first, &["--bootstrap"]);
+    let mut other = Node::start(&second, &["--join", &founder.peers]);
+    founder.counts_at_last("chronos_peer_link_up{node=\"n2\"}", 1);
+    for _ in 0..3 {
+        // Nobody waits until it is gone.
+        other.child.kill().unwrap();
+        let again = Node::start(&second, &[AS_BEFORE]);
+        other = again;
+    }
+    founder.counts_at_last("chronos_peer_link_up{node=\"n2\"}", 1);
 }

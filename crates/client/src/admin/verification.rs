@@ -5,13 +5,18 @@ use chronos_proto::{Failure, v1};
 use tonic::Streaming;
 
 use crate::outcome::ReadError;
+use crate::pace::Deadline;
 
 /// What a verification has found so far, partition by partition.
-pub struct Verification(Streaming<v1::VerifyResponse>);
+pub struct Verification {
+    answers: Streaming<v1::VerifyResponse>,
+    until: Option<Deadline>,
+}
 
 impl Verification {
-    pub(super) const fn new(answers: Streaming<v1::VerifyResponse>) -> Self {
-        Self(answers)
+    /// All of it has to be there by `until`.
+    pub(super) const fn new(answers: Streaming<v1::VerifyResponse>, until: Option<Deadline>) -> Self {
+        Self { answers, until }
     }
 
     /// The next partition that is done; `None` when all are.
@@ -19,7 +24,11 @@ impl Verification {
     /// # Errors
     /// See [`ReadError`]: the verification ends there.
     pub async fn next(&mut self) -> Result<Option<VerifiedPartition>, ReadError> {
-        let answer = self.0.message().await;
+        let answer = self.answers.message();
+        let answer = match self.until {
+            Some(until) => until.wait("not everything was read", answer).await.map_err(ReadError::new)?,
+            None => answer.await,
+        };
         let answer = answer.map_err(|status| ReadError::new(Failure::from_status(&status)))?;
         let verified = answer.map(VerifiedPartition::try_from).transpose();
         verified.map_err(|invalid| ReadError::protocol(&invalid))

@@ -160,7 +160,12 @@ impl Table {
 
     /// How many nodes hold the partition, as far as is known.
     pub(super) fn replicas(&self, partition: PartitionId) -> usize {
-        self.placed(partition).replicas.len()
+        self.holders(partition).len()
+    }
+
+    /// Which nodes those are.
+    pub(super) fn holders(&self, partition: PartitionId) -> &[NodeId] {
+        &self.placed(partition).replicas
     }
 
     /// Where the try number `turn` (from 0) of one request goes. As long as nothing is learned, the same request goes

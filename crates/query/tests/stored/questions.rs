@@ -204,16 +204,37 @@ async fn a_replica_that_is_discarded_before_it_is_read_is_an_error_and_no_shorte
     }
 }
 
+/// What is not in files the partition itself refuses to go on with.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_discarded_while_it_is_read_ends_the_answer_with_an_error() {
     let node = Node::open();
-    let names = entities("default", 2, 40);
-    for _ in 0..400 {
+    let names = entities("default", 2, 250);
+    for _ in 0..64 {
         node.append(2, "default", &names).await;
     }
     let held = node.held(&node.heads());
     let mut answer = node.begin("default", held, "SELECT position, payload FROM events").await.unwrap();
     assert!(answer.next().await.unwrap().is_some_and(|batch| batch.num_rows() > 0));
     node.partitions[2].reset(Leftovers::Remove).await.unwrap();
+    assert!(is_gone(drain(answer).await));
+}
+
+/// The files stay open, so that only the replica's life says that what they have is not all: its truncations are gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_discarded_while_its_files_are_read_ends_the_answer_with_an_error() {
+    let node = Node::open();
+    let names = entities("default", 0, 250);
+    for _ in 0..64 {
+        node.append(0, "default", &names).await;
+    }
+    node.compact(0, usize::MAX);
+    let heads = node.heads();
+    assert_eq!(node.partitions[0].shelf().compacted().get(), heads[0], "everything is in files");
+    node.truncate(0, "default", &names[0], 30).await;
+    let sql = "SELECT position, payload FROM events WHERE NOT erased";
+    let mut answer = node.begin("default", node.held(&heads), sql).await.unwrap();
+    let first = answer.next().await.unwrap().map_or(0, |batch| batch.num_rows());
+    assert!((1..8000).contains(&first), "most is still to be read");
+    node.partitions[0].reset(Leftovers::Remove).await.unwrap();
     assert!(is_gone(drain(answer).await));
 }

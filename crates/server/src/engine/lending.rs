@@ -99,9 +99,8 @@ impl Engine {
         deadline: Duration,
     ) -> Result<Shared, Error> {
         let Some(away) = self.away(Class::Failed, id)? else {
-            let (partition, life) = self.settle_into_parts(id, until, deadline).await?;
-            let shelf = partition.shelf();
-            return same_life(id, &partition, life).map(|()| Shared::Here(shelf));
+            let settled = self.settle_into_parts(id, until, deadline).await?;
+            return shelf_of(id, &settled).map(Shared::Here);
         };
         let loan = self.env.entropy.child("loans").u64();
         let (lender, manifest) = away.lend(loan, until, deadline).await?;
@@ -138,7 +137,7 @@ impl Engine {
     }
 
     /// Which replica it is that has it all in parts, and which life of it: one that was discarded meanwhile has none.
-    async fn settle_into_parts(
+    pub(super) async fn settle_into_parts(
         &self,
         id: PartitionId,
         until: Timestamp,
@@ -252,4 +251,11 @@ impl Fetching<'_> {
         let error = Error::new(Class::Failed, Reason::Unavailable, text).with("partition", id);
         error.retry_after_ms(UNAVAILABLE_RETRY_MS)
     }
+}
+
+/// The parts of a replica that has everything in them, if it is still the same: one that was discarded since has none, and
+/// that would look like all of it.
+pub(super) fn shelf_of(id: PartitionId, (partition, life): &(Partition, u64)) -> Result<Arc<Shelf>, Error> {
+    let shelf = partition.shelf();
+    same_life(id, partition, *life).map(|()| shelf)
 }

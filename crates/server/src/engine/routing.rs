@@ -115,8 +115,9 @@ impl Engine {
         self.naming_leader(error, self.cluster.leader(id)).with("holders", names)
     }
 
-    /// A command that came to the wrong node. What says where it belongs are the details.
+    /// A command that came to the wrong node. What says where it belongs are the details; where nobody is known, why.
     pub(super) fn not_leader(&self, id: PartitionId, leader: Option<NodeId>, text: String) -> Error {
+        let text = if leader.is_none() { self.plight(id).leaderless() } else { text };
         let error = Error::new(Class::NotApplied, Reason::NotLeader, text).with("partition", id);
         self.naming_leader(error, leader)
     }
@@ -153,9 +154,19 @@ impl Engine {
                 Err(error) if is_leaderless(&error) && self.left(deadline) > ELECTION_POLL => {
                     self.env.clock.sleep(ELECTION_POLL).await;
                 }
-                answer => return answer.map(Done::There),
+                answer => return answer.map(Done::There).map_err(|error| self.explained(id, error)),
             }
         }
+    }
+
+    /// A command that nobody took, with what is missing: a node that is turned away, or reaches nobody, knows no more than
+    /// that.
+    fn explained(&self, id: PartitionId, error: Error) -> Error {
+        let plight = self.plight(id);
+        if is_leaderless(&error) || (is_elsewhere(&error) && !plight.has_majority()) {
+            return Error { message: plight.leaderless(), ..error };
+        }
+        error
     }
 
     async fn at_leader(

@@ -19,16 +19,19 @@ async fn server(env: &Env) -> (Server, PartitionId) {
     let config = Config { data: "/data".into(), segment_bytes: 32 << 20, ..Config::default() };
     let server = Server::start(env.clone(), &config).await.unwrap();
     for number in 1..=EVENTS {
-        let (entity, kind) = (EntityId::parse("e").unwrap(), EventType::parse("seen").unwrap());
-        let mut packer = Packer::new();
-        packer
-            .push(Draft::json(EventId::from_u128(u128::from(number)), entity, kind, Bytes::from_static(b"1")))
-            .unwrap();
-        let block = packer.finish(Compression::None).unwrap();
-        let deadline = env.clock.monotonic() + Duration::from_secs(5);
-        server.app().append(&Principal::default(), block, deadline).await.unwrap();
+        append(env, &server, number).await;
     }
     (server, place(TenantId::default_tenant().as_str(), "e"))
+}
+
+async fn append(env: &Env, server: &Server, number: u64) {
+    let (entity, kind) = (EntityId::parse("e").unwrap(), EventType::parse("seen").unwrap());
+    let mut packer = Packer::new();
+    packer
+        .push(Draft::json(EventId::from_u128(u128::from(number)), entity, kind, Bytes::from_static(b"1")))
+        .unwrap();
+    let block = packer.finish(Compression::None).unwrap();
+    server.app().append(&Principal::default(), block, soon(env)).await.unwrap();
 }
 
 fn soon(env: &Env) -> Duration {
@@ -87,8 +90,28 @@ async fn share(world: &World, reset_after: Option<Duration>) -> (Option<u64>, Du
     (events, took)
 }
 
+/// Between the last step that settles a share and the look at its parts nothing is waited for, so that this is done by hand.
 #[test]
-fn what_a_backup_takes_of_a_replica_that_is_discarded_meanwhile_is_everything_or_nothing() {
+fn parts_of_a_replica_that_was_discarded_after_they_were_settled_are_no_share() {
+    let world = World::new(4);
+    world.run(async {
+        let env = world.env();
+        let (server, id) = server(&env).await;
+        let engine = server.app().node();
+        let until = Timestamp::new(env.clock.wall_micros() - 1);
+        let settled = engine.settle_into_parts(id, until, soon(&env)).await.unwrap();
+        assert_eq!(lending::shelf_of(id, &settled).unwrap().compacted().get(), EVENTS);
+        engine.groups().reset(id, Leftovers::Remove).await.unwrap();
+        assert_eq!(settled.0.shelf().compacted().get(), 0, "it would look like all of it");
+        assert!(lending::shelf_of(id, &settled).is_err());
+        server.stop().await;
+    });
+}
+
+/// A node on its own does not come back from that, so that mostly the group says no; what is only known by the life of the
+/// replica is tested above.
+#[test]
+fn a_backup_of_a_replica_that_is_discarded_meanwhile_is_everything_or_nothing() {
     let world = World::new(2);
     let (events, took) = world.run(share(&world, None));
     assert_eq!(events, Some(EVENTS));
@@ -102,4 +125,35 @@ fn what_a_backup_takes_of_a_replica_that_is_discarded_meanwhile_is_everything_or
         }
     }
     assert!((1..16).contains(&refused), "{refused} of 16 were refused");
+}
+
+#[test]
+fn a_replica_is_waited_for_as_long_as_it_gets_on_and_no_longer() {
+    let world = World::new(3);
+    world.run(async {
+        let env = world.env();
+        let (server, id) = server(&env).await;
+        let engine = server.app().node();
+        let second = Duration::from_secs(1);
+        let began = env.clock.monotonic();
+        let times = (began + 60 * second, 3 * second);
+        let appending = async {
+            for number in EVENTS + 1..=EVENTS + 4 {
+                env.clock.sleep(2 * second).await;
+                append(&env, &server, number).await;
+            }
+        };
+        let behind = engine.approach(id, Position::new(EVENTS + 4), times);
+        let ((), reached) = futures::future::join(appending, behind).await;
+        reached.expect("it was never still for three seconds");
+        assert!(env.clock.monotonic() - began >= 8 * second);
+
+        let began = env.clock.monotonic();
+        let times = (began + 60 * second, 3 * second);
+        let error = engine.approach(id, Position::new(EVENTS + 5), times).await.unwrap_err();
+        let took = env.clock.monotonic() - began;
+        assert!(error.message.contains("has not got on for 3 s"), "{}", error.message);
+        assert!(took >= 3 * second && took < 4 * second, "{took:?}");
+        server.stop().await;
+    });
 }

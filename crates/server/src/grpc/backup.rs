@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 
-use super::failure;
+use super::{deadline, failure};
 use crate::backup::{self, Cut};
 use crate::edge::{Edge, Routing};
 use crate::engine::Engine;
@@ -68,7 +68,10 @@ impl Backup for Service {
         };
         let room = self.room.clone().try_acquire_owned().map_err(|_| failure::status(busy()))?;
         let (answers, stream) = mpsc::channel(AHEAD);
-        let call = Call { edge: self.edge.clone(), engine, asks: request.into_inner(), answers, _room: room };
+        let due = deadline::to_answer(request.metadata().as_ref());
+        let due = due.map(|due| self.edge.env.clock.monotonic().saturating_add(due));
+        let asks = request.into_inner();
+        let call = Call { edge: self.edge.clone(), engine, asks, answers, due, _room: room };
         drop(self.edge.env.tasks.spawn("backup", call.run()));
         Ok(tonic::Response::new(Box::pin(ReceiverStream::new(stream))))
     }
@@ -80,6 +83,8 @@ struct Call {
     engine: Engine,
     asks: Streaming<v1::CopyRequest>,
     answers: mpsc::Sender<Result<v1::CopyResponse, Status>>,
+    /// When the caller stops waiting, if he says so: what is to be copied has to be ready before.
+    due: Option<Duration>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -114,7 +119,7 @@ impl Call {
         }
         let instead = "run `chronos cluster backup`, or ask a node that passes on";
         self.engine.all_here("a backup", instead).map_err(End::Failed)?;
-        let cut = backup::cut(&self.edge.env, self.engine.clone(), &self.edge.identity);
+        let cut = backup::cut(&self.edge.env, self.engine.clone(), &self.edge.identity, self.due);
         let cut = tokio::select! {
             biased; // who is gone needs no cut
             () = self.answers.closed() => return Ok(()),

@@ -119,20 +119,21 @@ impl ClusterAdmin for Service {
     }
 
     async fn verify(&self, request: Request<v1::VerifyRequest>) -> Reply<Self::VerifyStream> {
-        let message = request.into_inner();
+        let (within, message) = taken(request);
         let which = reply(which(&message.partitions, message.nodes))?.into_inner();
-        reply(self.operators.verify(&which).map(answers))
+        reply(self.operators.verify(&which, self.operators.until(within)).map(answers))
     }
 
     async fn digest(&self, request: Request<v1::DigestRequest>) -> Reply<Self::DigestStream> {
-        let wanted = reply(partitions(&request.into_inner().partitions))?.into_inner();
-        reply(self.operators.compare(&wanted).map(answers))
+        let (within, message) = taken(request);
+        let wanted = reply(partitions(&message.partitions))?.into_inner();
+        reply(self.operators.compare(&wanted, self.operators.until(within)).map(answers))
     }
 
     async fn repair(&self, request: Request<v1::RepairRequest>) -> Reply<Self::RepairStream> {
-        let message = request.into_inner();
+        let (within, message) = taken(request);
         let which = reply(which(&message.partitions, message.nodes))?.into_inner();
-        reply(self.operators.repair(&which).map(answers))
+        reply(self.operators.repair(&which, self.operators.until(within)).map(answers))
     }
 
     async fn backup(&self, request: Request<Streaming<CopyRequest>>) -> Reply<Self::BackupStream> {

@@ -20,7 +20,7 @@ use futures::future::join_all;
 use futures::stream::{self, BoxStream};
 
 use super::Operators;
-use super::ask::{odd, unavailable, unreadable};
+use super::ask::{Within, odd, unavailable, unreadable};
 use super::permit::Wish;
 
 /// How long the work on one replica may take: everything it has is read, or fetched.
@@ -53,7 +53,8 @@ impl Operators {
         for partition in status.partitions.iter().filter(|of| wanted.is_empty() || wanted.contains(&of.id)) {
             by_leader.entry(partition.leader).or_default().push(partition.id);
         }
-        let within = deadline.saturating_sub(self.edge.env.clock.monotonic());
+        // Its caller leaves room for what nodes say that are not done by then.
+        let within = self.within(deadline.saturating_sub(self.edge.env.clock.monotonic()), None);
         let asked =
             by_leader.into_iter().map(|(leader, ids)| self.compact_on(&status, leader, ids, wait, within));
         let mut all: Vec<Compacted> = join_all(asked).await.into_iter().flatten().collect();
@@ -67,7 +68,7 @@ impl Operators {
         leader: Option<NodeId>,
         ids: Vec<PartitionId>,
         wait: bool,
-        within: Duration,
+        within: Within,
     ) -> Vec<Compacted> {
         let each = |failure: Failure| {
             let one = |partition: &PartitionId| Compacted {
@@ -79,7 +80,7 @@ impl Operators {
         let Some(node) = leader else {
             return each(unavailable("it has no leader now; try again when it has one".to_owned()));
         };
-        let ask = CompactHere { partitions: numbers(&ids), wait, within_ms: millis(within) };
+        let ask = CompactHere { partitions: numbers(&ids), wait, within_ms: within.work_ms() };
         let answer = match self.ask(status, node, Ask::Compact(ask), within).await {
             Ok(Answer::Compact(answer)) => answer.partitions,
             Ok(_) => return each(odd(node)),
@@ -98,12 +99,12 @@ impl Operators {
     /// When the caller may not administer, or names a node that there is not.
     pub(crate) async fn scrub(&self, which: &Which) -> Result<Vec<ScrubBegun>, Error> {
         authorize(self.edge.principal(), Action::Administer)?;
-        let status = self.look();
+        let (status, within) = (self.look(), self.within(WORD_WITHIN, None));
         let asked = self.of_nodes(&status, which)?.into_iter().map(|(node, ids)| {
             let status = &status;
             async move {
                 let ask = Ask::Scrub(ScrubHere { partitions: numbers(&ids) });
-                let partitions = match self.ask(status, node, ask, WORD_WITHIN).await {
+                let partitions = match self.ask(status, node, ask, within).await {
                     Ok(Answer::Scrub(begun)) => match ScrubBegun::try_from(begun) {
                         Ok(begun) => return begun,
                         Err(invalid) => Err(unreadable(node, &invalid)),
@@ -117,14 +118,19 @@ impl Operators {
         Ok(join_all(asked).await)
     }
 
-    /// Has replicas read in full, those of one node one after the other.
+    /// Has replicas read in full, those of one node one after the other; what is not done `until` then says so.
     ///
     /// # Errors
     /// As [`scrub`](Self::scrub).
-    pub(crate) fn verify(&self, which: &Which) -> Result<BoxStream<'static, VerifiedReplica>, Error> {
-        self.each_replica(which, |operators, status, node, partition| async move {
+    pub(crate) fn verify(
+        &self,
+        which: &Which,
+        until: Option<Duration>,
+    ) -> Result<BoxStream<'static, VerifiedReplica>, Error> {
+        self.each_replica(which, move |operators, status, node, partition| async move {
             let ask = Ask::Verify(VerifyHere { partition: partition.get().into() });
-            let outcome = match operators.ask(&status, node, ask, REPLICA_WITHIN).await {
+            let within = operators.within(REPLICA_WITHIN, until);
+            let outcome = match operators.ask(&status, node, ask, within).await {
                 Ok(Answer::Verify(seen)) => {
                     VerifiedPartition::try_from(seen).map_err(|error| unreadable(node, &error))
                 }
@@ -136,15 +142,20 @@ impl Operators {
         })
     }
 
-    /// Has replicas made whole, those of one node one after the other.
+    /// Has replicas made whole, those of one node one after the other; what is not done `until` then says so.
     ///
     /// # Errors
     /// As [`scrub`](Self::scrub).
-    pub(crate) fn repair(&self, which: &Which) -> Result<BoxStream<'static, Repaired>, Error> {
-        self.each_replica(which, |operators, status, node, partition| async move {
-            let within_ms = millis(REPLICA_WITHIN);
+    pub(crate) fn repair(
+        &self,
+        which: &Which,
+        until: Option<Duration>,
+    ) -> Result<BoxStream<'static, Repaired>, Error> {
+        self.each_replica(which, move |operators, status, node, partition| async move {
+            let within = operators.within(REPLICA_WITHIN, until);
+            let within_ms = within.work_ms();
             let ask = Ask::Repair(RepairHere { partition: partition.get().into(), within_ms });
-            let did = match operators.ask(&status, node, ask, REPLICA_WITHIN).await {
+            let did = match operators.ask(&status, node, ask, within).await {
                 Ok(Answer::Repair(done)) => match Repaired::try_from(done) {
                     Ok(done) => return done,
                     Err(invalid) => Err(unreadable(node, &invalid)),
@@ -189,11 +200,11 @@ impl Operators {
     /// When the caller may not observe, or names a node that there is not.
     pub(crate) async fn config(&self, nodes: &[NodeId]) -> Result<Vec<NodeConfig>, Error> {
         authorize(self.edge.principal(), Action::Observe)?;
-        let status = self.look();
+        let (status, within) = (self.look(), self.within(WORD_WITHIN, None));
         let asked = self.meant(&status, nodes)?.into_iter().map(|node| {
             let status = &status;
             async move {
-                let settings = match self.ask(status, node, Ask::Config(ConfigHere {}), WORD_WITHIN).await {
+                let settings = match self.ask(status, node, Ask::Config(ConfigHere {}), within).await {
                     Ok(Answer::Config(config)) => match NodeConfig::try_from(config) {
                         Ok(config) => return config,
                         Err(invalid) => Err(unreadable(node, &invalid)),
@@ -231,11 +242,12 @@ impl Operators {
         if key == REPLICATION {
             return self.set_replication(&status, value, nodes, deadline).await.map(|changed| vec![changed]);
         }
+        let within = self.within(WORD_WITHIN, None);
         let asked = self.meant(&status, nodes)?.into_iter().map(|node| {
             let status = &status;
             async move {
                 let ask = Ask::Set(SetHere { key: key.to_owned(), value: value.to_owned() });
-                let outcome = match self.ask(status, node, ask, WORD_WITHIN).await {
+                let outcome = match self.ask(status, node, ask, within).await {
                     Ok(Answer::Set(changed)) => match SettingChanged::try_from(changed) {
                         Ok(changed) => return changed,
                         Err(invalid) => Err(unreadable(node, &invalid)),
@@ -269,8 +281,4 @@ impl Operators {
 
 fn numbers(partitions: &[PartitionId]) -> Vec<u32> {
     partitions.iter().map(|partition| partition.get().into()).collect()
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

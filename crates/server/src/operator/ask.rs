@@ -1,8 +1,12 @@
 //! Having something done on a node, this one or another.
+//!
+//! Everything ends: what is asked for may take so long ([`Within`]), a node that has fallen silent meanwhile is not waited
+//! for to the end of that, and when the caller's own time is over what is left is answered at once, with that.
 
 use std::time::Duration;
 
 use chronos_app::{Class, Error, Reason};
+use chronos_cluster::peer::{CallError, Cause};
 use chronos_proto::Failure;
 use chronos_proto::cluster::v1::node_request::Ask;
 use chronos_proto::cluster::v1::node_response::Answer;
@@ -13,9 +17,41 @@ use super::{Operators, number};
 
 /// What the answer of another node needs on its way, on top of what its work may take.
 const ON_THE_WAY: Duration = Duration::from_secs(2);
+/// A node that works is heard of all the while, once a second; one of which nothing was heard for so long is not waited for.
+const SILENT_MAX: Duration = Duration::from_secs(10);
+/// How often it is seen whether one still is.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long one thing may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Within {
+    /// The work itself.
+    pub(super) work: Duration,
+    /// Until its answer is here. Nothing when the caller's time is over.
+    wait: Duration,
+}
+
+impl Within {
+    /// At most that, and no longer than what is `left` of the caller's time, if he has said how long he waits.
+    fn new(work: Duration, left: Option<Duration>) -> Within {
+        let left = left.unwrap_or(Duration::MAX);
+        Within { work: work.min(left), wait: (work + ON_THE_WAY).min(left) }
+    }
+
+    /// The same in the words of the wire.
+    pub(super) fn work_ms(self) -> u64 {
+        u64::try_from(self.work.as_millis()).unwrap_or(u64::MAX)
+    }
+}
 
 impl Operators {
-    /// Asks a node, and waits for the answer for at most `within` and a little.
+    /// How long something may take that begins now, where all of it has to be done by `until`.
+    pub(super) fn within(&self, work: Duration, until: Option<Duration>) -> Within {
+        let now = self.edge.env.clock.monotonic();
+        Within::new(work, until.map(|until| until.saturating_sub(now)))
+    }
+
+    /// Asks a node, and waits for the answer as long as that may take and the node is heard of.
     ///
     /// # Errors
     /// Why there is no answer; what the node itself said against it.
@@ -24,12 +60,16 @@ impl Operators {
         status: &Status,
         node: NodeId,
         ask: Ask,
-        within: Duration,
+        within: Within,
     ) -> Result<Answer, Failure> {
+        if within.wait.is_zero() {
+            return Err(out_of_time(node));
+        }
         let answer = if node == status.me {
-            self.here.answer(ask).await
+            let answered = self.edge.env.clock.timeout(within.wait, self.here.answer(ask)).await;
+            answered.map_err(|_| late(node, within))?
         } else {
-            self.ask_there(status, node, ask, within).await?
+            self.ask_there(node, ask, within).await?
         };
         match answer {
             Answer::Failure(failure) => {
@@ -39,22 +79,38 @@ impl Operators {
         }
     }
 
-    async fn ask_there(
-        &self,
-        status: &Status,
-        node: NodeId,
-        ask: Ask,
-        within: Duration,
-    ) -> Result<Answer, Failure> {
-        let known = status.node(node);
-        if known.is_some_and(|node| !node.is_up) {
+    async fn ask_there(&self, node: NodeId, ask: Ask, within: Within) -> Result<Answer, Failure> {
+        // As it is by now, and not when the first of many nodes was asked.
+        if !self.cluster.is_up(number(node)) {
             return Err(unavailable(format!("{node} is down; start it again, or leave it out")));
         }
         let body = v1::NodeRequest { ask: Some(ask) }.encode_to_vec().into();
-        let answer = self.cluster.ask_operators(number(node), body, within + ON_THE_WAY).await;
-        let answer = answer.map_err(|error| unavailable(format!("{node} gave no answer: {error}")))?;
+        let answer = tokio::select! {
+            biased; // an answer counts whatever else is heard of who gave it
+            answer = self.cluster.ask_operators(number(node), body, within.wait) => answer,
+            () = self.fallen_silent(node) => return Err(silent(node)),
+        };
+        let answer = answer.map_err(|error| match error {
+            CallError::Unknown { cause: Cause::Deadline(_), .. } => late(node, within),
+            error => unavailable(format!("{node} gave no answer: {error}")),
+        })?;
         let response = v1::NodeResponse::decode(answer).map_err(|error| unreadable(node, &error))?;
         response.answer.ok_or_else(|| unreadable(node, &"it is empty"))
+    }
+
+    /// Resolves when nothing was heard of a node for too long.
+    async fn fallen_silent(&self, node: NodeId) {
+        let clock = &self.edge.env.clock;
+        let began = clock.monotonic();
+        loop {
+            clock.sleep(LOOK_EVERY).await;
+            // Who was up a moment ago has from the beginning.
+            let waited = clock.monotonic().saturating_sub(began);
+            let silent = self.cluster.heard(number(node)).unwrap_or(Duration::MAX).min(waited);
+            if silent >= SILENT_MAX {
+                return;
+            }
+        }
     }
 
     /// The nodes that are meant: those that are named, or all that still belong to the cluster.
@@ -68,6 +124,30 @@ impl Operators {
         let is_meant = |node: &NodeId| named.is_empty() || named.contains(node);
         Ok(status.nodes.iter().map(|node| node.node).filter(is_meant).collect())
     }
+}
+
+/// Nothing was heard of the node while it was waited for.
+fn silent(node: NodeId) -> Failure {
+    unavailable(format!(
+        "{node} could not be looked at: nothing was heard of it for {} s; see `chronos cluster status`, or leave it out",
+        SILENT_MAX.as_secs()
+    ))
+}
+
+/// The node did not come to an end in the time that it had.
+fn late(node: NodeId, within: Within) -> Failure {
+    let text =
+        format!("{node} was not done within {} s; ask again, or give it more time", within.wait.as_secs());
+    overdue(text)
+}
+
+/// The caller's time was over before the node was asked.
+fn out_of_time(node: NodeId) -> Failure {
+    overdue(format!("{node} was not asked: the time was over before; ask again, or give it more time"))
+}
+
+fn overdue(text: String) -> Failure {
+    crate::grpc::failure::failure(Error::new(Class::Failed, Reason::DeadlineExceeded, text))
 }
 
 /// An answer of another kind than was asked for.
@@ -84,4 +164,19 @@ pub(super) fn unreadable(node: NodeId, why: &dyn std::fmt::Display) -> Failure {
 pub(super) fn unavailable(text: String) -> Failure {
     let error = Error::new(Class::Failed, Reason::Unavailable, text);
     crate::grpc::failure::failure(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_waited_for_longer_than_the_caller_waits() {
+        let seconds = Duration::from_secs;
+        let within = |left| Within::new(seconds(60), left);
+        assert_eq!(within(None), Within { work: seconds(60), wait: seconds(62) });
+        assert_eq!(within(Some(seconds(61))), Within { work: seconds(60), wait: seconds(61) });
+        assert_eq!(within(Some(seconds(5))), Within { work: seconds(5), wait: seconds(5) });
+        assert!(within(Some(Duration::ZERO)).wait.is_zero());
+    }
 }

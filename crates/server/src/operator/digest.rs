@@ -3,7 +3,7 @@
 //! All are asked at one position: the furthest that any replica was seen to have applied. A digest of a position never
 //! changes again, so it does not matter that the partition goes on meanwhile; and a replica that is behind answers once it
 //! has come so far, so that two equal answers are about everything that was there when the question was put. Who does not
-//! get there in time says so: the verdict is then *incomplete* and never *equal*.
+//! get there in time, or does not get on, or has fallen silent says so: the verdict is then *incomplete* and never *equal*.
 
 use std::time::Duration;
 
@@ -28,29 +28,37 @@ const AT_ONCE: usize = 2;
 const WITHIN: Duration = Duration::from_secs(60);
 
 impl Operators {
-    /// Compares partitions (all, when none is named), in their order.
+    /// Compares partitions (all, when none is named), in their order; what is not compared `until` then says so.
     ///
     /// # Errors
     /// When the caller may not observe.
-    pub(crate) fn compare(&self, wanted: &[PartitionId]) -> Result<BoxStream<'static, Comparison>, Error> {
+    pub(crate) fn compare(
+        &self,
+        wanted: &[PartitionId],
+        until: Option<Duration>,
+    ) -> Result<BoxStream<'static, Comparison>, Error> {
         authorize(self.edge.principal(), Action::Observe)?;
-        let status = self.look();
-        let is_wanted = |of: &&Partition| wanted.is_empty() || wanted.contains(&of.id);
-        let asked: Vec<Partition> = status.partitions.iter().filter(is_wanted).cloned().collect();
+        let is_wanted = |of: &Partition| wanted.is_empty() || wanted.contains(&of.id);
+        let asked: Vec<Partition> = self.look().partitions.into_iter().filter(is_wanted).collect();
         let operators = self.clone();
-        let compared = stream::iter(asked).map(move |partition| {
-            let (operators, status) = (operators.clone(), status.clone());
-            async move { operators.compare_one(&status, &partition).await }
+        let compared = stream::iter(asked).map(move |known| {
+            let operators = operators.clone();
+            async move {
+                // The others have taken their time: who leads and holds it, and how far, is as it is by now.
+                let status = operators.look();
+                let now = status.partition(known.id).unwrap_or(&known);
+                operators.compare_one(&status, now, until).await
+            }
         });
         Ok(compared.buffered(AT_ONCE).boxed())
     }
 
-    async fn compare_one(&self, status: &Status, of: &Partition) -> Comparison {
+    async fn compare_one(&self, status: &Status, of: &Partition, until: Option<Duration>) -> Comparison {
         let position =
             of.replicas.iter().map(|replica| replica.marks.applied).max().unwrap_or(Position::ZERO);
         let mut members: Vec<NodeId> = of.members().collect();
         members.sort_unstable();
-        let asked = members.into_iter().map(|node| self.digest_of(status, of.id, node, position));
+        let asked = members.into_iter().map(|node| self.digest_of(status, of.id, node, (position, until)));
         Comparison::of(of.id, position, join_all(asked).await)
     }
 
@@ -59,11 +67,12 @@ impl Operators {
         status: &Status,
         partition: PartitionId,
         node: NodeId,
-        position: Position,
+        (position, until): (Position, Option<Duration>),
     ) -> ReplicaDigest {
-        let within_ms = u64::try_from(WITHIN.as_millis()).unwrap_or(u64::MAX);
+        let within = self.within(WITHIN, until);
+        let within_ms = within.work_ms();
         let ask = DigestHere { partition: partition.get().into(), position: position.get(), within_ms };
-        let digest = match self.ask(status, node, Ask::Digest(ask), WITHIN).await {
+        let digest = match self.ask(status, node, Ask::Digest(ask), within).await {
             Ok(Answer::Digest(digest)) => PartitionDigest::try_from(digest)
                 .unwrap_or_else(|error| none(partition, unreadable(node, &error))),
             Ok(_) => none(partition, odd(node)),

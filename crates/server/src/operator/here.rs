@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chronos_app::{Class, Error, Node as _, Reason, Wait};
+use chronos_app::{Class, Error, Reason, Wait};
 use chronos_cluster::peer::{Handler, Message, Refusal};
 use chronos_domain::{PartitionId, Position, Rejection};
 use chronos_proto::admin::{CompactedPartition, PartitionDigest, VerifiedPartition};
@@ -23,6 +23,10 @@ use super::Settings;
 use crate::admin::{digest, verified};
 use crate::edge::Edge;
 use crate::grpc::failure;
+
+/// A replica that is behind and has not moved for so long, longer than an election takes, is not waited for: nobody brings
+/// it what it lacks.
+const STANDS_STILL: Duration = Duration::from_secs(6);
 
 /// This node as those meet it who have something done on it.
 pub(crate) struct Here {
@@ -116,7 +120,7 @@ impl Here {
         deadline: Duration,
     ) -> Result<chronos_proto::admin::Digest, Error> {
         let engine = self.edge.app_here().node();
-        engine.wait_applied(partition, position, deadline).await?;
+        engine.approach(partition, position, (deadline, STANDS_STILL)).await?;
         chronos_app::Archive::digest(engine, partition, position, deadline).await.map(digest)
     }
 

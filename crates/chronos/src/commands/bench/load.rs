@@ -165,7 +165,7 @@ impl Load {
         if self.nodes > 1 {
             let fleet = Fleet::found(self.nodes, Ground::loopback()).await?;
             fleet.settled().await?;
-            let connection = fleet.connection(context.timeout).await?;
+            let connection = fleet.connection(context.timeout()).await?;
             return Ok((Own::Cluster(fleet), connection, format!("{} own, same machine", self.nodes)));
         }
         let home = tempfile::Builder::new()
@@ -173,7 +173,7 @@ impl Load {
             .tempdir()
             .map_err(|e| Failure::failed(format!("cannot make a temporary directory: {e}")))?;
         let server = OwnServer::start(home.path()).await?;
-        let connection = Connection::to(&[server.address().to_owned()], context.timeout).await?;
+        let connection = Connection::to(&[server.address().to_owned()], context.timeout()).await?;
         Ok((Own::Server(Box::new(server), home), connection, "own, same machine".to_owned()))
     }
 }

@@ -1,15 +1,19 @@
 //! What is done to the cluster, and what is said of it when it is.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use chronos_client::cluster::{NodeId, NodeState, Replica, Status};
+use chronos_client::cluster::{NodeId, NodeState, Partition, Replica, Status};
 use chronos_client::{ClusterAdmin, PartitionId};
 use serde_json::json;
 
 use crate::failure::Outcome;
-use crate::operator::cluster::replicas_of;
+use crate::operator::cluster::{held, replicas_of};
 use crate::operator::{failed, name, units, wait_until};
 use crate::output::{Format, Out};
+
+/// What a node has left on its disk is waited for as long as it gets less: other steps may come before.
+const DELETED_WITHIN: Duration = Duration::from_secs(60);
 
 /// One who has things done.
 pub(crate) struct Done<'a> {
@@ -26,8 +30,10 @@ impl Done<'_> {
                 format!("{node} is being drained; see how far it is with: chronos cluster status --watch");
             return self.say(epoch, &text);
         }
-        let after = wait_until(self.admin, |status| left_on(status, node)).await?;
-        self.say(after.epoch, &drained(&before, node, began.elapsed()))
+        let leftovers = Leftovers::of(node);
+        let left = |status: &Status| left_on(status, node).or_else(|| leftovers.left_on(status));
+        let after = wait_until(self.admin, left).await?;
+        self.say(after.epoch, &drained((&before, &after), node, began.elapsed()))
     }
 
     pub(super) async fn undrain(&self, node: NodeId) -> Outcome {
@@ -125,27 +131,77 @@ fn replicated(status: &Status, replicas: u8) -> String {
     )
 }
 
-/// That a node is empty, and what that took, going by what it held before.
-fn drained(before: &Status, node: NodeId, took: Duration) -> String {
-    let held: Vec<&Replica> =
+/// That a node has nothing that is needed, and what that took, going by what it held before; and what it has left.
+fn drained((before, after): (&Status, &Status), node: NodeId, took: Duration) -> String {
+    let moved: Vec<&Replica> =
         before.partitions.iter().filter(|of| of.needs(node)).filter_map(|of| of.replica(node)).collect();
-    let bytes = held.iter().map(|replica| replica.parts_bytes).sum();
-    let moved = match held.len() {
+    let bytes = moved.iter().map(|replica| replica.parts_bytes).sum();
+    let moved = match moved.len() {
         0 => String::new(),
-        count => format!(
-            " after {}: {} with {} of parts are on other nodes now",
+        _ => format!(
+            " after {}: {}, with {} of parts, are on other nodes now",
             units::ago(took),
-            replicas_of(count),
+            held(before, node),
             units::bytes(bytes)
         ),
     };
-    format!("{node} holds nothing any more{moved}; it can go with: chronos cluster remove {node}")
+    let left = match leftovers(after, node) {
+        0 => String::new(),
+        count => format!(
+            "; what is still on its disk, of {}, is deleted when it is up and its turn has come (chronos cluster plan)",
+            partitions_of(count)
+        ),
+    };
+    let nothing = if left.is_empty() { "nothing any more" } else { "nothing that is needed any more" };
+    format!("{node} holds {nothing}{moved}{left}; it can go with: chronos cluster remove {node}")
 }
 
 /// What a node still holds, in words.
 fn left_on(status: &Status, node: NodeId) -> Option<String> {
-    let held = status.partitions.iter().filter(|of| of.needs(node)).count();
-    (held > 0).then(|| format!("{} to go from {node}", replicas_of(held)))
+    status
+        .partitions
+        .iter()
+        .any(|of| of.needs(node))
+        .then(|| format!("{} to go from {node}", held(status, node)))
+}
+
+/// Of how many partitions a node still has something that nobody needs.
+fn leftovers(status: &Status, node: NodeId) -> usize {
+    // A copy of the system partition stays as long as the node belongs to the cluster.
+    let is_left = |of: &Partition| !of.members().any(|member| member == node) && of.replica(node).is_some();
+    status.partitions.iter().filter(|of| is_left(of)).count()
+}
+
+fn partitions_of(count: usize) -> String {
+    if count == 1 { "1 partition".to_owned() } else { format!("{count} partitions") }
+}
+
+/// What a drained node still has on its disk, which the cluster has it delete one after the other.
+struct Leftovers {
+    node: NodeId,
+    /// The fewest that were seen, and when that was first.
+    fewest: Cell<(usize, Instant)>,
+}
+
+impl Leftovers {
+    fn of(node: NodeId) -> Self {
+        Self { node, fewest: Cell::new((usize::MAX, Instant::now())) }
+    }
+
+    /// What is worth waiting for, in words: nothing on a node that is down, nor where nothing happens for long.
+    fn left_on(&self, status: &Status) -> Option<String> {
+        let left = leftovers(status, self.node);
+        let (fewest, since) = self.fewest.get();
+        if left < fewest {
+            self.fewest.set((left, Instant::now()));
+        } else if since.elapsed() >= DELETED_WITHIN {
+            return None;
+        }
+        let is_up = status.node(self.node).is_some_and(|node| node.is_up);
+        let what =
+            || format!("what {} still has on its disk of {} to be deleted", self.node, partitions_of(left));
+        (left > 0 && is_up).then(what)
+    }
 }
 
 #[cfg(test)]
@@ -156,9 +212,43 @@ mod tests {
     #[test]
     fn a_drain_that_is_over_says_how_long_it_took_and_what_has_moved() {
         let (status, node) = (sample::healthy(), NodeId::new(3));
-        let said = drained(&status, node, Duration::from_secs(12));
-        assert!(said.starts_with("n3 holds nothing any more after 12 s: 33 replicas with "), "{said}");
-        assert!(said.ends_with("chronos cluster remove n3"), "{said}");
+        let said = drained((&status, &gone_from(&status, node)), node, Duration::from_secs(12));
+        let expected =
+            "n3 holds nothing any more after 12 s: 32 replicas and that of the system partition, with ";
+        assert!(said.starts_with(expected), "{said}");
+        assert!(
+            said.ends_with("are on other nodes now; it can go with: chronos cluster remove n3"),
+            "{said}"
+        );
+    }
+
+    /// The same, where a node belongs to nothing any more and has nothing left.
+    fn gone_from(status: &Status, node: NodeId) -> Status {
+        let mut after = status.clone();
+        for partition in &mut after.partitions {
+            partition.voters.retain(|voter| *voter != node);
+            partition.replicas.retain(|replica| replica.node != node);
+        }
+        after
+    }
+
+    #[test]
+    fn a_drain_ends_when_what_is_left_on_the_disk_is_deleted_too_or_cannot_be() {
+        let (before, node) = (sample::healthy(), NodeId::new(3));
+        let after = gone_from(&before, node);
+        let mut status = after.clone();
+        for left in [7, 9] {
+            status.partitions[left].replicas = before.partitions[left].replicas.clone();
+        }
+        assert_eq!(left_on(&status, node), None, "it is needed nowhere");
+        let leftovers = Leftovers::of(node);
+        let told = leftovers.left_on(&status);
+        assert_eq!(told.as_deref(), Some("what n3 still has on its disk of 2 partitions to be deleted"));
+        assert_eq!(leftovers.left_on(&after), None);
+        status.nodes[2].is_up = false;
+        assert_eq!(Leftovers::of(node).left_on(&status), None, "who is down deletes nothing");
+        let said = drained((&before, &status), node, Duration::from_secs(12));
+        assert!(said.contains("still on its disk, of 2 partitions, is deleted when it is up"), "{said}");
     }
 
     #[test]
@@ -173,7 +263,8 @@ mod tests {
     #[test]
     fn a_node_is_drained_when_only_what_every_node_has_of_the_system_partition_is_left() {
         let (mut status, node) = (sample::healthy(), NodeId::new(3));
-        assert_eq!(left_on(&status, node).as_deref(), Some("33 replicas to go from n3"));
+        let all = "32 replicas and that of the system partition to go from n3";
+        assert_eq!(left_on(&status, node).as_deref(), Some(all));
         for partition in &mut status.partitions {
             partition.voters.retain(|voter| *voter != node);
         }

@@ -9,7 +9,7 @@ use crate::stop_request;
 use crate::torture::damage::{Act, Damage};
 
 const EXAMPLES: &str = "\
-Starts three nodes of its own and fills them, compacting now and then, so that there are logs, votes, parts, indexes and
+Starts three nodes of its own and fills them, compacting now and then, so that there are logs, votes, parts, indexes and \
 manifests. Then, act by act:
 
   one-node    kills a node, turns bits, zeroes blocks, truncates and deletes files in --places random places over all kinds
