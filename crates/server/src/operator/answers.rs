@@ -141,9 +141,10 @@ impl Operators {
     /// # Errors
     /// As [`scrub`](Self::scrub).
     pub(crate) fn repair(&self, which: &Which) -> Result<BoxStream<'static, Repaired>, Error> {
-        self.each_replica(which, |operators, status, node, partition| async move {
+        let is_named = !which.partitions.is_empty() && !which.nodes.is_empty();
+        self.each_replica(which, move |operators, status, node, partition| async move {
             let within_ms = millis(REPLICA_WITHIN);
-            let ask = Ask::Repair(RepairHere { partition: partition.get().into(), within_ms });
+            let ask = Ask::Repair(RepairHere { partition: partition.get().into(), within_ms, is_named });
             let did = match operators.ask(&status, node, ask, REPLICA_WITHIN).await {
                 Ok(Answer::Repair(done)) => match Repaired::try_from(done) {
                     Ok(done) => return done,
