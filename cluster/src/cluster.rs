@@ -139,6 +139,10 @@ impl Cluster {
                 };
                 let (handler, source) = (Arc::new(exchange.clone()), Arc::new(parcels.clone()));
                 let peers = Peers::start_at(env, peers, port, handler, source, Arc::new(desk.clone()))?;
+                // A replica that starts asks them what it has promised. Who is not known by its machine has to wait: where
+                // it was another one may listen by now.
+                let known_ones = standing.members.iter().filter(|other| other.machine != 0);
+                known_ones.for_each(|other| peers.set_peer(other.node, &other.peer));
                 let link = Arc::new(peers.clone());
                 let among = Among { link, founder: known.is_founder, peers: Some(peers.clone()) };
                 (Groups::start_among(env, wal, config, among).await, Some(peers))

@@ -1,8 +1,9 @@
 //! The life of one group's consensus: started, watched, ended, and started again.
 //!
 //! ```text
-//!              ┌────────────────── room again ───────────────┐
-//!              ▼                                             │
+//!  has it lost what it promised? ── yes ─► out of service, to be repaired
+//!     │ no     ┌────────────────── room again ───────────────┐
+//!     ▼        ▼                                             │
 //!  Starting ─► Serving ── the log has no room ─► Full ───────┘
 //!     │          ├── told to stop ─► (gone)
 //!     │          ├── told to begin anew ─► Starting, with nothing
@@ -35,7 +36,7 @@ use crate::peer::Link;
 use crate::proposal::ProposeError;
 use crate::quarantine::Quarantine;
 use crate::raft::{
-    Acks, Anew, Beat, Chance, Ear, Ill, Intake, Known, LogStore, Losses, Machine, Member, Metrics, Post,
+    Anew, Beat, Chance, Ear, Ill, Intake, Known, LogStore, Losses, Machine, Member, Metrics, Post, Promises,
     Raft, Replica, Transfers, Trouble, WatchReceiver, Wire, bereave, found, is_heard_by_quorum, mark_of,
     settings, theirs,
 };
@@ -68,7 +69,6 @@ pub(crate) struct Running {
     pub(crate) raft: Raft,
     log: LogStore,
     trouble: Trouble,
-    acks: Acks,
 }
 
 /// What all groups of a node have in common.
@@ -143,7 +143,16 @@ impl Consensus {
         quarantine: Arc<Quarantine>,
     ) -> Consensus {
         let (env, ballots) = (common.env.clone(), common.ballots.clone());
-        let replica = Replica { env, partition: partition.clone(), log: log.clone(), ballots, quarantine };
+        let (partition_too, log_too, link) = (partition.clone(), log.clone(), Arc::clone(&common.link));
+        let replica = Replica {
+            env,
+            partition: partition_too,
+            log: log_too,
+            ballots,
+            quarantine,
+            link,
+            confirmed: parking_lot::Mutex::default(),
+        };
         Consensus {
             env: common.env.clone(),
             ear: Ear::new(common.env.clock.clone()),
@@ -163,6 +172,11 @@ impl Consensus {
 
     fn id(&self) -> PartitionId {
         self.partition.id()
+    }
+
+    /// What other nodes have promised to this one, in whichever life of its group.
+    fn promises(&self) -> Promises {
+        self.common.post.promises(self.id().get())
     }
 
     pub(crate) fn phase_now(&self) -> Phase {
@@ -199,6 +213,9 @@ impl Consensus {
     }
 
     async fn lives(&self, stop: &mut watch::Receiver<bool>) -> Result<(), String> {
+        if !self.keeps_its_promises(stop).await? {
+            return Ok(());
+        }
         loop {
             let (alive_tx, mut alive) = mpsc::channel(1);
             let trouble = Trouble::default();
@@ -243,6 +260,23 @@ impl Consensus {
                 }
             }
         }
+    }
+
+    /// Finds out whether everything is here that this replica has promised to others. If it is not, the partition has left
+    /// service, and this ends when it is told to stop; then, and when it is told so before, the answer is no.
+    async fn keeps_its_promises(&self, stop: &mut watch::Receiver<bool>) -> Result<bool, String> {
+        if self.common.alone {
+            return Ok(true);
+        }
+        let broken = tokio::select! {
+            biased; // an end comes first
+            () = stopped(stop) => return Ok(false),
+            broken = self.losses.ask(self.common.node) => broken.map_err(|refusal| refusal.text)?,
+        };
+        let Some(why) = broken else { return Ok(true) };
+        self.phase.send_replace(Phase::Ended(why.into()));
+        stopped(stop).await;
+        Ok(false)
     }
 
     /// Discards everything the replica holds, and has the group start with nothing; returns when it has been discarded,
@@ -348,7 +382,7 @@ impl Consensus {
             intake: self.intake(),
             anew: self.anew(),
             ear: self.ear.clone(),
-            acks: raft.acks.clone(),
+            promises: self.promises(),
             losses: self.losses.clone(),
         };
         self.common.post.deliver(self.id().get(), Some(member));
@@ -425,13 +459,13 @@ impl Consensus {
             members: self.known(),
             _alive: alive,
         };
-        let (clock, offers, acks) = (env.clock.clone(), transfers.offers.clone(), Acks::default());
-        let wire = Wire { link: Arc::clone(link), group: self.id().get(), clock, offers, acks: acks.clone() };
+        let (clock, offers, promises) = (env.clock.clone(), transfers.offers.clone(), self.promises());
+        let wire = Wire { link: Arc::clone(link), group: self.id().get(), clock, offers, promises };
         let raft =
             Raft::new(*node, settings(*cluster, !alone, !self.is_withheld()), wire, log.clone(), machine)
                 .await;
         match raft {
-            Ok(raft) => Ok(Running { raft, log, trouble: trouble.clone(), acks }),
+            Ok(raft) => Ok(Running { raft, log, trouble: trouble.clone() }),
             Err(fatal) => Err(end_of(trouble, fatal.to_string())),
         }
     }
@@ -524,7 +558,7 @@ impl Consensus {
     async fn shut_down(&self, running: Option<Running>, mut alive: mpsc::Receiver<()>) {
         let _changing = self.changing.lock().await;
         self.common.post.deliver(self.id().get(), None);
-        let Some(Running { raft, log, trouble, acks: _ }) = running else { return };
+        let Some(Running { raft, log, trouble }) = running else { return };
         if raft.shutdown().await.is_err() {
             tracing::error!(partition = self.id().get(), "a group's core died before it could be stopped");
         }

@@ -25,6 +25,7 @@ use crate::group::{self, Fault, Group};
 use crate::node::NodeId;
 use crate::peer::{Handler, Link, Peers};
 use crate::proposal::{Caller, Proposal, ProposeError};
+use crate::quarantine;
 use crate::raft::{Alone, Beat, Known, Post, Transfers};
 use crate::repair::{Ballots, Repairs, Withheld, ballot};
 use crate::request::Request;
@@ -126,6 +127,8 @@ struct Inner {
 enum Unopened {
     /// Its votes are withheld: it was being repaired when the node ended.
     Withheld,
+    /// It is to be left as it is.
+    Diverged(Withheld),
     Fault(chronos_store::Fault),
 }
 
@@ -145,6 +148,7 @@ async fn open(
     }
     match ballot::withheld(env, store.dir.clone()).await {
         Ok(Some(Withheld::Damaged | Withheld::CatchingUp { .. })) => Err(Unopened::Withheld),
+        Ok(Some(diverged @ Withheld::Diverged { .. })) => Err(Unopened::Diverged(diverged)),
         Ok(withheld) => {
             if let Some(Withheld::Discarded { reach }) = withheld {
                 ballots.withhold_until(id, reach);
@@ -484,23 +488,25 @@ pub(crate) fn every_group() -> impl Iterator<Item = PartitionId> + Clone {
     PartitionId::all().chain([PartitionId::SYSTEM])
 }
 
-/// Says why a partition is not served. What can be repaired from others goes to the `wards`.
+/// Says why a partition is not served. What is looked after where repairs are goes to the `wards`.
 fn refusal(
     id: PartitionId,
     why: Unopened,
     alone: bool,
     wards: &mut Vec<(PartitionId, Arc<str>)>,
 ) -> Arc<str> {
-    let is_damage = matches!(why, Unopened::Withheld | Unopened::Fault(chronos_store::Fault::Corrupt(_)));
+    let is_other =
+        matches!(why, Unopened::Fault(ref fault) if !matches!(fault, chronos_store::Fault::Corrupt(_)));
     let why = match why {
         Unopened::Fault(fault) => fault.to_string(),
+        Unopened::Diverged(diverged) => quarantine::told(diverged),
         Unopened::Withheld => {
             "its log was damaged, and its repair from other nodes had not come to its end; start the node among them"
                 .to_owned()
         }
     };
     tracing::error!(partition = id.get(), why, "partition refused");
-    if is_damage && !alone {
+    if !is_other && !alone {
         wards.push((id, Arc::from(why.as_str())));
     }
     Arc::from(format!("partition {id} is refused on this node: {why}"))

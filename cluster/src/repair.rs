@@ -7,8 +7,8 @@
 //!          WITHHOLD ─► census ─► log discarded, vote in the census' term ─► follows ─► covered ─► digest ─┘
 //! ```
 //!
-//! Besides what is found on its own disk, a replica is damaged when its leader tells it that its log is shorter than what it
-//! acknowledged (`raft::lost`): then everything it holds looks whole, and its log is begun anew all the same.
+//! Besides what is found on its own disk, a replica is damaged when others remember what it promised and it does not have
+//! that any more (`raft::lost`): then everything it holds looks whole, and its log is begun anew all the same.
 //!
 //! # Why a damaged replica must not simply go on
 //!
@@ -59,6 +59,13 @@
 //! holds for it. Its log is sound, so no census is needed, and what it acknowledged goes no further than the log went: that
 //! entry is written down before anything is discarded (`WITHHOLD`: `discarded`), and once everything up to it is applied again
 //! the replica knows at least what it knew, the members that left it out included, and votes as any other.
+//!
+//! # What is not repaired
+//!
+//! A replica that has diverged (`raft::diverged`) has lost nothing. Others have, and it may hold the only copy of that. To
+//! make it whole would be to discard it, so it is looked after here and left alone, with `WITHHOLD` that says so, until
+//! somebody gives it up by name ([`Groups::give_up`](crate::Groups::give_up)). Meanwhile it answers a census: its log and
+//! its vote keep every promise that they made.
 //!
 //! # What is durable, and when
 //!
@@ -126,6 +133,8 @@ pub enum Stage {
     Withheld,
     /// The log was begun anew, and takes what the leader sends; votes are withheld.
     CatchingUp,
+    /// It is not damaged: what it has applied is not what its leader has. It stays as it is until somebody gives it up.
+    Diverged,
 }
 
 /// What a repair has done.
@@ -189,6 +198,8 @@ pub struct RepairStats {
     pub setbacks: u64,
     /// Repairs that were given up until the next start.
     pub refused: u64,
+    /// Partitions that have applied what their leader does not have, and are left as they are.
+    pub diverged: u64,
     /// Of the system partition alone, which the counts above include: found, repaired, setbacks, refused.
     pub system: [u64; 4],
     /// The last repair of each partition.
@@ -278,6 +289,9 @@ impl Repairs {
     /// Why a partition is not served.
     fn sentence(ward: &Ward) -> Arc<str> {
         let (id, why) = (ward.id, &ward.why);
+        if ward.stage == Stage::Diverged {
+            return Arc::from(format!("partition {id} is refused on this node: {why}"));
+        }
         let setback =
             ward.setback.as_ref().map_or_else(String::new, |setback| format!("; so far: {setback}"));
         Arc::from(format!("partition {id} is being repaired on this node: {why}{setback}"))
@@ -319,6 +333,27 @@ impl Repairs {
         (case.ward.why, case.began)
     }
 
+    /// What a partition has is not to be discarded, for this reason, until somebody says so.
+    fn set_apart(&self, id: PartitionId, why: &str) {
+        let mut wards = self.wards.lock();
+        let Some(case) = wards.get_mut(&id) else { return };
+        (case.ward.stage, case.ward.why) = (Stage::Diverged, Arc::from(why));
+        self.stats.lock().diverged += 1;
+    }
+
+    /// Whether a partition is out of service because it has diverged.
+    fn is_apart(&self, id: PartitionId) -> bool {
+        self.wards.lock().get(&id).is_some_and(|case| case.ward.stage == Stage::Diverged)
+    }
+
+    /// Has it repaired like any other one from now on.
+    fn is_given_up(&self, id: PartitionId) {
+        if let Some(case) = self.wards.lock().get_mut(&id) {
+            case.ward.stage = Stage::Withheld;
+            (case.is_refused, case.next) = (false, Some(Duration::ZERO));
+        }
+    }
+
     fn stage(&self, id: PartitionId, stage: Stage) {
         if let Some(case) = self.wards.lock().get_mut(&id) {
             case.ward.stage = stage;
@@ -334,7 +369,27 @@ impl Groups {
 
     /// Whether a partition is out of service until it is repaired.
     pub fn is_being_repaired(&self, id: PartitionId) -> bool {
-        self.repairs().wards.lock().contains_key(&id)
+        self.repairs().wards.lock().get(&id).is_some_and(|case| case.ward.stage != Stage::Diverged)
+    }
+
+    /// Gives up what only this node's replica of a partition has, which has diverged from its leader: it is repaired from
+    /// then on, by which everything it holds is discarded. Does nothing to any other one.
+    ///
+    /// # Errors
+    /// When that could not be written down.
+    pub async fn give_up(&self, id: PartitionId) -> Result<(), RepairError> {
+        if !self.repairs().is_apart(id) {
+            return Ok(());
+        }
+        let dir = self.store_config(id).dir;
+        let noted = set_withheld(self.env(), dir, Some(Withheld::Damaged)).await;
+        noted.map_err(|error| {
+            let why = format!("that it is given up could not be written down: {error}");
+            RepairError::Refused { id, why: why.into() }
+        })?;
+        tracing::warn!(partition = id.get(), "what only this replica has is given up, as ordered");
+        self.repairs().is_given_up(id);
+        Ok(())
     }
 
     /// What repair has done since the start.

@@ -13,7 +13,7 @@ use crate::group::{self, Group};
 use crate::node::NodeId;
 use crate::peer::{Handler, Link, Peers};
 use crate::raft::TransferStats;
-use crate::repair::{Answers, Ballots, Repairs, Rounds};
+use crate::repair::{Answers, Ballots, Repairs, Rounds, Withheld};
 use crate::slow::Watch;
 
 /// The groups, for somebody who does not keep them.
@@ -74,6 +74,11 @@ impl Groups {
         if let Some(why) = group.subject.quarantine.get() {
             self.admit(id, Arc::clone(why));
         }
+    }
+
+    /// In what a partition that is in service, or was until now, has diverged from its leader, if it has.
+    pub(crate) fn divergence(&self, id: PartitionId) -> Option<Withheld> {
+        self.held(id)?.ok()?.subject.quarantine.divergence()
     }
 
     /// Takes a partition out of service, if it is in service: its group has ended when this returns.

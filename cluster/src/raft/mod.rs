@@ -23,15 +23,19 @@
 //! | whether this node leads, for readers | [`read_index`] |
 //! | a leader whose process has certainly ended | [`bereft`] |
 //! | a leader that may be gone, for whoever is told who leads | [`ear`] |
-//! | a follower whose log has become shorter | [`lost`] |
+//! | what others have promised to this node, and answer for | [`promises`] |
+//! | a replica that starts, or follows, and no longer has what it promised | [`asking`], [`lost`] |
+//! | a replica that has applied what its leader does not have | [`diverged`] |
 //! | a follower behind the log: what it is offered, and how it takes it over | [`offers`], [`intake`], [`anew`] |
 //! | the lifetime of a group: election at start, a full disk, a core that died | `group` |
 #![doc = include_str!("FORMAT.md")]
 
 mod anew;
+mod asking;
 mod bereft;
 mod changing;
 mod codec;
+mod diverged;
 mod ear;
 mod founding;
 mod intake;
@@ -41,6 +45,7 @@ mod machine;
 mod network;
 mod offers;
 mod pipeline;
+mod promises;
 mod read_index;
 mod runtime;
 mod settings;
@@ -60,13 +65,14 @@ pub(crate) use ear::Ear;
 pub(crate) use founding::found;
 pub(crate) use intake::Intake;
 pub(crate) use log_store::LogStore;
-pub(crate) use lost::{Acks, Losses, Replica};
+pub(crate) use lost::{Losses, Replica};
 pub(crate) use machine::{Known, Machine};
 pub(crate) use network::Wire;
 pub(crate) use network::{Alone, Member, Post, asks_for_a_vote};
 pub use offers::TransferStats;
 pub(crate) use offers::Transfers;
 pub(crate) use openraft::async_runtime::WatchReceiver;
+pub(crate) use promises::Promises;
 pub(crate) use read_index::{Unconfirmed, confirm};
 pub(crate) use runtime::{Beat, Chance};
 pub(crate) use settings::settings;

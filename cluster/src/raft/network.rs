@@ -24,17 +24,18 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::Raft;
 use super::anew::Anew;
 use super::codec::{self, Malformed, Offer, OfferAnswer};
 use super::ear::Ear;
 use super::intake::Intake;
-use super::lost::{Acks, Losses};
+use super::lost::Losses;
 use super::machine::SnapshotData;
 use super::offers::{Offered, Offers};
 use super::pipeline::Pipeline;
+use super::promises::{Meaning, Promises};
 use super::types::{LogId, Snapshot, Types, Vote};
 use crate::node::NodeId;
 use crate::peer::{CallError, Cause, Handler, Link, Message, Refusal};
@@ -46,6 +47,8 @@ const TRANSFER: u8 = 4;
 const OFFER: u8 = 5;
 pub(super) const FORGET: u8 = 6;
 const LOST: u8 = 7;
+pub(super) const PROMISED: u8 = 8;
+pub(super) const DIGEST: u8 = 9;
 
 /// How long a message with entries may take: the other side syncs them before it answers.
 const ENTRIES_WITHIN: Duration = Duration::from_secs(2);
@@ -86,8 +89,13 @@ pub(crate) struct Wire {
     pub(crate) group: u8,
     pub(crate) clock: Clock,
     pub(crate) offers: Offers,
-    pub(crate) acks: Acks,
+    pub(crate) promises: Promises,
 }
+
+/// What a node promised counts for nothing that has begun anew since.
+#[derive(Debug, thiserror::Error)]
+#[error("it was started again before its answer was heard")]
+struct Outlived;
 
 /// A follower has lost what it acknowledged; to openraft it is not there.
 #[derive(Debug, thiserror::Error)]
@@ -142,14 +150,15 @@ impl Client {
         let within = if self.is_for_heartbeats { heartbeat_within } else { ENTRIES_WITHIN };
         let (to, vote, prev) = (self.to, request.vote, request.prev_log_id);
         let last = request.entries.last().map(|entry| entry.log_id).or(prev);
-        let known = self.wire.acks.known(to, &vote);
+        let known = self.wire.promises.known(to, &vote);
         let answer = self.call(APPEND, codec::encode_append(request), within, codec::decode_append_answer);
         let wire = self.wire.clone();
         async move {
             let answer = answer.await?;
-            match wire.acks.heard(to, known, (prev, last), &answer) {
-                None => Ok(answer),
-                Some(entry) => Err(wire.tell_lost(to, &vote, entry).await),
+            match wire.promises.heard(to, known, (prev, last), &answer) {
+                Meaning::AsItSays => Ok(answer),
+                Meaning::Outlived => Err(Unreachable::new(&Outlived)),
+                Meaning::Lost(entry) => Err(wire.tell_lost(to, &vote, entry).await),
             }
         }
     }
@@ -250,8 +259,13 @@ impl RaftNetworkV2<Types> for Client {
         request: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let known = self.wire.promises.known(self.to, &request.vote);
         let body = codec::encode_vote_request(&request);
-        Ok(self.call(VOTE, body, option.soft_ttl(), codec::decode_vote_answer).await?)
+        let answer = self.call(VOTE, body, option.soft_ttl(), codec::decode_vote_answer).await?;
+        if answer.vote_granted && !self.wire.promises.granted(self.to, known) {
+            return Err(Unreachable::new(&Outlived).into());
+        }
+        Ok(answer)
     }
 
     async fn pre_vote(
@@ -274,7 +288,7 @@ impl RaftNetworkV2<Types> for Client {
             unreachable!("what is sent was read from this node's own state machine")
         };
         let offered = self.wire.offers.stand(self.wire.group, shelf);
-        let (known, last) = (self.wire.acks.known(self.to, &vote), snapshot.meta.last_log_id);
+        let (known, last) = (self.wire.promises.known(self.to, &vote), snapshot.meta.last_log_id);
         let manifest = Bytes::from(shelf.manifest.encode());
         let offer = Offer { vote, meta: snapshot.meta, again: false, manifest };
         tokio::select! {
@@ -282,8 +296,8 @@ impl RaftNetworkV2<Types> for Client {
             closed = cancel => Err(closed.into()),
             answer = self.offer(offer, &offered) => {
                 let answer = answer?;
-                if answer.vote == vote {
-                    self.wire.acks.acknowledged(self.to, known, last);
+                if answer.vote == vote && !self.wire.promises.acknowledged(self.to, known, last) {
+                    return Err(Unreachable::new(&Outlived).into());
                 }
                 Ok(answer)
             }
@@ -310,20 +324,29 @@ pub(crate) struct Member {
     pub(crate) anew: Option<Anew>,
     /// Notes when a leader is heard of.
     pub(crate) ear: Ear,
-    /// What is known of its followers, while it leads.
-    pub(crate) acks: Acks,
+    /// What the others have promised.
+    pub(crate) promises: Promises,
     /// What is done when it is told that it has lost something.
     pub(crate) losses: Losses,
 }
 
-/// Where messages of other nodes come in: hands each to its group. Clones share it.
+/// Where messages of other nodes come in: hands each to its group. Knows besides what was promised to each group, whether
+/// it runs or not, as long as this process lives. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Post(Arc<RwLock<BTreeMap<u8, Member>>>);
+pub(crate) struct Post {
+    groups: Arc<RwLock<BTreeMap<u8, Member>>>,
+    promises: Arc<Mutex<BTreeMap<u8, Promises>>>,
+}
 
 impl Post {
+    /// What was promised to a group of this node.
+    pub(crate) fn promises(&self, group: u8) -> Promises {
+        self.promises.lock().entry(group).or_default().clone()
+    }
+
     /// Messages for a group go to this one from now on; to nobody without one.
     pub(crate) fn deliver(&self, group: u8, member: Option<Member>) {
-        let mut groups = self.0.write();
+        let mut groups = self.groups.write();
         let before = match member {
             Some(member) => groups.insert(group, member),
             None => groups.remove(&group),
@@ -337,7 +360,11 @@ impl Post {
 impl Handler for Post {
     /// Who asks is not looked at: what a message claims, openraft checks against terms and members.
     fn handle(&self, from: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
-        let member = self.0.read().get(&message.group).cloned();
+        if message.kind == PROMISED {
+            let promise = self.promises(message.group).asked_by(from);
+            return future::ready(Ok(codec::encode_promise(promise.term, promise.reached))).boxed();
+        }
+        let member = self.groups.read().get(&message.group).cloned();
         Box::pin(async move {
             let absent =
                 || Refusal::new(Refusal::ABSENT, format!("group {} does not run here", message.group));
@@ -353,6 +380,7 @@ async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result
             let request = codec::decode_append(body)?;
             // Before it is handled: a disk that is slow here is not the leader's silence.
             member.ear.hear(request.vote.leader_id.term);
+            member.losses.compare_entries(raft, from, &request).await?;
             if let Some(anew) = &member.anew {
                 anew.agree(from, request.vote.leader_id.term).await?;
             }
@@ -376,18 +404,24 @@ async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result
             member.ear.hear(offer.vote.leader_id.term);
             let nobody = || Refusal::new(Refusal::FAILED, "this node has no way to fetch parts");
             let intake = member.intake.as_ref().ok_or_else(nobody)?;
+            member.losses.compare_offer(raft, from, &offer).await?;
             Ok(codec::encode_offer_answer(&intake.offer(raft, from, offer).await?))
         }
         FORGET => {
             let allowed = raft.trigger().allow_next_revert(&from, true).await;
             // Who does not lead, or does not count it among the members, expects nothing of it.
             allowed.map_err(refusal)?.map_err(refusal)?;
-            member.acks.forget(from);
+            member.promises.forget(from);
             Ok(Bytes::new())
         }
         LOST => {
             let (vote, entry) = codec::decode_lost(body)?;
             member.losses.told(raft, vote, entry).await.map(|()| Bytes::new())
+        }
+        DIGEST => {
+            let (position, _) = codec::decode_digest(body)?;
+            let (position, digest) = member.losses.digest_at(position).await?;
+            Ok(codec::encode_digest(position, digest))
         }
         other => Err(Refusal::new(Refusal::MALFORMED, format!("there is no message of kind {other}"))),
     }

@@ -42,8 +42,9 @@ const CHANNELS: (u64, u64, u64) = (1024, 1024, 64);
 /// * Without `elects` the group asks for no votes: its replica is being repaired.
 /// * Check-quorum: a leader that hears nobody, but is heard, does not keep the others from electing one that works.
 /// * Without `ticks` nobody's silence means anything: a group of one asks for no votes by itself and sends nothing.
-/// * A log that went back is refused: openraft never sees one, because its replica is told and begins anew
-///   ([`lost`](super::lost)); a node that lost its disk comes back as another one.
+/// * A log that went back is refused: openraft never sees one, because its replica finds out when it starts, or is told
+///   when it is sent entries, and begins anew ([`lost`](super::lost)); nor one that went elsewhere, which leaves service
+///   ([`diverged`](super::diverged)); a node that lost its disk comes back as another one.
 pub(crate) fn settings(cluster: u128, ticks: bool, elects: bool) -> Arc<Config> {
     let (api, notifications, machine) = CHANNELS;
     let config = Config {

@@ -51,7 +51,7 @@ impl Groups {
         match stage {
             None => self.word_of_group(id).await,
             Some(Stage::Examined) => Err(absent(format!("the replica of partition {id} is being examined"))),
-            Some(Stage::PartsWanted) => Ok(self.word_of_log(id, Standing::Whole)),
+            Some(Stage::PartsWanted | Stage::Diverged) => Ok(self.word_of_log(id, Standing::Whole)),
             Some(Stage::Withheld | Stage::CatchingUp) => Ok(self.word_of_log(id, Standing::Withholding)),
         }
     }

@@ -25,6 +25,7 @@ use crate::groups::Groups;
 use crate::node::NodeId;
 use crate::parcel::fetch_part;
 use crate::peer::Message;
+use crate::quarantine::told;
 use crate::raft::{Vote, encode_vote, term_of};
 
 /// How long another node may take to answer.
@@ -45,6 +46,8 @@ pub(super) enum Setback {
     Goes(String),
     /// It is not tried again.
     Refused(String),
+    /// It is not to be repaired.
+    Diverged,
 }
 
 impl From<io::Error> for Setback {
@@ -109,10 +112,18 @@ impl Mending {
     }
 
     pub(super) async fn attempt(&self) -> Result<Repaired, Setback> {
+        if let Some(diverged) = self.groups.divergence(self.id) {
+            // Before its group is gone, which refuses what its leader sends.
+            set_withheld(self.groups.env(), self.dir(), Some(diverged)).await?;
+        }
         self.groups.take_out(self.id).await;
         match withheld(self.groups.env(), self.dir()).await? {
             Some(Withheld::CatchingUp { term, .. }) => self.follow(term).await,
             Some(Withheld::Damaged) => self.begin_anew().await,
+            Some(diverged @ Withheld::Diverged { .. }) => {
+                self.groups.repairs().set_apart(self.id, &told(diverged));
+                Err(Setback::Diverged)
+            }
             // Its votes stay withheld, whatever is found.
             Some(Withheld::Discarded { .. }) | None => self.examine().await,
         }
@@ -197,6 +208,11 @@ impl Mending {
         let proof = self.prove(&partition, &asked).await?;
         let group = self.groups.start_group(self.id, partition);
         group.consensus.phase().await;
+        if let Some(why) = group.subject.quarantine.get() {
+            // What it has is whole, and it has promised more.
+            self.groups.end_group(self.id, &group).await;
+            return Err(Setback::Goes(why.as_ref().to_owned()));
+        }
         Ok(self.discharge(group, proof, fetched, false))
     }
 

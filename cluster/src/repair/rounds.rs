@@ -143,7 +143,19 @@ impl Repairs {
         stats.last.insert(id, repaired);
     }
 
+    /// It is not tried again before somebody gives it up.
+    fn leave(&self, id: PartitionId) {
+        let mut wards = self.wards.lock();
+        let Some(case) = wards.get_mut(&id) else { return };
+        (case.is_refused, case.next) = (true, Some(Duration::ZERO));
+        let why = &case.ward.why;
+        tracing::error!(partition = id.get(), %why, "a replica has diverged: it stays out of service, as it is");
+    }
+
     fn set_back(&self, id: PartitionId, setback: Setback, now: Duration) {
+        if setback == Setback::Diverged {
+            return self.leave(id);
+        }
         self.stats.lock().count(id, Turn::SetBack);
         let mut wards = self.wards.lock();
         let Some(case) = wards.get_mut(&id) else { return };
@@ -154,6 +166,7 @@ impl Repairs {
                 (why, false)
             }
             Setback::Refused(why) => (why, true),
+            Setback::Diverged => return,
         };
         let why: Arc<str> = why.into();
         if case.ward.setback.as_ref() != Some(&why) {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what must not fail by unwrapping it")]
 
+mod asking;
+mod diverged;
 mod harm;
 mod majority;
 mod minority;

@@ -32,6 +32,18 @@ pub enum Withheld {
         /// The last entry that the log had.
         reach: u64,
     },
+    /// Nothing it promised is lost, but what it has applied is not what its leader has: entries that were acknowledged may
+    /// exist only here. It is left as it is, and no group of it may run.
+    Diverged {
+        /// The last entry that is applied here.
+        index: u64,
+        /// Its term.
+        term: u64,
+        /// The number of the node that leads.
+        leader: u64,
+        /// The term in which it does.
+        leader_term: u64,
+    },
 }
 
 impl Withheld {
@@ -73,6 +85,9 @@ impl Withheld {
             Withheld::Damaged => "damaged".to_owned(),
             Withheld::CatchingUp { term, reach } => format!("catching up: term {term} reach {reach}"),
             Withheld::Discarded { reach } => format!("discarded: reach {reach}"),
+            Withheld::Diverged { index, term, leader, leader_term } => {
+                format!("diverged: entry {index} term {term} leader {leader} since {leader_term}")
+            }
         };
         let text = format!("{FIRST_LINE}\n{says}\n");
         format!("{text}sum {:016x}\n", xxh64(text.as_bytes(), 0))
@@ -88,6 +103,12 @@ impl Withheld {
             "damaged" => Withheld::Damaged,
             "catching" => Withheld::CatchingUp { term: number("term")?, reach: number("reach")? },
             "discarded:" => Withheld::Discarded { reach: number("reach")? },
+            "diverged:" => Withheld::Diverged {
+                index: number("entry")?,
+                term: number("term")?,
+                leader: number("leader")?,
+                leader_term: number("since")?,
+            },
             _ => return None,
         };
         (says.encode() == text).then_some(says)
@@ -111,7 +132,8 @@ mod tests {
         let dir = Path::new("/parts/p07");
         assert_eq!(Withheld::read(env.disk.as_ref(), dir).unwrap(), None);
         let catching_up = Withheld::CatchingUp { term: 7, reach: 120 };
-        for says in [Withheld::Damaged, Withheld::Discarded { reach: 9 }, catching_up] {
+        let diverged = Withheld::Diverged { index: 60, term: 1, leader: 3, leader_term: 4 };
+        for says in [Withheld::Damaged, Withheld::Discarded { reach: 9 }, diverged, catching_up] {
             says.write(env.disk.as_ref(), dir).unwrap();
             assert_eq!(Withheld::read(env.disk.as_ref(), dir).unwrap(), Some(says));
         }

@@ -182,6 +182,36 @@ pub(crate) fn decode_lost(body: &Bytes) -> Result<(Vote, LogId), Malformed> {
     Ok((vote, entry))
 }
 
+/// What the one who asks had promised: a vote of a term, and an entry.
+pub(crate) fn encode_promise(term: u64, reached: Option<LogId>) -> Bytes {
+    let mut out = begin(32);
+    out.put_u64_le(term);
+    put_log_id(&mut out, reached.as_ref());
+    out.freeze()
+}
+
+pub(crate) fn decode_promise(body: &Bytes) -> Result<(u64, Option<LogId>), Malformed> {
+    let mut fields = Fields::open("what was promised", body)?;
+    let promise = (fields.u64()?, fields.log_id()?);
+    fields.end()?;
+    Ok(promise)
+}
+
+/// A position and the digest of the events up to it; of a question, whose digest is not looked at.
+pub(crate) fn encode_digest(position: u64, digest: [u8; 32]) -> Bytes {
+    let mut out = begin(48);
+    out.put_u64_le(position);
+    out.put_slice(&digest);
+    out.freeze()
+}
+
+pub(crate) fn decode_digest(body: &Bytes) -> Result<(u64, [u8; 32]), Malformed> {
+    let mut fields = Fields::open("a digest", body)?;
+    let (position, digest) = (fields.u64()?, fields.slice(32)?);
+    fields.end()?;
+    Ok((position, digest.as_ref().try_into().expect("so many bytes were asked for")))
+}
+
 /// A manifest that a leader offers to a follower for which its log begins too late.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Offer {

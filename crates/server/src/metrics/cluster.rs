@@ -39,6 +39,7 @@ fn repairs(stats: &RepairStats, wards: &[Ward]) -> Vec<MetricFamily> {
         ("parts wanted", Stage::PartsWanted),
         ("withheld", Stage::Withheld),
         ("catching up", Stage::CatchingUp),
+        ("diverged", Stage::Diverged),
     ];
     let under_way = stages.map(|(name, stage)| {
         let count = wards.iter().filter(|ward| ward.stage == stage).count();
@@ -66,6 +67,11 @@ fn repairs(stats: &RepairStats, wards: &[Ward]) -> Vec<MetricFamily> {
             "chronos_repairs_anew_total",
             "Finished ones that had their log from the leader.",
             stats.anew,
+        ),
+        counter(
+            "chronos_replicas_diverged_total",
+            "Replicas that have applied what their leader does not have, and are left as they are.",
+            stats.diverged,
         ),
         counter("chronos_repair_parts_total", "Damaged parts that were fetched again.", stats.parts),
         counter("chronos_repair_bytes_total", "Their bytes.", stats.bytes),

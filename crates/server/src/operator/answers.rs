@@ -151,10 +151,11 @@ impl Operators {
         which: &Which,
         until: Option<Duration>,
     ) -> Result<BoxStream<'static, Repaired>, Error> {
+        let is_named = !which.partitions.is_empty() && !which.nodes.is_empty();
         self.each_replica(which, move |operators, status, node, partition| async move {
             let within = operators.within(REPLICA_WITHIN, until);
             let within_ms = within.work_ms();
-            let ask = Ask::Repair(RepairHere { partition: partition.get().into(), within_ms });
+            let ask = Ask::Repair(RepairHere { partition: partition.get().into(), within_ms, is_named });
             let did = match operators.ask(&status, node, ask, within).await {
                 Ok(Answer::Repair(done)) => match Repaired::try_from(done) {
                     Ok(done) => return done,

@@ -126,7 +126,8 @@ impl Here {
 
     async fn repair(&self, ask: &RepairHere) -> Result<v1::RepairResponse, Error> {
         let partition = partition(ask.partition)?;
-        let did = self.repaired(partition, self.due(ask.within_ms)).await.map_err(failure::failure);
+        let did =
+            self.repaired(partition, self.due(ask.within_ms), ask.is_named).await.map_err(failure::failure);
         Ok(wire::Repaired { node: self.me, partition, did }.into())
     }
 

@@ -10,16 +10,19 @@ use chronos_proof::Hash;
 use super::Here;
 
 impl Here {
-    /// What was wrong and what was done, step by step; nothing when the replica was whole.
-    pub(super) async fn repaired(&self, id: PartitionId, deadline: Duration) -> Result<Vec<String>, Error> {
-        let done = self
-            .edge
-            .app
-            .node()
-            .groups()
-            .repair(id, deadline)
-            .await
-            .map_err(|error| not_whole(id, &error))?;
+    /// What was wrong and what was done, step by step; nothing when the replica was whole. One that has diverged is given up
+    /// only when it `is_named`.
+    pub(super) async fn repaired(
+        &self,
+        id: PartitionId,
+        deadline: Duration,
+        is_named: bool,
+    ) -> Result<Vec<String>, Error> {
+        let groups = self.edge.app.node().groups();
+        if is_named {
+            groups.give_up(id).await.map_err(|error| not_whole(id, &error))?;
+        }
+        let done = groups.repair(id, deadline).await.map_err(|error| not_whole(id, &error))?;
         Ok(done.map_or_else(Vec::new, |done| told(&done)))
     }
 }

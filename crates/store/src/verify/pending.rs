@@ -59,6 +59,10 @@ impl Unfinished {
                 "started among the other nodes, it goes on catching up; it neither serves nor votes before it has come so \
                  far and has proven its digest"
             }
+            Unfinished::Withheld(Withheld::Diverged { .. }) => {
+                "it stays as it is and out of service, because entries that were acknowledged may exist only here: keep a \
+                 copy of this directory before it is given up"
+            }
         }
     }
 
@@ -87,6 +91,13 @@ impl fmt::Display for Unfinished {
                 write!(
                     f,
                     "it was discarded on purpose, and its votes are withheld until it has entry {reach} again"
+                )
+            }
+            Unfinished::Withheld(Withheld::Diverged { index, term, leader, leader_term }) => {
+                write!(
+                    f,
+                    "it has diverged: what it has applied up to entry {index} of term {term} is not what n{leader} had, \
+                     which led in term {leader_term}"
                 )
             }
             Unfinished::Withheld(Withheld::CatchingUp { term, reach: 0 }) => {

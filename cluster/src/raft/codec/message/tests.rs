@@ -125,6 +125,10 @@ fn every_answer_and_small_request_comes_back() {
     }
     let lost = id(7, 3).unwrap();
     assert_eq!(decode_lost(&encode_lost(&other, lost)), Ok((other, lost)));
+    for promise in [(7, id(9, 6)), (7, None), (0, None)] {
+        assert_eq!(decode_promise(&encode_promise(promise.0, promise.1)), Ok(promise));
+    }
+    assert_eq!(decode_digest(&encode_digest(9, [7; 32])), Ok((9, [7; 32])));
 }
 
 proptest! {
@@ -138,6 +142,8 @@ proptest! {
             let _ = decode_vote_request(&bytes);
             let _ = decode_vote_answer(&bytes);
             let _ = decode_transfer(&bytes);
+            let _ = decode_promise(&bytes);
+            let _ = decode_digest(&bytes);
             let _ = decode_transfer_answer(&bytes);
             let _ = decode_offer(&bytes);
             let _ = decode_offer_answer(&bytes);
