@@ -14,11 +14,13 @@
 //! (`Why::Copy`). Who gives it names that process, and who is told looks whether it is in its own line: else it was not meant,
 //! and means no more than any other no. All other verdicts may be about the right one of two: a node that was cut off from the
 //! original lets its copy in when that comes, and can afterwards only say that the two have parted. It says so, turns the
-//! original away, which knows nothing of what the copy has promised meanwhile, and leaves the rest to people.
+//! original away, which knows nothing of what the copy has promised meanwhile, and leaves the rest to people. A copy that others
+//! let in before it came here is a copy all the same: what it promised them is on its disk, but a node that two processes were at
+//! once has voted twice, and nothing that is started in its name makes that good. It has to be replaced.
 //!
-//! **What it does not see.** A copy that comes when its original is already dead, or to a node that never had the original's
-//! line since, goes on from it as far as anybody can tell. So does a directory that was set back to a state of its latest
-//! life.
+//! **What it does not see.** A copy that first comes when its original is dead already, or to a node that is not connected to
+//! the original at that moment, goes on from it as far as can be told there. So does a directory that was set back to a state
+//! of its latest life.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;

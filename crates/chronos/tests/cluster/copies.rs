@@ -21,6 +21,23 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+fn seat(data: &Path) -> Seat {
+    Seat::peek(&Env::real(), data).unwrap().unwrap()
+}
+
+/// What a server says that has to end, and the file `NODE` as it was while it ran.
+fn refused_and_noted(data: &Path, flags: &[&str]) -> (String, Vec<u8>) {
+    let before = seat(data).incarnation;
+    std::thread::scope(|scope| {
+        let server = scope.spawn(|| refused(data, flags));
+        until(|| seat(data).incarnation > before);
+        let node = std::fs::read(data.join("NODE")).unwrap();
+        let (code, said) = server.join().unwrap();
+        assert_eq!(code, Some(1), "{said}");
+        (said, node)
+    })
+}
+
 #[test]
 fn a_copy_of_a_directory_ends_once_and_for_all_and_the_original_goes_on() {
     let (home, [first, second, third]) = home();
@@ -28,9 +45,11 @@ fn a_copy_of_a_directory_ends_once_and_for_all_and_the_original_goes_on() {
     let join = ["--join", &founder.peers];
     let original = Node::start(&second, &join);
     let witness = Node::start(&third, &join);
-    founder.leaders();
+    let met = |who: &Path| seat(who).seen.into_iter().find(|seen| seen.node == 2);
+    // Who is copied knows where both of them are.
+    until(|| seat(&second).members.len() == 2 && met(&first).is_some() && met(&third).is_some());
     // While it stands still, its files are those of a moment.
-    let (double, stranger) = (home.path().join("double"), home.path().join("stranger"));
+    let (double, another) = (home.path().join("double"), home.path().join("another"));
     let process = Pid::from_child(&original.child);
     kill_process(process, Signal::STOP).unwrap();
     copy(&second, &double);
@@ -38,28 +57,35 @@ fn a_copy_of_a_directory_ends_once_and_for_all_and_the_original_goes_on() {
 
     // Where the original is, nobody else gets in.
     let elsewhere = ["--peer-listen", "127.0.0.2:0"];
-    let (code, said) = refused(&double, &elsewhere);
-    assert!(code == Some(1) && said.contains("stopped: this data directory is a copy"), "{code:?}: {said}");
+    let (said, unmarked) = refused_and_noted(&double, &elsewhere);
+    assert!(said.contains("stopped: this data directory is a copy"), "{said}");
     // Whoever takes another copy from it has one that is marked, too.
-    copy(&double, &stranger);
-    for data in [&double, &stranger] {
+    copy(&double, &another);
+    for data in [&double, &another] {
         let (code, said) = refused(data, &elsewhere);
         assert!(code == Some(1) && said.contains("says that this data directory is a copy"), "{said}");
     }
-    let seat = |data: &Path| Seat::peek(&Env::real(), data).unwrap().unwrap();
     let [found, of] = [seat(&double).starts[0], seat(&second).starts[0]];
-    for witness in [&first, &third] {
-        let knows = || {
-            let seen = seat(witness).seen.into_iter().find(|seen| seen.node == 2).unwrap();
+    for who in [&first, &third] {
+        until(|| {
+            let seen = met(who).unwrap();
             seen.process == of && seen.copies.iter().any(|copy| (copy.process, copy.of) == (found, of))
-        };
-        until(knows);
+        });
     }
-
     assert_eq!(original.append("order-1", "").0, 200, "the original has to suffer");
-    let before = original.stop();
-    let original = Node::start(&second, &[AS_BEFORE]);
+
+    // Without its mark it comes when the original is dead, to one who has seen it and to one who only wrote it down.
+    drop(original);
+    let before = witness.stop();
+    assert!(before.seen.iter().any(|seen| seen.node == 2), "{:?}", before.seen);
+    let witness = Node::start(&third, &[AS_BEFORE]);
+    std::fs::write(double.join("NODE"), unmarked).unwrap();
+    assert_eq!(seat(&double).disowned, None);
+    let (code, said) = refused(&double, &elsewhere);
+    assert!(code == Some(1) && said.contains("stopped: this data directory is a copy"), "{said}");
+
+    let before = seat(&second);
+    let nodes = [founder, Node::start(&second, &[AS_BEFORE]), witness];
     assert_eq!(seat(&second).starts[1..], before.starts);
-    let nodes = [founder, original, witness];
     super::agree(&nodes, 1);
 }
