@@ -184,7 +184,7 @@ pub enum RepairError {
 /// Counters since the start of the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepairStats {
-    /// Partitions that were found damaged.
+    /// Partitions that left service because they were found damaged, or to have diverged.
     pub found: u64,
     /// Repairs that came to their end.
     pub repaired: u64,
