@@ -321,3 +321,28 @@ impl From<Error> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_that_is_late_says_how_far_it_came_and_what_becomes_of_that() {
+        let (dir, within) = (Path::new("/b"), Duration::from_secs(2));
+        let text = Progress::default().late(dir, within).to_string();
+        assert!(
+            text.contains("not done within 2s (--timeout)") && text.contains("nothing was copied"),
+            "{text}"
+        );
+        let mut progress =
+            Progress { is_begun: true, wanted_files: 3, wanted_bytes: 4096, ..Progress::default() };
+        progress.files = 1;
+        progress.arrived(1024);
+        let text = progress.late(dir, within).to_string();
+        assert!(
+            text.contains("1 of 3 files, 1,024 of 4,096 bytes, had arrived; they are kept in /b"),
+            "{text}"
+        );
+        assert!(text.contains("are no backup yet"), "{text}");
+    }
+}
