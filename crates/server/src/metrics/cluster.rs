@@ -261,7 +261,8 @@ mod tests {
 
     #[test]
     fn repairs_are_counted_by_kind_of_partition_and_shown_by_stage() {
-        let stats = RepairStats { found: 5, repaired: 3, system: [2, 0, 0, 0], ..RepairStats::default() };
+        let system = [2, 0, 0, 0];
+        let stats = RepairStats { found: 5, repaired: 3, diverged: 1, system, ..RepairStats::default() };
         let ward = |id, stage| Ward {
             id,
             why: Arc::from("x"),
@@ -270,8 +271,12 @@ mod tests {
             attempts: 4,
             setback: None,
         };
-        let wards =
-            [ward(PartitionId::SYSTEM, Stage::Withheld), ward(PartitionId::new(3).unwrap(), Stage::Withheld)];
+        let data = |number| PartitionId::new(number).unwrap();
+        let wards = [
+            ward(PartitionId::SYSTEM, Stage::Withheld),
+            ward(data(3), Stage::Withheld),
+            ward(data(4), Stage::Diverged),
+        ];
         let all = repairs(&stats, &wards);
         let values = |name: &str| -> Vec<f64> {
             let family = all.iter().find(|family| family.name() == name).unwrap();
@@ -280,8 +285,9 @@ mod tests {
         };
         assert_eq!(values("chronos_repairs_begun_total"), [3.0, 2.0]);
         assert_eq!(values("chronos_repairs_finished_total"), [3.0, 0.0]);
-        assert_eq!(values("chronos_repairs_under_way"), [0.0, 0.0, 2.0, 0.0]);
-        assert_eq!(values("chronos_repair_attempts"), [4.0, 4.0]);
+        assert_eq!(values("chronos_repairs_under_way"), [0.0, 0.0, 2.0, 0.0, 1.0]);
+        assert_eq!(values("chronos_replicas_diverged_total"), [1.0]);
+        assert_eq!(values("chronos_repair_attempts"), [4.0, 4.0, 4.0]);
         let none = repairs(&RepairStats::default(), &[]);
         assert!(none.iter().all(|family| family.name() != "chronos_repair_attempts"), "no empty family");
     }
