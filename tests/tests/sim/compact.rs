@@ -44,10 +44,12 @@ async fn digests(world: &World, app: &App) -> Vec<String> {
     digests.partitions.into_iter().map(line).collect()
 }
 
-/// The files of the data directory, with their lengths, without those of the log.
+/// The files of the data directory, with their lengths, without those of the log, and without `NODE`, which each start
+/// writes.
 fn files(world: &World) -> BTreeMap<PathBuf, u64> {
-    let kept = world.disk().files().into_iter().filter(|(path, _)| !path.starts_with(format!("{DATA}/wal")));
-    kept.collect()
+    let others = [format!("{DATA}/wal"), format!("{DATA}/NODE")];
+    let is_kept = |path: &PathBuf| !others.iter().any(|other| path.starts_with(other));
+    world.disk().files().into_iter().filter(|(path, _)| is_kept(path)).collect()
 }
 
 /// Compacts all of it, and compares digests before and after, and after another start on parts alone.
