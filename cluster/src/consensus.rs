@@ -460,7 +460,8 @@ impl Consensus {
             _alive: alive,
         };
         let (clock, offers, promises) = (env.clock.clone(), transfers.offers.clone(), self.promises());
-        let wire = Wire { link: Arc::clone(link), group: self.id().get(), clock, offers, promises };
+        let (link, log_too) = (Arc::clone(link), log.clone());
+        let wire = Wire { link, group: self.id().get(), clock, offers, promises, log: log_too };
         let raft =
             Raft::new(*node, settings(*cluster, !alone, !self.is_withheld()), wire, log.clone(), machine)
                 .await;

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chronos_domain::{LogIndex, PartitionId, Timestamp};
+use chronos_wal::Mark;
 use futures::FutureExt;
 use futures::future::{BoxFuture, select_ok};
 use tokio::sync::mpsc;
@@ -93,6 +94,17 @@ pub enum ReadError {
         "this replica had not caught up with what is acknowledged by the deadline; ask again or ask another node"
     )]
     Behind,
+    /// What is applied on this node is not what the leader acknowledges.
+    #[error(
+        "this replica has applied entry {index} of a history in which the leader's entries of term {leaders} are missing; \
+         ask another node"
+    )]
+    Apart {
+        /// The last entry that is applied here.
+        index: u64,
+        /// The term of the last entry that the leader has acknowledged.
+        leaders: u64,
+    },
     /// The time that is asked about has not come on the leader's clock.
     #[error("{0}; ask about an earlier time, and have the nodes' clocks synchronised")]
     Future(Arc<str>),
@@ -119,13 +131,13 @@ pub(crate) struct Freshness {
     consensus: Arc<Consensus>,
     queue: mpsc::WeakSender<Proposal>,
     /// In which this node shows that it leads.
-    confirming: Rounds<Result<u64, Unconfirmed>>,
+    confirming: Rounds<Result<Mark, Unconfirmed>>,
     /// In which it asks who does.
-    asking: Rounds<Result<u64, ReadError>>,
+    asking: Rounds<Result<Mark, ReadError>>,
     /// In which it writes down that time has passed.
-    ticking: Rounds<Result<u64, ReadError>>,
+    ticking: Rounds<Result<Mark, ReadError>>,
     /// In which it cuts.
-    cutting: Rounds<Result<u64, ReadError>>,
+    cutting: Rounds<Result<Mark, ReadError>>,
 }
 
 impl Freshness {
@@ -141,9 +153,8 @@ impl Freshness {
             return Ok(self.consensus.partition.applied_index());
         }
         // Boxed here and below: the futures of callers nest deep enough without it.
-        let index = self.persist(deadline, || self.read_index()).boxed().await?;
-        let index = LogIndex::new(index);
-        self.reach(index, deadline).await.map(|()| index)
+        let last = self.persist(deadline, || self.read_index()).boxed().await?;
+        self.hold(last, deadline).await
     }
 
     /// Returns once no event can be recorded at `t` or before any more, whoever leads and whatever clock it has, and all
@@ -154,21 +165,20 @@ impl Freshness {
             return Ok(self.consensus.partition.applied_index());
         }
         let body = Bytes::copy_from_slice(&t.get().to_le_bytes());
-        let index =
+        let last =
             self.persist(deadline, || self.at_leader(self.tick_until(t), PASS, body.clone())).boxed().await?;
-        let index = LogIndex::new(index);
-        self.reach(index, deadline).await.map(|()| index)
+        self.hold(last, deadline).await
     }
 
     /// Returns once everything that was applied before the call, by whichever node, belongs to a generation that has
     /// ended here, so that it can be compacted.
     pub(crate) async fn cut(&self, deadline: Duration) -> Result<(), ReadError> {
         let cut = || self.write(Request::Cut { settle: true });
-        let index = self
+        let last = self
             .persist(deadline, || self.at_leader(self.cutting.join(cut()), CUT, Bytes::new()))
             .boxed()
             .await?;
-        self.reach(LogIndex::new(index), deadline).await
+        self.hold(last, deadline).await.map(drop)
     }
 
     /// Whatever is applied from now on is recorded later: time only moves forward in the log.
@@ -179,10 +189,10 @@ impl Freshness {
     /// Does something if this node leads, and else asks the leader to.
     async fn at_leader(
         &self,
-        here: impl Future<Output = Result<u64, ReadError>>,
+        here: impl Future<Output = Result<Mark, ReadError>>,
         kind: u8,
         body: Bytes,
-    ) -> Result<u64, ReadError> {
+    ) -> Result<Mark, ReadError> {
         if self.leads() {
             return here.await;
         }
@@ -200,7 +210,7 @@ impl Freshness {
     }
 
     /// Where this node leads: has an entry later than `t` applied, and gives the last one that is.
-    async fn tick_until(&self, t: Timestamp) -> Result<u64, ReadError> {
+    async fn tick_until(&self, t: Timestamp) -> Result<Mark, ReadError> {
         while !self.has_passed(t) {
             let clock = &self.consensus.env.clock;
             let behind = t.get().saturating_add(1).saturating_sub(clock.wall_micros());
@@ -215,11 +225,11 @@ impl Freshness {
             }
             clock.sleep(Duration::from_micros(behind)).await;
         }
-        Ok(self.consensus.partition.applied_index().get())
+        Ok(self.consensus.partition.applied_mark())
     }
 
     /// Has a command written and applied, and gives the last entry that is.
-    async fn write(&self, request: Request) -> Result<u64, ReadError> {
+    async fn write(&self, request: Request) -> Result<Mark, ReadError> {
         let clock = &self.consensus.env.clock;
         let unwritten = |why: &str| ReadError::Unwritten(why.into());
         let (caller, answer) = Caller::new(no_room());
@@ -236,16 +246,13 @@ impl Freshness {
                 .map_err(of_proposal)
         };
         clock.timeout(WRITTEN_WITHIN, written).await.map_err(|_| unwritten("the deadline passed"))??;
-        Ok(self.consensus.partition.applied_index().get())
+        Ok(self.consensus.partition.applied_mark())
     }
 
     /// Answers another node's question about this group.
     pub(crate) async fn answer(&self, message: Message) -> Result<Bytes, Refusal> {
         match message.kind {
-            READ_INDEX => {
-                let index = self.confirm().await.map_err(unconfirmed)?;
-                Ok(Bytes::copy_from_slice(&index.to_le_bytes()))
-            }
+            READ_INDEX => Ok(encode(self.confirm().await.map_err(unconfirmed)?)),
             PASS | CUT if !self.leads() => Err(unconfirmed(Unconfirmed::NotLeader)),
             PASS => {
                 let t = <[u8; 8]>::try_from(message.body.as_ref()).map_err(|_| {
@@ -254,24 +261,24 @@ impl Freshness {
                         format!("a time has 8 bytes, not {}", message.body.len()),
                     )
                 })?;
-                let index = self.tick_until(Timestamp::new(i64::from_le_bytes(t))).await.map_err(refusal)?;
-                Ok(Bytes::copy_from_slice(&index.to_le_bytes()))
+                let ticked = self.tick_until(Timestamp::new(i64::from_le_bytes(t)));
+                Ok(encode(ticked.await.map_err(refusal)?))
             }
             CUT => {
                 let cut = self.cutting.join(self.write(Request::Cut { settle: true }));
-                Ok(Bytes::copy_from_slice(&cut.await.map_err(refusal)?.to_le_bytes()))
+                Ok(encode(cut.await.map_err(refusal)?))
             }
             other => Err(Refusal::new(Refusal::MALFORMED, format!("there is no read of kind {other}"))),
         }
     }
 
     /// The entry to wait for, however it is to be had.
-    async fn read_index(&self) -> Result<u64, ReadError> {
+    async fn read_index(&self) -> Result<Mark, ReadError> {
         if let Phase::Ended(why) = self.consensus.phase_now() {
             return Err(ReadError::Ended(why));
         }
         match self.confirm().await {
-            Ok(index) => Ok(index),
+            Ok(last) => Ok(last),
             Err(Unconfirmed::NotLeader) => {
                 let (message, limit) = (|| self.message(READ_INDEX, Bytes::new()), ATTEMPT);
                 self.asking.join(self.ask_leader(message, limit)).await
@@ -283,7 +290,7 @@ impl Freshness {
     }
 
     /// The entry to wait for, if this node leads.
-    async fn confirm(&self) -> Result<u64, Unconfirmed> {
+    async fn confirm(&self) -> Result<Mark, Unconfirmed> {
         match self.consensus.phase().await {
             Phase::Serving(running) => {
                 // Who does not lead says so at once, without a round.
@@ -293,9 +300,7 @@ impl Freshness {
                 self.confirming.join(confirm(&running.raft, ATTEMPT)).await
             }
             // What it acknowledged it has applied, and nobody else may acknowledge anything.
-            Phase::Full if self.consensus.decides_alone() => {
-                Ok(self.consensus.partition.applied_index().get())
-            }
+            Phase::Full if self.consensus.decides_alone() => Ok(self.consensus.partition.applied_mark()),
             Phase::Full => Err(Unconfirmed::NotLeader),
             Phase::Starting => Err(Unconfirmed::Silent("its group is being started".to_owned())),
             Phase::Ended(why) => Err(Unconfirmed::Silent(why.as_ref().to_owned())),
@@ -303,7 +308,7 @@ impl Freshness {
     }
 
     /// Asks the leader; or, while none is known here, all who might be.
-    async fn ask_leader(&self, message: impl Fn() -> Message, within: Duration) -> Result<u64, ReadError> {
+    async fn ask_leader(&self, message: impl Fn() -> Message, within: Duration) -> Result<Mark, ReadError> {
         let leader = match self.consensus.phase_now() {
             Phase::Serving(running) => leader_of(&running.raft),
             _ => None,
@@ -317,17 +322,14 @@ impl Freshness {
         if asked.is_empty() {
             return Err(ReadError::NoLeader);
         }
-        select_ok(asked).await.map(|(index, _)| index).map_err(|_| ReadError::NoLeader)
+        select_ok(asked).await.map(|(last, _)| last).map_err(|_| ReadError::NoLeader)
     }
 
-    async fn ask(&self, node: NodeId, message: Message, within: Duration) -> Result<u64, ReadError> {
+    async fn ask(&self, node: NodeId, message: Message, within: Duration) -> Result<Mark, ReadError> {
         let answer = self.consensus.common.link.call(node, message, within).await;
         let unconfirmed = |why: String| ReadError::Unconfirmed { leader: node, why: why.into() };
         match answer {
-            Ok(body) => {
-                let index = <[u8; 8]>::try_from(body.as_ref());
-                index.map(u64::from_le_bytes).map_err(|_| unconfirmed("its answer makes no sense".to_owned()))
-            }
+            Ok(body) => decode(&body).ok_or_else(|| unconfirmed("its answer makes no sense".to_owned())),
             Err(CallError::Refused { refusal, .. }) if refusal.code == NOT_LEADER => Err(ReadError::NoLeader),
             Err(CallError::Refused { refusal, .. }) if refusal.code == FUTURE => {
                 Err(ReadError::Future(refusal.text.into()))
@@ -365,6 +367,19 @@ impl Freshness {
         }
     }
 
+    /// Returns once an entry of the leader is applied here, and gives its index.
+    async fn hold(&self, last: Mark, deadline: Duration) -> Result<LogIndex, ReadError> {
+        let index = LogIndex::new(last.index);
+        self.reach(index, deadline).await?;
+        // Terms do not fall along a log: who has applied that entry has applied nothing of an earlier term behind it. Who
+        // has, and does not know yet that its history is another one, must not be read.
+        let applied = self.consensus.partition.applied_mark();
+        if applied.term < last.term {
+            return Err(ReadError::Apart { index: applied.index, leaders: last.term });
+        }
+        Ok(index)
+    }
+
     /// Returns once an entry is applied here; gives up at the deadline, or when nothing was applied for [`STALLED`].
     pub(crate) async fn reach(&self, index: LogIndex, deadline: Duration) -> Result<(), ReadError> {
         let clock = &self.consensus.env.clock;
@@ -391,6 +406,17 @@ impl Handler for Readers {
         let group = id.and_then(|id| Ok(Arc::clone(&self.0.group(id).map_err(absent)?.freshness)));
         Box::pin(async move { group?.answer(message).await })
     }
+}
+
+/// An entry, as one node tells it another one.
+fn encode(last: Mark) -> Bytes {
+    [last.index.to_le_bytes(), last.term.to_le_bytes()].concat().into()
+}
+
+fn decode(body: &Bytes) -> Option<Mark> {
+    let (index, term) = body.split_first_chunk::<8>()?;
+    let term = <[u8; 8]>::try_from(term).ok()?;
+    Some(Mark { index: u64::from_le_bytes(*index), term: u64::from_le_bytes(term) })
 }
 
 fn leader_of(raft: &Raft) -> Option<NodeId> {

@@ -69,6 +69,11 @@ impl LogStore {
         }
     }
 
+    /// The last entry that is on disk for good, as far as the log still knows its term.
+    pub(crate) fn flushed(&self) -> Option<LogId> {
+        self.0.log.mark_at(self.0.log.state().flushed).and_then(log_id_of)
+    }
+
     /// Follows how far the log is purged for good.
     pub(crate) fn watch_purged(&self) -> watch::Receiver<u64> {
         self.0.purged.subscribe()

@@ -31,6 +31,7 @@ use super::anew::Anew;
 use super::codec::{self, Malformed, Offer, OfferAnswer};
 use super::ear::Ear;
 use super::intake::Intake;
+use super::log_store::LogStore;
 use super::lost::Losses;
 use super::machine::SnapshotData;
 use super::offers::{Offered, Offers};
@@ -90,6 +91,8 @@ pub(crate) struct Wire {
     pub(crate) clock: Clock,
     pub(crate) offers: Offers,
     pub(crate) promises: Promises,
+    /// The log that is sent, for saying how much of it is on disk.
+    pub(crate) log: LogStore,
 }
 
 /// What a node promised counts for nothing that has begun anew since.
@@ -151,7 +154,8 @@ impl Client {
         let (to, vote, prev) = (self.to, request.vote, request.prev_log_id);
         let last = request.entries.last().map(|entry| entry.log_id).or(prev);
         let known = self.wire.promises.known(to, &vote);
-        let answer = self.call(APPEND, codec::encode_append(request), within, codec::decode_append_answer);
+        let body = codec::encode_append(request, self.wire.log.flushed().as_ref());
+        let answer = self.call(APPEND, body, within, codec::decode_append_answer);
         let wire = self.wire.clone();
         async move {
             let answer = answer.await?;
@@ -377,10 +381,13 @@ async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result
     let raft = &member.raft;
     match kind {
         APPEND => {
-            let request = codec::decode_append(body)?;
+            let (request, flushed) = codec::decode_append(body)?;
             // Before it is handled: a disk that is slow here is not the leader's silence.
             member.ear.hear(request.vote.leader_id.term);
             member.losses.compare_entries(raft, from, &request).await?;
+            if request.vote.is_committed() && request.vote.leader_id.voted_for == from {
+                member.promises.leads(from, request.vote.leader_id.term, flushed);
+            }
             if let Some(anew) = &member.anew {
                 anew.agree(from, request.vote.leader_id.term).await?;
             }

@@ -9,7 +9,9 @@
 //! # What a promise says later
 //!
 //! A promise is a term, and the last entry that was acknowledged in it to the one leader it had; a vote is one without an
-//! entry. It came after the replica's disk held a vote of that term and the entry, with everything before it. So a
+//! entry. A leader promises, too: it counts itself in the quorum of what it commits, and says with whatever it sends how
+//! far its own disk holds its log. (The last it promised before its end, nobody may have heard: who is set back by less
+//! than a heartbeat is not found out.) It came after the replica's disk held a vote of that term and the entry, with everything before it. So a
 //! replica that finds on its disk, when it starts,
 //!
 //! * *a vote of an earlier term*, has lost a vote: terms on a disk only grow;
@@ -145,6 +147,14 @@ impl Promises {
         is_of_this_life
     }
 
+    /// The peer leads in this term, and its own disk holds everything up to this entry: what it counts itself for in a
+    /// quorum. Whenever it was sent, it was so, and nobody may cut the log of a leader in its own term.
+    pub(super) fn leads(&self, from: NodeId, term: u64, flushed: Option<LogId>) {
+        let mut all = self.0.lock();
+        let kept = all.entry(from).or_default();
+        kept.promise = kept.promise.max(Promise { term, reached: flushed });
+    }
+
     /// The peer begins with nothing. What it voted for stays with it.
     pub(super) fn forget(&self, from: NodeId) {
         let mut all = self.0.lock();
@@ -247,6 +257,17 @@ mod tests {
         );
         let old = promises.known(N, &vote(3));
         assert_eq!(promises.heard(N, old, (entry(9), entry(12)), &CONFLICT), Meaning::AsItSays);
+    }
+
+    #[test]
+    fn a_leader_has_promised_what_it_said_is_on_its_disk() {
+        let promises = Promises::default();
+        promises.leads(N, 3, entry(9));
+        promises.leads(N, 3, entry(7));
+        promises.leads(N, 2, entry(12));
+        assert_eq!(promises.asked_by(N), Promise { term: 3, reached: entry(9) });
+        promises.leads(N, 4, None);
+        assert_eq!(promises.asked_by(N), Promise { term: 4, reached: None });
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chronos_wal::Mark;
 use openraft::LinearizerOption;
 use openraft::errors::{LinearizableReadError, RaftError};
 
@@ -23,10 +24,10 @@ pub(crate) enum Unconfirmed {
 ///
 /// # Errors
 /// See [`Unconfirmed`]: after `within` at the latest.
-pub(crate) async fn confirm(raft: &Raft, within: Duration) -> Result<u64, Unconfirmed> {
+pub(crate) async fn confirm(raft: &Raft, within: Duration) -> Result<Mark, Unconfirmed> {
     let asked = LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(within);
     match raft.get_read_linearizer(asked).await {
-        Ok(confirmed) => Ok(mark_of(Some(confirmed.read_log_id().log_id())).index),
+        Ok(confirmed) => Ok(mark_of(Some(confirmed.read_log_id().log_id()))),
         Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => Err(Unconfirmed::NotLeader),
         Err(error) => Err(Unconfirmed::Silent(error.to_string())),
     }

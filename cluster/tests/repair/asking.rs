@@ -70,6 +70,44 @@ fn a_replica_that_was_set_back_votes_for_nobody_that_lacks_what_it_acknowledged(
     }
 }
 
+/// What a leader commits rests on its own disk, too, and its followers know how far that goes.
+#[test]
+fn a_leader_that_was_set_back_votes_for_nobody_that_lacks_what_it_counted_itself_for() {
+    let world = World::new(43);
+    world.run(async {
+        let [first, second, third] = three(&world, 30).await;
+        let (clock, disk) = (first.env.clock.clone(), first.host.disk());
+        for id in used() {
+            until(&clock, "the first one leads", || second.groups.leader(id) == Some(n(1))).await;
+        }
+        let image = image_of(&disk);
+        third.kill();
+        let pair = [first, second];
+        append(&pair, 30..60).await;
+        converge(&pair, 60).await;
+        let [first, second] = pair;
+        // A heartbeat says what is on its disk.
+        clock.sleep(Duration::from_secs(1)).await;
+        first.kill();
+        set_back(world.host("n1").env().disk.as_ref(), &disk, &image);
+        // Whoever is elected has the first one's vote.
+        world.net().partition("n2", "n3");
+        let first = Node::start(&world, 1, 2).await;
+        assert!(used().iter().all(|id| first.groups.partition(*id).is_err()), "it took part");
+        let third = Node::start(&world, 3, 2).await;
+        clock.sleep(Duration::from_secs(8)).await;
+        world.net().heal_all();
+        let nodes = [first, second, third];
+        append(&nodes, 60..63).await;
+        converge(&nodes, 63).await;
+        for id in used() {
+            let repaired = nodes[0].groups.repair_stats().last[&id].clone();
+            assert!(repaired.is_anew && repaired.why.contains("has lost"), "{repaired:?}");
+        }
+        assert_eq!(nodes[1].groups.repair_stats().diverged, 0);
+    });
+}
+
 /// The one that remembers does not lead any more.
 #[test]
 fn who_led_once_remembers_what_it_was_promised() {

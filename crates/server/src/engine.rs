@@ -456,7 +456,9 @@ fn not_fresh(id: PartitionId, error: &ReadError) -> Error {
     let say = |reason| Error::new(Class::Failed, reason, text.as_str()).with("partition", id);
     match error {
         ReadError::Refused(why) => refused(Class::Failed, id, why),
-        ReadError::Ended(_) => say(Reason::Unavailable).retry_after_ms(UNAVAILABLE_RETRY_MS),
+        ReadError::Ended(_) | ReadError::Apart { .. } => {
+            say(Reason::Unavailable).retry_after_ms(UNAVAILABLE_RETRY_MS)
+        }
         ReadError::NoLeader => say(Reason::NotLeader).retry_after_ms(ELECTION_RETRY_MS),
         ReadError::Unconfirmed { leader, .. } => {
             say(Reason::Unavailable).with("leader_node", leader.get()).retry_after_ms(ELECTION_RETRY_MS)

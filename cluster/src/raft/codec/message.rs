@@ -26,10 +26,11 @@ fn len_u32(len: usize) -> u32 {
     u32::try_from(len).expect("a message is far smaller than 4 GiB")
 }
 
-pub(crate) fn encode_append(request: &AppendEntriesRequest<Types>) -> Bytes {
+/// Entries of a leader, and up to where its own log is on its disk for good.
+pub(crate) fn encode_append(request: &AppendEntriesRequest<Types>, flushed: Option<&LogId>) -> Bytes {
     let payloads: Vec<Bytes> = request.entries.iter().map(|entry| payload_of(&entry.payload)).collect();
     let bytes: usize = payloads.iter().map(|payload| ROW_BYTES + payload.len()).sum();
-    let mut out = begin(64 + bytes);
+    let mut out = begin(80 + bytes);
     put_vote(&mut out, &request.vote);
     put_log_id(&mut out, request.prev_log_id.as_ref());
     put_log_id(&mut out, request.leader_commit.as_ref());
@@ -41,10 +42,11 @@ pub(crate) fn encode_append(request: &AppendEntriesRequest<Types>) -> Bytes {
         out.put_u32_le(len_u32(payload.len()));
     }
     payloads.iter().for_each(|payload| out.put_slice(payload));
+    put_log_id(&mut out, flushed);
     out.freeze()
 }
 
-pub(crate) fn decode_append(body: &Bytes) -> Result<AppendEntriesRequest<Types>, Malformed> {
+pub(crate) fn decode_append(body: &Bytes) -> Result<(AppendEntriesRequest<Types>, Option<LogId>), Malformed> {
     let mut fields = Fields::open("a message with entries", body)?;
     let (vote, prev_log_id, leader_commit) = (fields.vote()?, fields.log_id()?, fields.log_id()?);
     let count = fields.count(ROW_BYTES)?;
@@ -55,8 +57,9 @@ pub(crate) fn decode_append(body: &Bytes) -> Result<AppendEntriesRequest<Types>,
         let log_id = log_id_of(Mark { index, term }).expect("ours begin with 1");
         entries.push(Entry { log_id, payload: payload_from(fields.slice(len)?)? });
     }
+    let flushed = fields.log_id()?;
     fields.end()?;
-    Ok(AppendEntriesRequest { vote, prev_log_id, entries, leader_commit })
+    Ok((AppendEntriesRequest { vote, prev_log_id, entries, leader_commit }, flushed))
 }
 
 pub(crate) fn encode_append_answer(answer: &AppendEntriesResponse<Types>) -> Bytes {

@@ -22,6 +22,11 @@ impl Floors {
         LogIndex::new(self.0[id.index()].load(Ordering::SeqCst))
     }
 
+    /// What was said of a history that is not the cluster's binds nobody.
+    pub(super) fn forget(&self, id: PartitionId) {
+        self.0[id.index()].store(0, Ordering::SeqCst);
+    }
+
     pub(super) fn raise(&self, id: PartitionId, applied: LogIndex) {
         self.0[id.index()].fetch_max(applied.get(), Ordering::SeqCst);
     }

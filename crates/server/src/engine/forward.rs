@@ -144,6 +144,9 @@ impl Forward {
     ) -> Result<Answer, Error> {
         let kind = Kind::of(&ask);
         let _room = self.room(id, &ask, deadline).await?;
+        if self.cluster.groups().has_diverged(id) {
+            self.floors.forget(id);
+        }
         let patience = deadline.saturating_sub(self.clock.monotonic());
         let request = ForwardRequest {
             tenant: space.map(|(tenant, _)| tenant.to_string()).unwrap_or_default(),

@@ -62,14 +62,17 @@ fn the_bytes_of_a_message_with_entries_never_change() {
         "0100",
         "0100000000000000",
         "0000",
+        "0a00000000000000",
+        "0500000000000000",
     );
-    assert_eq!(hex(&encode_append(&append())), golden);
+    assert_eq!(hex(&encode_append(&append(), id(10, 5).as_ref())), golden);
 }
 
 #[test]
 fn entries_come_back_as_slices_of_the_message() {
-    let body = encode_append(&append());
-    let read = decode_append(&body).unwrap();
+    let body = encode_append(&append(), id(10, 5).as_ref());
+    let (read, flushed) = decode_append(&body).unwrap();
+    assert_eq!(flushed, id(10, 5));
     assert_eq!(format!("{read:?}"), format!("{:?}", append()));
     let EntryPayload::Normal(batch) = &read.entries[1].payload else { panic!("not commands") };
     let within = body.as_ptr_range();
@@ -84,8 +87,8 @@ fn the_first_entry_of_a_log_has_nothing_before_it() {
         entries: vec![entry(1, 1, EntryPayload::Blank)],
         leader_commit: None,
     };
-    let read = decode_append(&encode_append(&request)).unwrap();
-    assert_eq!(format!("{read:?}"), format!("{request:?}"));
+    let (read, flushed) = decode_append(&encode_append(&request, None)).unwrap();
+    assert_eq!((format!("{read:?}"), flushed), (format!("{request:?}"), None));
 }
 
 #[test]
@@ -153,7 +156,7 @@ proptest! {
 
     #[test]
     fn a_message_that_is_cut_is_refused(len in 0_usize..100) {
-        let body = encode_append(&append());
+        let body = encode_append(&append(), None);
         prop_assume!(len < body.len());
         prop_assert!(decode_append(&body.slice(..len)).is_err());
     }
