@@ -179,10 +179,11 @@ fn choose(status: &Status, text: &str) -> Outcome<NodeId> {
     }
 }
 
-/// Looks at the cluster until it is as wanted. `wanted` says what is missing, which is told when it changes; nothing when
-/// nothing is.
+/// Looks at the cluster until it is as wanted, for so long at most. `wanted` says what is missing, which is told when it
+/// changes; nothing when nothing is.
 pub(crate) async fn wait_until(
     admin: &ClusterAdmin,
+    within: Option<Duration>,
     wanted: impl Fn(&Status) -> Option<String>,
 ) -> Outcome<Status> {
     let (mut told, began) = (String::new(), Instant::now());
@@ -190,6 +191,12 @@ pub(crate) async fn wait_until(
     loop {
         let status = admin.status().await.map_err(failed)?;
         let Some(missing) = wanted(&status) else { return Ok(status) };
+        if let Some(within) = within.filter(|within| began.elapsed() >= *within) {
+            return Err(Failure::failed(format!(
+                "{missing} after {within:?} (--timeout), and was not waited for any longer; it was asked for all the same: see \
+                 how far it is with `chronos cluster status --watch`, and what is next with `chronos cluster plan`"
+            )));
+        }
         if missing != told {
             eprintln!("chronos: {missing}");
             (told, since) = (missing, Instant::now());
@@ -198,7 +205,8 @@ pub(crate) async fn wait_until(
             tell_what_waits(admin).await?;
             since = Instant::now();
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        let left = within.map_or(LOOK_EVERY, |within| within.saturating_sub(began.elapsed()));
+        tokio::time::sleep(LOOK_EVERY.min(left)).await;
     }
 }
 

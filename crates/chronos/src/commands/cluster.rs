@@ -185,7 +185,7 @@ impl Cluster {
         };
         let format = operator.format(context);
         let admin = operator.connect(context).await?;
-        let done = Done { admin: &admin, format };
+        let done = Done { admin: &admin, format, asked_timeout: context.asked_timeout() };
         match verb {
             Verb::Status { watched, check: _ } => view::status(&admin, &watched, format).await,
             Verb::Nodes { watched } => view::nodes(&admin, &watched, format).await,

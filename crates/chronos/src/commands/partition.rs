@@ -52,7 +52,13 @@ enum Verb {
         watched: Watched,
     },
     /// Have a partition led by another of its voters
-    #[command(after_help = "Example:\n  chronos partition transfer 7 --to n2 --wait")]
+    #[command(
+        long_about = "Have a partition led by another of its voters
+
+The placement driver goes on balancing leaders: where that leaves one node with two more than another, it hands one back. Hold \
+it with `chronos cluster pause` for as long as the partition is to stay there.",
+        after_help = "Example:\n  chronos partition transfer 7 --to n2 --wait"
+    )]
     Transfer {
         /// 0 to 31, or system
         #[arg(value_parser = parse_partition)]
@@ -142,7 +148,8 @@ impl Partition {
             }
             Verb::Transfer { partition, to, wait } => {
                 let to = node_called(&admin, &to).await?;
-                Done { admin: &admin, format }.transfer(partition, to, wait).await
+                let asked_timeout = context.asked_timeout();
+                Done { admin: &admin, format, asked_timeout }.transfer(partition, to, wait).await
             }
             Verb::Compact { partitions, wait } => upkeep::compact(&admin, partitions, wait, format).await,
             Verb::Scrub(which) => upkeep::scrub(&admin, &which.into(), format).await,

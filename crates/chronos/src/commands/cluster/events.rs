@@ -25,7 +25,10 @@ pub(super) async fn run(admin: &ClusterAdmin, format: Format) -> Outcome {
             }
             out.flush()?; // whoever watches wants it now
         }
-        Ok::<(), Failure>(())
+        Err::<(), Failure>(Failure::failed(
+            "the node that was watched has ended the stream, as it does when it stops: what happens from now on is not shown \
+             any more; watch again, or another node (--admin)",
+        ))
     };
     tokio::select! {
         biased; // whoever has seen enough is not shown more

@@ -15,10 +15,15 @@ use crate::output::{Format, Out};
 /// What a node has left on its disk is waited for as long as it gets less: other steps may come before.
 const DELETED_WITHIN: Duration = Duration::from_secs(60);
 
+/// A transfer is waited for that long, unless somebody says how long: what has not led by then is led by another one again.
+const LED_WITHIN: Duration = Duration::from_secs(30);
+
 /// One who has things done.
 pub(crate) struct Done<'a> {
     pub(crate) admin: &'a ClusterAdmin,
     pub(crate) format: Format,
+    /// How long it may take in all, where somebody said so.
+    pub(crate) asked_timeout: Option<Duration>,
 }
 
 impl Done<'_> {
@@ -32,7 +37,7 @@ impl Done<'_> {
         }
         let leftovers = Leftovers::of(node);
         let left = |status: &Status| left_on(status, node).or_else(|| leftovers.left_on(status));
-        let after = wait_until(self.admin, left).await?;
+        let after = wait_until(self.admin, self.asked_timeout, left).await?;
         self.say(after.epoch, &drained((&before, &after), node, began.elapsed()))
     }
 
@@ -95,7 +100,8 @@ impl Done<'_> {
         }
         let wanted =
             |status: &Status| (led_by(status) != Some(to)).then(|| format!("{to} does not lead {id} yet"));
-        let after = wait_until(self.admin, wanted).await?;
+        let within = Some(self.asked_timeout.unwrap_or(LED_WITHIN));
+        let after = wait_until(self.admin, within, wanted).await?;
         self.say(after.epoch, &leads)
     }
 
