@@ -68,6 +68,8 @@ const QUIET: &str = "openraft=off";
 /// When the filter cannot be read or a subscriber is in place already.
 pub fn init(log: &Log) -> Result<(), Error> {
     let lines = fmt().with_env_filter(read(&log.filter)?).with_writer(std::io::stderr).with_target(true);
+    // Whoever read the lines may have gone. That they cannot be written must not be written there as well: it would panic.
+    let lines = lines.log_internal_errors(false);
     let set = match log.format {
         Format::Text => {
             let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();

@@ -277,6 +277,14 @@ fn down(status: &Status, node: &Node) -> (Tone, String) {
         Some(ago) => format!("for {}", units::ago(ago)),
         None => format!("at least since {} was started", status.me),
     };
+    if node.state == NodeState::Removed {
+        let text = format!(
+            "{} is down {since} and was given up, with {}: others take over what it held (chronos cluster plan)",
+            node.node,
+            held(status, node.node)
+        );
+        return (Tone::Warn, text);
+    }
     let text = format!(
         "{0} is down {since}, with {1}: start it again, or give it up with `chronos cluster replace {0}`",
         node.node,
@@ -498,6 +506,18 @@ STEP  PARTITION  WHAT                 WHY
         );
         status.me = NodeId::new(2);
         assert_eq!(concerns(&status), [], "another one knows no harm");
+    }
+
+    #[test]
+    fn nobody_is_told_to_start_a_node_that_was_given_up() {
+        let mut status = sample::healthy();
+        (status.nodes[2].state, status.nodes[2].is_up) = (NodeState::Removed, false);
+        let told = concerns(&status);
+        assert!(
+            told.iter().any(|(tone, text)| *tone == Tone::Warn && text.contains("was given up")),
+            "{told:?}"
+        );
+        assert!(told.iter().all(|(_, text)| !text.contains("start it again")), "{told:?}");
     }
 
     #[test]
