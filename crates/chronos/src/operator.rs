@@ -4,6 +4,7 @@
 //! commands/{cluster,partition,repair} ─► operator ─┬─ page      lines with a tone, painted on terminals only
 //!                                                  ├─ cluster   the cluster and its nodes as a page
 //!                                                  ├─ partition partitions and replicas as a page
+//!                                                  ├─ said      why nodes did not answer, once for each
 //!                                                  ├─ json      the same for machines
 //!                                                  └─ live      a page drawn again and again
 //! ```
@@ -16,6 +17,7 @@ pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod page;
 pub(crate) mod partition;
+pub(crate) mod said;
 #[cfg(test)]
 pub(crate) mod sample;
 pub(crate) mod units;

@@ -81,12 +81,7 @@ impl Operators {
     /// When the caller may not observe, or the node knows of no member yet.
     pub(crate) async fn status(&self) -> Result<Status, Error> {
         authorize(self.edge.principal(), Action::Observe)?;
-        let status = self.look_now().await;
-        if status.nodes.is_empty() {
-            let text = "this node has not read its cluster's own data yet; ask again in a moment, or ask another node";
-            return Err(Error::new(Class::Failed, Reason::Unavailable, text));
-        }
-        Ok(status)
+        telling(self.look_now().await)
     }
 
     /// A look for which the others were asked, as far as they answer soon.
@@ -169,6 +164,18 @@ impl Operators {
         done.map_err(not_ordered)?;
         Ok(self.cluster.epoch())
     }
+}
+
+/// A status in which anything is to be seen.
+///
+/// # Errors
+/// When the node knows of no member yet.
+fn telling(status: Status) -> Result<Status, Error> {
+    if status.nodes.is_empty() {
+        let text = "this node has not read its cluster's own data yet; ask again in a moment, or ask another node";
+        return Err(Error::new(Class::Failed, Reason::Unavailable, text));
+    }
+    Ok(status)
 }
 
 fn not_ordered(error: OrderError) -> Error {

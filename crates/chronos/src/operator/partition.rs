@@ -7,6 +7,7 @@ use chronos_client::cluster::{Comparison, Health, NodeId, Partition, Replica, St
 
 use super::cluster::is_led;
 use super::page::{Page, Tone};
+use super::said::Said;
 use super::{name, units};
 use crate::table::{Align, Table, grouped};
 
@@ -206,7 +207,7 @@ fn nodes(nodes: &[NodeId]) -> String {
 }
 
 /// One line for a partition whose replicas were compared, and one for each that has something to say against it.
-pub(crate) fn comparison(of: &Comparison) -> Page {
+pub(crate) fn comparison(of: &Comparison, said: &mut Said) -> Page {
     let mut page = Page::default();
     let (tone, verdict) = match of.verdict {
         Verdict::Equal => (Tone::Good, "equal"),
@@ -235,7 +236,8 @@ pub(crate) fn comparison(of: &Comparison) -> Page {
     }
     for replica in &of.replicas {
         if let Err(failure) = &replica.digest.digest {
-            page.line(Tone::Warn, format!("{:>30} {} gave none: {failure}", "", replica.node));
+            let why = said.why(replica.node, failure);
+            page.line(Tone::Warn, format!("{:>30} {} gave none: {why}", "", replica.node));
         }
     }
     page
@@ -345,15 +347,19 @@ last scrub         2 h ago   2 h ago   2 h ago
         };
         let (one, two) = ("01".repeat(32), "02".repeat(32));
         let equal = vec![replica(1, digest(1)), replica(2, digest(1))];
-        let shown = comparison(&Comparison::of(partition, position, equal)).plain();
+        let mut said = Said::default();
+        let shown = comparison(&Comparison::of(partition, position, equal), &mut said).plain();
         assert_eq!(shown, format!("     7         1007 equal      {one} n1 n2\n"));
         let down = Failure::new(Class::Failed, "UNAVAILABLE", "it is down");
         let mixed = vec![replica(1, digest(1)), replica(2, digest(2)), replica(3, Err(down))];
-        let shown = comparison(&Comparison::of(partition, position, mixed)).plain();
+        let mixed = Comparison::of(partition, position, mixed);
+        let shown = comparison(&mixed, &mut said).plain();
         let gap = " ".repeat(30);
         let expected = format!(
             "     7         1007 DIFFERENT\n{gap} {one} n1\n{gap} {two} n2\n{gap} n3 gave none: UNAVAILABLE: it is down\n"
         );
         assert_eq!(shown, expected);
+        let again = comparison(&mixed, &mut said).plain();
+        assert!(again.ends_with("n3 gave none: as said above\n"), "{again}");
     }
 }

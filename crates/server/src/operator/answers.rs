@@ -19,12 +19,10 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::{self, BoxStream};
 
-use super::Operators;
-use super::ask::{Within, odd, unavailable, unreadable};
+use super::ask::{REPLICA_WITHIN, Within, odd, unavailable, unreadable};
 use super::permit::Wish;
+use super::{Operators, telling};
 
-/// How long the work on one replica may take: everything it has is read, or fetched.
-const REPLICA_WITHIN: Duration = Duration::from_secs(3600);
 /// How long a node may take to say or set something.
 const WORD_WITHIN: Duration = Duration::from_secs(5);
 /// The setting that is not a node's but the cluster's.
@@ -121,7 +119,7 @@ impl Operators {
     /// Has replicas read in full, those of one node one after the other; what is not done `until` then says so.
     ///
     /// # Errors
-    /// As [`scrub`](Self::scrub).
+    /// As [`scrub`](Self::scrub), and when the node knows of no member yet.
     pub(crate) fn verify(
         &self,
         which: &Which,
@@ -145,7 +143,7 @@ impl Operators {
     /// Has replicas made whole, those of one node one after the other; what is not done `until` then says so.
     ///
     /// # Errors
-    /// As [`scrub`](Self::scrub).
+    /// As [`scrub`](Self::scrub), and when the node knows of no member yet.
     pub(crate) fn repair(
         &self,
         which: &Which,
@@ -176,7 +174,7 @@ impl Operators {
         A: Future<Output = T> + Send + 'static,
     {
         authorize(self.edge.principal(), Action::Administer)?;
-        let status = self.look();
+        let status = telling(self.look())?;
         let of_nodes = self.of_nodes(&status, which)?.into_iter().map(|(node, ids)| {
             let (operators, status) = (self.clone(), status.clone());
             stream::iter(ids).then(move |id| work(operators.clone(), status.clone(), node, id)).boxed()

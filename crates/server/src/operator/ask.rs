@@ -21,6 +21,8 @@ const ON_THE_WAY: Duration = Duration::from_secs(2);
 const SILENT_MAX: Duration = Duration::from_secs(10);
 /// How often it is seen whether one still is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the work on one replica may take, with its turn: everything it has is read, or fetched.
+pub(super) const REPLICA_WITHIN: Duration = Duration::from_secs(3600);
 
 /// How long one thing may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,12 @@ impl Operators {
         ask: Ask,
         within: Within,
     ) -> Result<Answer, Failure> {
+        // As it is by now, and not when the first of many nodes was asked.
+        if node != status.me && !self.cluster.is_up(number(node)) {
+            return Err(unavailable(format!(
+                "{node} is down: start it again, or give it up with `chronos cluster replace {node}` if it is lost for good"
+            )));
+        }
         if within.wait.is_zero() {
             return Err(out_of_time(node));
         }
@@ -80,19 +88,20 @@ impl Operators {
     }
 
     async fn ask_there(&self, node: NodeId, ask: Ask, within: Within) -> Result<Answer, Failure> {
-        // As it is by now, and not when the first of many nodes was asked.
-        if !self.cluster.is_up(number(node)) {
-            return Err(unavailable(format!("{node} is down; start it again, or leave it out")));
-        }
         let body = v1::NodeRequest { ask: Some(ask) }.encode_to_vec().into();
         let answer = tokio::select! {
             biased; // an answer counts whatever else is heard of who gave it
             answer = self.cluster.ask_operators(number(node), body, within.wait) => answer,
-            () = self.fallen_silent(node) => return Err(silent(node)),
+            () = self.fallen_silent(node) => {
+                let heard = format!("nothing was heard of it for {} s", SILENT_MAX.as_secs());
+                return Err(unanswered(node, &heard));
+            }
         };
         let answer = answer.map_err(|error| match error {
-            CallError::Unknown { cause: Cause::Deadline(_), .. } => late(node, within),
-            error => unavailable(format!("{node} gave no answer: {error}")),
+            CallError::Unreachable { cause: Cause::Deadline(_), .. }
+            | CallError::Unknown { cause: Cause::Deadline(_), .. } => late(node, within),
+            CallError::Unreachable { cause, .. } | CallError::Unknown { cause, .. } => unanswered(node, &cause),
+            CallError::Refused { refusal, .. } => unavailable(format!("{node} refused: {refusal}")),
         })?;
         let response = v1::NodeResponse::decode(answer).map_err(|error| unreadable(node, &error))?;
         response.answer.ok_or_else(|| unreadable(node, &"it is empty"))
@@ -126,19 +135,21 @@ impl Operators {
     }
 }
 
-/// Nothing was heard of the node while it was waited for.
-fn silent(node: NodeId) -> Failure {
+/// The node is lost while it was asked.
+fn unanswered(node: NodeId, why: &dyn std::fmt::Display) -> Failure {
     unavailable(format!(
-        "{node} could not be looked at: nothing was heard of it for {} s; see `chronos cluster status`, or leave it out",
-        SILENT_MAX.as_secs()
+        "{node} does not answer: {why}; see to it that it runs and can be reached, or give it up with `chronos cluster \
+         replace {node}` if it is lost for good"
     ))
 }
 
 /// The node did not come to an end in the time that it had.
 fn late(node: NodeId, within: Within) -> Failure {
-    let text =
-        format!("{node} was not done within {} s; ask again, or give it more time", within.wait.as_secs());
-    overdue(text)
+    overdue(format!(
+        "{node} was not done within {:.1} s: it may be busy, stand still or be cut off; see `chronos cluster nodes`, or give \
+         it more time",
+        within.wait.as_secs_f64()
+    ))
 }
 
 /// The caller's time was over before the node was asked.

@@ -4,7 +4,11 @@
 //! changes again, so it does not matter that the partition goes on meanwhile; and a replica that is behind answers once it
 //! has come so far, so that two equal answers are about everything that was there when the question was put. Who does not
 //! get there in time, or does not get on, or has fallen silent says so: the verdict is then *incomplete* and never *equal*.
+//!
+//! All replicas of all partitions are asked at once, and each node computes as many digests side by side as it can bear. So a
+//! node that does not answer, or a replica that is behind, is waited for beside all others, and not before them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_app::Error;
@@ -17,40 +21,29 @@ use chronos_proto::cluster::v1::node_response::Answer;
 use chronos_proto::cluster::{Comparison, NodeId, Partition, ReplicaDigest, Status};
 use futures::StreamExt;
 use futures::future::join_all;
-use futures::stream::{self, BoxStream};
+use futures::stream::{BoxStream, FuturesOrdered};
 
-use super::Operators;
-use super::ask::{odd, unavailable, unreadable};
-
-/// Partitions that are compared side by side: each costs every replica of it a core for a while.
-const AT_ONCE: usize = 2;
-/// How long one replica may take to come to the position and compute.
-const WITHIN: Duration = Duration::from_secs(60);
+use super::ask::{REPLICA_WITHIN, odd, unavailable, unreadable};
+use super::{Operators, telling};
 
 impl Operators {
     /// Compares partitions (all, when none is named), in their order; what is not compared `until` then says so.
     ///
     /// # Errors
-    /// When the caller may not observe.
+    /// When the caller may not observe, or the node knows of no member yet.
     pub(crate) fn compare(
         &self,
         wanted: &[PartitionId],
         until: Option<Duration>,
     ) -> Result<BoxStream<'static, Comparison>, Error> {
         authorize(self.edge.principal(), Action::Observe)?;
-        let is_wanted = |of: &Partition| wanted.is_empty() || wanted.contains(&of.id);
-        let asked: Vec<Partition> = self.look().partitions.into_iter().filter(is_wanted).collect();
-        let operators = self.clone();
-        let compared = stream::iter(asked).map(move |known| {
-            let operators = operators.clone();
-            async move {
-                // The others have taken their time: who leads and holds it, and how far, is as it is by now.
-                let status = operators.look();
-                let now = status.partition(known.id).unwrap_or(&known);
-                operators.compare_one(&status, now, until).await
-            }
+        let is_wanted = |of: &&Partition| wanted.is_empty() || wanted.contains(&of.id);
+        let status = Arc::new(telling(self.look())?);
+        let compared = status.partitions.iter().filter(is_wanted).cloned().map(|of| {
+            let (operators, status) = (self.clone(), Arc::clone(&status));
+            async move { operators.compare_one(&status, &of, until).await }
         });
-        Ok(compared.buffered(AT_ONCE).boxed())
+        Ok(compared.collect::<FuturesOrdered<_>>().boxed())
     }
 
     async fn compare_one(&self, status: &Status, of: &Partition, until: Option<Duration>) -> Comparison {
@@ -69,7 +62,7 @@ impl Operators {
         node: NodeId,
         (position, until): (Position, Option<Duration>),
     ) -> ReplicaDigest {
-        let within = self.within(WITHIN, until);
+        let within = self.within(REPLICA_WITHIN, until);
         let within_ms = within.work_ms();
         let ask = DigestHere { partition: partition.get().into(), position: position.get(), within_ms };
         let digest = match self.ask(status, node, Ask::Digest(ask), within).await {

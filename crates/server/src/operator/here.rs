@@ -18,6 +18,7 @@ use chronos_proto::v1 as clients;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use prost::Message as _;
+use tokio::sync::Semaphore;
 
 use super::Settings;
 use crate::admin::{digest, verified};
@@ -27,6 +28,10 @@ use crate::grpc::failure;
 /// A replica that is behind and has not moved for so long, longer than an election takes, is not waited for: nobody brings
 /// it what it lacks.
 const STANDS_STILL: Duration = Duration::from_secs(6);
+/// How long a replica may take to come to a position, and how long to compute its digest there.
+const DIGEST_STEP_WITHIN: Duration = Duration::from_secs(60);
+/// Digests that are computed side by side: each costs a core for a while.
+const DIGESTS_AT_ONCE: usize = 2;
 
 /// This node as those meet it who have something done on it.
 pub(crate) struct Here {
@@ -35,11 +40,13 @@ pub(crate) struct Here {
     settings: Settings,
     /// One search for damage at a time that an operator wanted.
     is_scrubbing: Arc<AtomicBool>,
+    /// Turns to compute a digest.
+    digests: Semaphore,
 }
 
 impl Here {
     pub(crate) fn new(me: NodeId, edge: Arc<Edge>, settings: Settings) -> Self {
-        Self { me, edge, settings, is_scrubbing: Arc::default() }
+        Self { me, edge, settings, is_scrubbing: Arc::default(), digests: Semaphore::new(DIGESTS_AT_ONCE) }
     }
 
     /// Does it. The answer is of the kind that was asked for, or a failure.
@@ -106,7 +113,8 @@ impl Here {
         Ok(VerifiedPartition { partition, outcome }.into())
     }
 
-    /// The digest of the replica here at exactly that position, once it has come so far.
+    /// The digest of the replica here at exactly that position, once it has come so far. Who waits for that takes nobody's
+    /// turn to compute.
     async fn digest(&self, ask: &DigestHere) -> Result<clients::PartitionDigest, Error> {
         let (partition, position) = (partition(ask.partition)?, Position::new(ask.position));
         let outcome = self.digest_at(partition, position, self.due(ask.within_ms)).await;
@@ -120,8 +128,10 @@ impl Here {
         deadline: Duration,
     ) -> Result<chronos_proto::admin::Digest, Error> {
         let engine = self.edge.app_here().node();
-        engine.approach(partition, position, (deadline, STANDS_STILL)).await?;
-        chronos_app::Archive::digest(engine, partition, position, deadline).await.map(digest)
+        let step = || deadline.min(self.edge.env.clock.monotonic() + DIGEST_STEP_WITHIN);
+        engine.approach(partition, position, (step(), STANDS_STILL)).await?;
+        let _turn = self.digests.acquire().await.expect("it is never closed");
+        chronos_app::Archive::digest(engine, partition, position, step()).await.map(digest)
     }
 
     async fn repair(&self, ask: &RepairHere) -> Result<v1::RepairResponse, Error> {

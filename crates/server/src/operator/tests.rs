@@ -1,14 +1,20 @@
-//! What operators are told when there is no time.
+//! What operators are told when there is no time, and beside a node that does not answer.
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use chronos_app::Principal;
+use chronos_block::{Compression, Draft, Packer};
 use chronos_cluster as cluster;
+use chronos_domain::{EntityId, EventId, EventType};
 use chronos_env::sim::World;
-use chronos_proto::cluster::{Comparison, Verdict};
+use chronos_proto::cluster::{Comparison, NodeId, Verdict, VerifiedReplica};
 use futures::StreamExt;
 
 use super::answers::Which;
-use crate::{Config, Node as Server};
+use crate::{Config, Membership, Node as Server};
+
+const ALL: Which = Which { partitions: Vec::new(), nodes: Vec::new() };
 
 /// A node that is alone, once it knows itself.
 async fn server(world: &World) -> Server {
@@ -38,15 +44,90 @@ fn when_the_time_is_over_every_replica_that_was_not_looked_at_says_so_at_once() 
             assert_eq!(failure.reason, "DEADLINE_EXCEEDED");
             assert!(failure.message.contains("n1 was not asked: the time was over"), "{failure}");
         }
-        let all = Which { partitions: Vec::new(), nodes: Vec::new() };
-        let verified: Vec<_> = operators.verify(&all, Some(began)).unwrap().collect().await;
+        let verified: Vec<_> = operators.verify(&ALL, Some(began)).unwrap().collect().await;
         assert_eq!(verified.len(), 33);
         assert!(verified.iter().all(|one| one.outcome.outcome.is_err()));
-        let repaired: Vec<_> = operators.repair(&all, Some(began)).unwrap().collect().await;
+        let repaired: Vec<_> = operators.repair(&ALL, Some(began)).unwrap().collect().await;
         assert!(repaired.len() == 33 && repaired.iter().all(|one| one.did.is_err()));
         assert_eq!(clock.monotonic(), began, "nothing was waited for");
         let compared: Vec<Comparison> = operators.compare(&[], None).unwrap().collect().await;
         assert!(compared.iter().all(|one| one.verdict == Verdict::Equal));
         server.stop().await;
+    });
+}
+
+/// A node of a cluster, which the first one founds.
+async fn member(world: &World, number: u64) -> Server {
+    let name = format!("n{number}");
+    let cluster = Membership {
+        peer_listen: Some(([0, 0, 0, 0], 7401).into()),
+        advertise: Some(name.clone()),
+        bootstrap: number == 1,
+        plaintext_anywhere: true,
+        join: if number == 1 { Vec::new() } else { vec!["n1:7401".to_owned()] },
+        ..Membership::default()
+    };
+    let config = Config { data: "/data".into(), segment_bytes: 32 << 20, cluster, ..Config::default() };
+    Server::start(world.host(&name).env(), &config).await.unwrap()
+}
+
+/// Three nodes with some events, once all three hold every partition and know that of each other.
+async fn three(world: &World) -> [Server; 3] {
+    let clock = world.env().clock;
+    let servers = [member(world, 1).await, member(world, 2).await, member(world, 3).await];
+    let is_whole = |view: cluster::View| {
+        view.partitions.len() == 33
+            && view.partitions.iter().all(|of| of.leader.is_some() && of.voters.len() == 3)
+    };
+    while !is_whole(servers[0].cluster().view()) {
+        clock.sleep(Duration::from_millis(100)).await;
+    }
+    for number in 1..=50 {
+        let entity = EntityId::parse(&format!("e-{number}")).unwrap();
+        let (id, kind) = (EventId::from_u128(number), EventType::parse("seen").unwrap());
+        let mut packer = Packer::new();
+        packer.push(Draft::json(id, entity, kind, Bytes::from_static(b"1"))).unwrap();
+        let block = packer.finish(Compression::None).unwrap();
+        let deadline = clock.monotonic() + Duration::from_secs(10);
+        servers[0].app().append(&Principal::default(), block, deadline).await.unwrap();
+    }
+    clock.sleep(Duration::from_secs(3)).await;
+    servers
+}
+
+#[test]
+fn a_node_that_has_just_fallen_silent_keeps_nobody_from_hearing_of_the_others() {
+    let world = World::new(1);
+    world.run(async {
+        let servers = three(&world).await;
+        let (operators, clock) = (servers[0].operators(), world.env().clock);
+        world.net().isolate("n3");
+        let until = clock.monotonic() + Duration::from_secs(1);
+        let compared = operators.compare(&[], Some(until)).unwrap().collect::<Vec<_>>();
+        let verified = operators.verify(&ALL, Some(until)).unwrap().collect::<Vec<_>>();
+        let (compared, verified) = futures::future::join(compared, verified).await;
+        assert!(clock.monotonic() < until + Duration::from_millis(100), "it takes no longer than that");
+        assert_eq!(compared.len(), 33);
+        for one in &compared {
+            assert_eq!(one.verdict, Verdict::Incomplete);
+            let [first, second, third] = one.replicas.as_slice() else { panic!("{one:?}") };
+            assert!(first.digest.digest.is_ok() && first.digest == second.digest, "{one:?}");
+            let silent = third.digest.digest.as_ref().unwrap_err();
+            assert!(silent.message.contains("n3 was not done within 1.0 s"), "{silent}");
+        }
+        let is_whole = |one: &&VerifiedReplica| one.outcome.outcome.is_ok();
+        assert_eq!(verified.iter().filter(is_whole).count(), 66);
+        assert!(verified.iter().all(|one| is_whole(&one) || one.node == NodeId::new(3)));
+
+        // However much time there is, it ends; and says what can be done.
+        let compared: Vec<Comparison> = operators.compare(&[], None).unwrap().collect().await;
+        let whys = compared.iter().map(|one| one.replicas[2].digest.digest.as_ref().unwrap_err());
+        for why in whys {
+            assert!(why.message.contains("give it up with `chronos cluster replace n3`"), "{why}");
+        }
+        world.net().heal_all();
+        for server in servers {
+            server.stop().await;
+        }
     });
 }
