@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use chronos_domain::PartitionId;
 use chronos_env::{Env, Task};
+use chronos_store::Neighbour;
 use chronos_wal::Wal;
 use parking_lot::Mutex;
 
 use crate::addresses::Addresses;
 use crate::exchange::{Exchange, kinds};
 use crate::groups::{Among, Config, Groups};
-use crate::neighbour::Neighbour;
 use crate::node::NodeId;
 use crate::order::{Order, OrderError, Plan};
 use crate::parcel::Parcels;

@@ -51,7 +51,6 @@ mod reception;
 mod registrar;
 mod security;
 mod serve;
-mod sighting;
 mod stats;
 mod stream;
 mod wire;
@@ -64,6 +63,7 @@ use futures::future::BoxFuture;
 use crate::NodeId;
 
 pub use bulk::{Bulk, BulkFile, BulkItem, BulkSource, NoBulk};
+pub use chronos_store::{Double, Sighting};
 pub use config::{Config, Limits, PROTOCOL};
 pub use error::{CallError, Cause, Refusal, StartError};
 pub use hello::{Turned, Why};
@@ -72,7 +72,6 @@ pub use peers::Peers;
 pub use port::Port;
 pub use registrar::{Admission, Admitted, Denial, Denied, NoRegistrar, Registrar};
 pub use security::{Names, Security, TlsFiles, certificate_name};
-pub use sighting::{Double, Sighting};
 pub use stats::{LinkStatus, PeerStats};
 pub use stream::{Receiver, Sender};
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_domain::{Marks, PartitionId, Timestamp};
+use chronos_store::Neighbour;
 
 use crate::addresses::Addresses;
-use crate::neighbour::Neighbour;
 use crate::node::NodeId;
 
 /// What a member is to its cluster.

@@ -12,8 +12,9 @@ mod upkeep;
 use chronos_domain::{Invalid, PartitionId};
 
 pub use change::{Change, ChangeKind};
+pub use chronos_domain::NodeId;
 pub use config::{NodeConfig, Setting, SettingChanged};
-pub use node::{Addresses, Node, NodeId, NodeState};
+pub use node::{Addresses, Node, NodeState};
 pub use partition::{Health, Partition, Replica, Role};
 pub use plan::{Plan, PlannedStep};
 pub use status::Status;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chronos_domain::PartitionId;
+use chronos_store::Neighbour;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::Inner;
 use crate::exchange::kinds;
-use crate::neighbour::Neighbour;
 use crate::node::NodeId;
 use crate::peer::{Admission, Admitted, CallError, Denial, Denied, Handler, Message, Refusal, Registrar};
 use crate::placement::Steer;

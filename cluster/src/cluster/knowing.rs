@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chronos_domain::PartitionId;
+use chronos_store::Neighbour;
 use tokio::sync::watch;
 
 use super::{Cluster, Inner};
 use crate::groups::every_group;
-use crate::neighbour::Neighbour;
 use crate::node::NodeId;
 use crate::status::{DOWN_AFTER, Heard, NodeReport, Report, leader_in_term, leader_of};
 use crate::view::{Member, MemberState, NodeView, PartitionView, Role, View};

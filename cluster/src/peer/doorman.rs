@@ -36,7 +36,7 @@ use tokio::sync::{Notify, watch};
 use super::hello::{Hello, Identity, Turned, Welcome, Why};
 use super::known::{self, ALIVE_AFTER, Known, Life, Verdict};
 use super::registrar::{Denial, Denied};
-use super::sighting::{Double, Sighting};
+use super::{Double, Sighting};
 use crate::NodeId;
 
 /// Guards one node's door, for those who come and for those we visit.

@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::hello::Identity;
-use super::sighting::{Double, Sighting};
+use super::{Double, Sighting};
 
 /// Longer than it takes to notice that a connection is dead, or a disk gone.
 pub(super) const ALIVE_AFTER: Duration = Duration::from_secs(4);

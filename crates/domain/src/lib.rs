@@ -54,7 +54,7 @@ pub use id::{
 };
 pub use index::{Found, Index};
 pub use marks::Marks;
-pub use number::{ContentHash, ForkId, LogIndex, PartitionId, Position, Version};
+pub use number::{ContentHash, ForkId, LogIndex, NodeId, PartitionId, Position, Version};
 pub use partition::{PartitionState, Receipt, Verdict};
 pub use placement::{place, routing_key};
 pub use rejection::Rejection;

@@ -1,7 +1,10 @@
 //! Numbers that are stored or sent, each a type of its own so that none is mistaken for another.
 
+use alloc::format;
 use core::fmt;
+use core::str::FromStr;
 
+use crate::id::Invalid;
 use crate::limits::PARTITIONS;
 
 macro_rules! numbers {
@@ -142,8 +145,55 @@ impl fmt::Display for PartitionId {
     }
 }
 
+/// A node of a cluster, as people call it: `n2`. Given once, from 1, and never again: a node whose disk was lost comes back as
+/// another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u64);
+
+impl NodeId {
+    /// The node that founds a cluster.
+    pub const FIRST: NodeId = NodeId(1);
+
+    /// The node of this number.
+    pub const fn new(number: u64) -> NodeId {
+        NodeId(number)
+    }
+
+    /// Its number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for NodeId {
+    fn from(number: u64) -> NodeId {
+        NodeId(number)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("n{}", self.0))
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = Invalid;
+
+    /// Reads `n2` or `2`.
+    fn from_str(text: &str) -> Result<NodeId, Invalid> {
+        let digits = text.strip_prefix('n').unwrap_or(text);
+        let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = is_plain.then(|| digits.parse::<u64>().ok()).flatten().filter(|number| *number > 0);
+        let reason = || format!("is {text:?}; give a node's name or number, such as n2 or 2");
+        number.map(NodeId).ok_or_else(|| Invalid::new("node", reason()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
@@ -157,6 +207,17 @@ mod tests {
         assert_eq!(PartitionId::of_group(32), Some(PartitionId::SYSTEM));
         assert_eq!(PartitionId::of_group(33), None);
         assert!(PartitionId::all().all(|p| p != PartitionId::SYSTEM));
+    }
+
+    #[test]
+    fn a_node_is_known_by_its_name_and_by_its_number() {
+        assert_eq!("n2".parse(), Ok(NodeId::new(2)));
+        assert_eq!("17".parse(), Ok(NodeId::new(17)));
+        assert_eq!(NodeId::new(2).to_string(), "n2");
+        for text in ["", "n", "n0", "0", "nn2", "+2", "two", "n-1", "99999999999999999999"] {
+            let refused = text.parse::<NodeId>().unwrap_err();
+            assert!(refused.reason.contains("n2 or 2"), "{refused}");
+        }
     }
 
     #[test]

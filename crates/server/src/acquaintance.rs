@@ -12,10 +12,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chronos_cluster::peer::{self, Peers, Turned, Why};
-use chronos_cluster::{Cluster, Neighbour, NodeId};
+use chronos_cluster::peer::{Peers, Turned, Why};
+use chronos_cluster::{Cluster, NodeId};
 use chronos_env::{Env, Task};
-use chronos_store::{DataDir, Double, Neighbour as Noted, Sighting};
+use chronos_store::{DataDir, Neighbour, Sighting};
 use futures::FutureExt;
 use tokio::sync::watch;
 
@@ -59,7 +59,7 @@ impl Acquaintance {
 }
 
 /// What there is to write down: who is there, who is turned away, and whom this node has seen.
-type Notes = (Vec<Noted>, BTreeSet<u64>, Vec<Sighting>);
+type Notes = (Vec<Neighbour>, BTreeSet<NodeId>, BTreeMap<NodeId, Sighting>);
 
 async fn write(env: Env, data: Arc<DataDir>, cluster: Cluster, mut stopped: watch::Receiver<bool>) {
     // Who has no port for others has none to note.
@@ -70,8 +70,8 @@ async fn write(env: Env, data: Arc<DataDir>, cluster: Cluster, mut stopped: watc
     let mut written: Notes = (seat.members, seat.removed, seat.seen);
     loop {
         epoch.borrow_and_update();
-        let gone = numbers(&banned.borrow_and_update());
-        let is_known_better = |node: u64| gone.contains(&node) || cluster.member(NodeId::new(node)).is_some();
+        let gone = banned.borrow_and_update().clone();
+        let is_known_better = |node: NodeId| gone.contains(&node) || cluster.member(node).is_some();
         let members = together(&written.0, cluster.neighbours(), is_known_better);
         let seen_now = sights(&seen.borrow_and_update(), &gone);
         let now = (members, gone, seen_now);
@@ -106,53 +106,28 @@ async fn disowned(peers: &Peers) -> Turned {
 
 async fn disown(env: &Env, data: Arc<DataDir>, turned: Turned) {
     let world = env.clone();
-    let noting = env.tasks.blocking(move || data.disown(&world, turned.by.get(), turned.of));
+    let noting = env.tasks.blocking(move || data.disown(&world, turned.by, turned.of));
     if let Err(error) = noting.await {
         tracing::error!(%error, "it cannot be written down that this directory is a copy; remove it");
     }
 }
 
 /// What was seen of nodes that may come again.
-fn sights(seen: &BTreeMap<NodeId, peer::Sighting>, gone: &BTreeSet<u64>) -> Vec<Sighting> {
-    let kept = seen.iter().filter(|(node, _)| !gone.contains(&node.get()));
-    let note = |(node, sight): (&NodeId, &peer::Sighting)| Sighting {
-        node: node.get(),
-        incarnation: sight.incarnation,
-        process: sight.process,
-        copies: sight.copies.iter().map(|double| Double { process: double.process, of: double.of }).collect(),
-    };
-    kept.map(note).collect()
-}
-
-/// As it was kept beside the seat.
-pub(crate) fn from_sight(noted: &Sighting) -> (NodeId, peer::Sighting) {
-    let Sighting { node, incarnation, process, ref copies } = *noted;
-    let copies = copies.iter().map(|double| peer::Double { process: double.process, of: double.of });
-    (NodeId::new(node), peer::Sighting { incarnation, process, copies: copies.collect() })
-}
-
-fn numbers(nodes: &BTreeSet<NodeId>) -> BTreeSet<u64> {
-    nodes.iter().map(|node| node.get()).collect()
+fn sights(seen: &BTreeMap<NodeId, Sighting>, gone: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Sighting> {
+    let kept = seen.iter().filter(|(node, _)| !gone.contains(node));
+    kept.map(|(node, sight)| (*node, sight.clone())).collect()
 }
 
 /// Everybody worth noting: the members that the cluster's own data names, and of those noted before whomever it says
 /// nothing of. What this node has read of that data may be old, so silence is no reason to forget anybody.
-fn together(noted: &[Noted], members: Vec<Neighbour>, is_known_better: impl Fn(u64) -> bool) -> Vec<Noted> {
+fn together(
+    noted: &[Neighbour],
+    members: Vec<Neighbour>,
+    is_known_better: impl Fn(NodeId) -> bool,
+) -> Vec<Neighbour> {
     let kept = noted.iter().filter(|other| !is_known_better(other.node)).cloned();
-    let all = kept.chain(members.into_iter().map(to_note)).map(|other| (other.node, other));
+    let all = kept.chain(members).map(|other| (other.node, other));
     all.collect::<BTreeMap<_, _>>().into_values().collect()
-}
-
-/// As it is kept beside the seat.
-pub(crate) fn to_note(other: Neighbour) -> Noted {
-    let Neighbour { node, machine, peer } = other;
-    Noted { node: node.get(), machine, peer }
-}
-
-/// As it was kept beside the seat.
-pub(crate) fn from_note(noted: &Noted) -> Neighbour {
-    let Noted { node, machine, peer } = noted.clone();
-    Neighbour { node: NodeId::new(node), machine, peer }
 }
 
 #[cfg(test)]
@@ -165,22 +140,20 @@ mod tests {
 
     #[test]
     fn what_was_seen_of_others_is_kept_but_of_those_that_are_gone() {
-        let copies = vec![peer::Double { process: 9, of: 7 }];
-        let sight = peer::Sighting { incarnation: 3, process: 8, copies };
+        let sight = Sighting { incarnation: 3, process: 8, copies: Vec::new() };
         let seen: BTreeMap<_, _> = [2, 4].map(|node| (NodeId::new(node), sight.clone())).into();
-        let noted = sights(&seen, &BTreeSet::from([4]));
-        assert_eq!(noted.iter().map(from_sight).collect::<Vec<_>>(), [(NodeId::new(2), sight)]);
+        let noted = sights(&seen, &BTreeSet::from([NodeId::new(4)]));
+        assert_eq!(noted, BTreeMap::from([(NodeId::new(2), sight)]));
     }
 
     #[test]
     fn an_old_copy_of_the_clusters_data_makes_nobody_forgotten_and_the_present_one_wins() {
         let noted = [(1, 0, "a:1"), (2, 22, "b:1"), (3, 33, "c:1"), (4, 44, "d:1")];
-        let noted = noted.map(|(node, machine, peer)| to_note(neighbour(node, machine, peer)));
+        let noted = noted.map(|(node, machine, peer)| neighbour(node, machine, peer));
         assert_eq!(together(&noted, Vec::new(), |_| false), noted, "who has read nothing forgets nobody");
         // It names the first, which has moved, and says of the third that it was removed.
         let members = vec![neighbour(1, 11, "a:2")];
-        let now = together(&noted, members, |node| node == 1 || node == 3);
-        let wanted = [neighbour(1, 11, "a:2"), from_note(&noted[1]), from_note(&noted[3])];
-        assert_eq!(now, wanted.map(to_note));
+        let now = together(&noted, members, |node| [1, 3].map(NodeId::new).contains(&node));
+        assert_eq!(now, [neighbour(1, 11, "a:2"), noted[1].clone(), noted[3].clone()]);
     }
 }

@@ -144,7 +144,7 @@ impl Node {
     /// Which node of its cluster this is.
     #[must_use]
     pub fn id(&self) -> NodeId {
-        NodeId::new(self.data.seat().node)
+        self.data.seat().node
     }
 
     /// Where other nodes are listened for, if they are.
@@ -202,7 +202,7 @@ impl Node {
 
 /// What operators may ask here, and what they may have asked from other nodes.
 fn open_to_operators(edge: &Arc<Edge>, cluster: &Cluster, config: &Config) -> Operators {
-    let me = chronos_proto::cluster::NodeId::new(cluster.me().get());
+    let me = cluster.me();
     let here = Arc::new(Here::new(me, edge.clone(), Settings::new(config.clone())));
     cluster.answer_operators(Arc::new(Room(here.clone())));
     Operators::new(edge.clone(), cluster.clone(), here)
@@ -251,7 +251,7 @@ fn groups_config(config: &Config, data: &DataDir) -> chronos_cluster::Config {
         ..chronos_store::Config::new(data.path.join(PARTS), data.identity.cluster)
     };
     chronos_cluster::Config {
-        node: NodeId::new(data.seat().node),
+        node: data.seat().node,
         compaction: config.compaction.config(),
         scrub: config.scrub.config(),
         ..chronos_cluster::Config::new(store)

@@ -94,7 +94,7 @@ impl Operators {
         self.told(&BTreeSet::new())
     }
 
-    fn told(&self, silent: &BTreeSet<chronos_cluster::NodeId>) -> Status {
+    fn told(&self, silent: &BTreeSet<NodeId>) -> Status {
         seen::status(self.cluster.view(), silent, self.edge.app.node().now())
     }
 
@@ -172,7 +172,8 @@ impl Operators {
 /// When the node knows of no member yet.
 fn telling(status: Status) -> Result<Status, Error> {
     if status.nodes.is_empty() {
-        let text = "this node has not read its cluster's own data yet; ask again in a moment, or ask another node";
+        let text =
+            "this node has not read its cluster's own data yet; ask again in a moment, or ask another node";
         return Err(Error::new(Class::Failed, Reason::Unavailable, text));
     }
     Ok(status)
@@ -186,13 +187,4 @@ fn not_ordered(error: OrderError) -> Error {
         // Not `UNAVAILABLE`, upon which callers ask again by themselves.
         OrderError::Unknown(_) => Error::new(Class::Unknown, Reason::DeadlineExceeded, text),
     }
-}
-
-/// The number of a node as the cluster crate has it.
-fn number(node: NodeId) -> chronos_cluster::NodeId {
-    chronos_cluster::NodeId::new(node.get())
-}
-
-fn wire(node: chronos_cluster::NodeId) -> NodeId {
-    NodeId::new(node.get())
 }

@@ -11,7 +11,6 @@ use chronos_cluster::{Addresses, NodeId, Standing};
 use chronos_env::Env;
 use chronos_store::{DataDir, Options, Origin, Seat, Threshold, Whereabouts};
 
-use crate::acquaintance;
 use crate::config::{Config, DEFAULT_PEER_PORT, Invalid, Membership};
 use crate::node::{RELEASE, StartError};
 
@@ -58,7 +57,7 @@ fn may_sit(wanted: &Membership, threshold: &Threshold) -> Result<(), Invalid> {
     let Some(seat) = threshold.seat() else {
         let is_founder = threshold.identity().is_some();
         return match wanted.given_for_others() {
-            _ if is_founder && !wanted.join.is_empty() => Err(founder_joins(1)),
+            _ if is_founder && !wanted.join.is_empty() => Err(founder_joins(NodeId::FIRST)),
             Some(given) if !is_founder && !wanted.is_among_others() => Err(neither(given)),
             _ => Ok(()),
         };
@@ -66,7 +65,7 @@ fn may_sit(wanted: &Membership, threshold: &Threshold) -> Result<(), Invalid> {
     match seat.origin {
         Origin::Founder if !wanted.join.is_empty() => Err(founder_joins(seat.node)),
         Origin::Joined if wanted.bootstrap => Err(Invalid(format!(
-            "this data directory belongs to node n{} of cluster {:032x}, which it joined, so it cannot found one; remove \
+            "this data directory belongs to node {} of cluster {:032x}, which it joined, so it cannot found one; remove \
              --bootstrap, or give an empty directory",
             seat.node, seat.cluster
         ))),
@@ -89,9 +88,9 @@ fn neither(given: &str) -> Invalid {
     ))
 }
 
-fn founder_joins(node: u64) -> Invalid {
+fn founder_joins(node: NodeId) -> Invalid {
     Invalid(format!(
-        "this data directory belongs to node n{node}, which founded its cluster, so it cannot join one; remove --join, or \
+        "this data directory belongs to node {node}, which founded its cluster, so it cannot join one; remove --join, or \
          give an empty directory (its events can be exported from here and imported there)"
     ))
 }
@@ -216,8 +215,7 @@ async fn join(
     tracing::info!(node = %joined.node, cluster = %format_args!("{:032x}", joined.cluster), "joined the cluster");
     let world = env.clone();
     let admitting = env.tasks.blocking(move || {
-        let members = joined.members.into_iter().map(acquaintance::to_note).collect();
-        threshold.admit(&world, joined.cluster, joined.node.get(), members)?;
+        threshold.admit(&world, joined.cluster, joined.node, joined.members)?;
         Ok::<_, chronos_store::OpenError>(threshold)
     });
     Ok(admitting.await?)
@@ -225,14 +223,14 @@ async fn join(
 
 fn standing(wanted: &Membership, seat: &Seat, port: Option<Port>, addresses: Addresses) -> Standing {
     let peers = port.as_ref().map(|port| {
-        let (node, listen) = (NodeId::new(seat.node), port.address().to_string());
+        let listen = port.address().to_string();
         peer::Config {
             release: RELEASE.to_owned(),
             machine: seat.machine,
             starts: seat.starts.clone(),
-            seen: seat.seen.iter().map(acquaintance::from_sight).collect(),
+            seen: seat.seen.clone(),
             limits: Limits { bulk_bytes_per_second: wanted.transfer_bytes_per_second, ..Limits::default() },
-            ..peer::Config::new(node, seat.cluster, seat.incarnation, listen, wanted.security())
+            ..peer::Config::new(seat.node, seat.cluster, seat.incarnation, listen, wanted.security())
         }
     });
     Standing {
@@ -245,8 +243,8 @@ fn standing(wanted: &Membership, seat: &Seat, port: Option<Port>, addresses: Add
         replication: wanted.replication,
         token: wanted.token.clone(),
         release: RELEASE.to_owned(),
-        members: seat.members.iter().map(acquaintance::from_note).collect(),
-        removed: seat.removed.iter().copied().map(NodeId::new).collect(),
+        members: seat.members.clone(),
+        removed: seat.removed.clone(),
     }
 }
 

@@ -1,50 +1,11 @@
 //! One node, as the others know it.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use chronos_domain::{Invalid, Timestamp};
+use chronos_domain::{Invalid, NodeId, Timestamp};
 
 use super::enums::travels;
 use super::{small, uuid, v1};
-
-/// A node of a cluster, as people call it: `n2`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(u64);
-
-impl NodeId {
-    /// The node of this number.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("n{}", self.0))
-    }
-}
-
-impl FromStr for NodeId {
-    type Err = Invalid;
-
-    /// Reads `n2` or `2`.
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let digits = text.strip_prefix('n').unwrap_or(text);
-        let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let number = is_plain.then(|| digits.parse::<u64>().ok()).flatten().filter(|number| *number > 0);
-        let reason = || format!("is {text:?}; give a node's name or number, such as n2 or 2");
-        number.map(Self).ok_or_else(|| Invalid::new("node", reason()))
-    }
-}
 
 /// Where a node is reached; a text is empty where it is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,21 +107,5 @@ impl TryFrom<v1::Node> for Node {
             replicas: small("replicas", message.replicas)?,
             is_silent: message.silent,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_is_known_by_its_name_and_by_its_number() {
-        assert_eq!("n2".parse(), Ok(NodeId::new(2)));
-        assert_eq!("17".parse(), Ok(NodeId::new(17)));
-        assert_eq!(NodeId::new(2).to_string(), "n2");
-        for text in ["", "n", "n0", "0", "nn2", "+2", "two", "n-1", "99999999999999999999"] {
-            let refused = NodeId::from_str(text).unwrap_err();
-            assert!(refused.to_string().contains("n2 or 2"), "{refused}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chronos_domain::NodeId;
 use chronos_env::Env;
 use chronos_store::Seat;
 use rustix::process::{Pid, Signal, kill_process};
@@ -45,7 +46,7 @@ fn a_copy_of_a_directory_ends_once_and_for_all_and_the_original_goes_on() {
     let join = ["--join", &founder.peers];
     let original = Node::start(&second, &join);
     let witness = Node::start(&third, &join);
-    let met = |who: &Path| seat(who).seen.into_iter().find(|seen| seen.node == 2);
+    let met = |who: &Path| seat(who).seen.remove(&NodeId::new(2));
     // Who is copied knows where both of them are.
     until(|| seat(&second).members.len() == 2 && met(&first).is_some() && met(&third).is_some());
     // While it stands still, its files are those of a moment.
@@ -77,7 +78,7 @@ fn a_copy_of_a_directory_ends_once_and_for_all_and_the_original_goes_on() {
     // Without its mark it comes when the original is dead, to one who has seen it and to one who only wrote it down.
     drop(original);
     let before = witness.stop();
-    assert!(before.seen.iter().any(|seen| seen.node == 2), "{:?}", before.seen);
+    assert!(before.seen.contains_key(&NodeId::new(2)), "{:?}", before.seen);
     let witness = Node::start(&third, &[AS_BEFORE]);
     std::fs::write(double.join("NODE"), unmarked).unwrap();
     assert_eq!(seat(&double).disowned, None);

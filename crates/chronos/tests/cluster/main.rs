@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use chronos_domain::place;
+use chronos_domain::{NodeId, place};
 use chronos_env::Env;
 use chronos_store::{Seat, Threshold};
 use serde_json::Value;
@@ -192,7 +192,7 @@ fn three_servers_become_a_cluster_and_each_is_the_same_node_when_it_starts_again
     let cluster = founder.counted("chronos_peer_joins_total");
     assert_eq!(cluster, 2);
     let seats: Vec<Seat> = others.into_iter().map(Node::stop).collect();
-    assert_eq!([seats[0].node, seats[1].node], [2, 3]);
+    assert_eq!([seats[0].node, seats[1].node], [2, 3].map(NodeId::new));
     // No flag is needed again; the ports are those that the others, clients and operators know.
     let again = Node::start(&second, &[AS_BEFORE]);
     let at = &seats[0].at;
@@ -215,7 +215,7 @@ fn three_servers_become_a_cluster_and_each_is_the_same_node_when_it_starts_again
         "{why}"
     );
     let seat = founder.stop();
-    assert_eq!((seat.node, seat.cluster), (1, seats[0].cluster));
+    assert_eq!((seat.node, seat.cluster), (NodeId::FIRST, seats[0].cluster));
     let (code, why) = refused(&first, &["--join", "127.0.0.1:1"]);
     assert!(code == Some(2) && why.contains("n1, which founded its cluster"), "{why}");
 }
@@ -406,13 +406,13 @@ fn who_was_removed_and_which_machines_the_others_are_is_written_down_beside_the_
     until(|| !noted().members.is_empty());
     let [other] = noted().members.try_into().unwrap();
     let of_itself = Seat::peek(&Env::real(), &second).unwrap().unwrap();
-    assert_eq!((other.node, other.machine, &other.peer), (2, of_itself.machine, &leaving.peers));
+    assert_eq!((other.node, other.machine, &other.peer), (NodeId::new(2), of_itself.machine, &leaving.peers));
     let [told] = of_itself.members.try_into().unwrap();
-    assert_eq!((told.node, told.machine, &told.peer), (1, noted().machine, &founder.peers));
+    assert_eq!((told.node, told.machine, &told.peer), (NodeId::FIRST, noted().machine, &founder.peers));
     let (code, said) = founder.asked(&["cluster", "remove", "n2", "--force", "--timeout", "60s"]);
     assert_eq!(code, Some(0), "{said}");
-    until(|| noted().removed.contains(&2));
+    until(|| noted().removed.contains(&NodeId::new(2)));
     let seat = founder.stop();
-    assert_eq!((seat.members, seat.removed), (Vec::new(), [2].into()));
+    assert_eq!((seat.members, seat.removed), (Vec::new(), [NodeId::new(2)].into()));
     drop(leaving);
 }

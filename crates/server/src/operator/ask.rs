@@ -13,7 +13,7 @@ use chronos_proto::cluster::v1::node_response::Answer;
 use chronos_proto::cluster::{NodeId, Status, v1};
 use prost::Message as _;
 
-use super::{Operators, number};
+use super::Operators;
 
 /// What the answer of another node needs on its way, on top of what its work may take.
 const ON_THE_WAY: Duration = Duration::from_secs(2);
@@ -65,7 +65,7 @@ impl Operators {
         within: Within,
     ) -> Result<Answer, Failure> {
         // As it is by now, and not when the first of many nodes was asked.
-        if node != status.me && !self.cluster.is_up(number(node)) {
+        if node != status.me && !self.cluster.is_up(node) {
             return Err(unavailable(format!(
                 "{node} is down: start it again, or give it up with `chronos cluster replace {node}` if it is lost for good"
             )));
@@ -91,7 +91,7 @@ impl Operators {
         let body = v1::NodeRequest { ask: Some(ask) }.encode_to_vec().into();
         let answer = tokio::select! {
             biased; // an answer counts whatever else is heard of who gave it
-            answer = self.cluster.ask_operators(number(node), body, within.wait) => answer,
+            answer = self.cluster.ask_operators(node, body, within.wait) => answer,
             () = self.fallen_silent(node) => {
                 let heard = format!("nothing was heard of it for {} s", SILENT_MAX.as_secs());
                 return Err(unanswered(node, &heard));
@@ -115,7 +115,7 @@ impl Operators {
             clock.sleep(LOOK_EVERY).await;
             // Who was up a moment ago has from the beginning.
             let waited = clock.monotonic().saturating_sub(began);
-            let silent = self.cluster.heard(number(node)).unwrap_or(Duration::MAX).min(waited);
+            let silent = self.cluster.heard(node).unwrap_or(Duration::MAX).min(waited);
             if silent >= SILENT_MAX {
                 return;
             }

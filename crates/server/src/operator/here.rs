@@ -159,11 +159,7 @@ fn partition(number: u32) -> Result<PartitionId, Error> {
 pub(crate) struct Room(pub(crate) Arc<Here>);
 
 impl Handler for Room {
-    fn handle(
-        &self,
-        _from: chronos_cluster::NodeId,
-        message: Message,
-    ) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+    fn handle(&self, _from: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
         let here = self.0.clone();
         async move {
             let read = v1::NodeRequest::decode(message.body).ok().and_then(|request| request.ask);

@@ -8,8 +8,6 @@ use chronos_cluster::Order;
 use chronos_domain::PartitionId;
 use chronos_proto::cluster::{Health, Node, NodeId, NodeState, Partition, Status};
 
-use super::number;
-
 /// What an operator wants.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -79,7 +77,7 @@ fn drain(status: &Status, id: NodeId) -> Result<Permit, Error> {
         )));
     }
     keeps_enough(status, id, "drained")?;
-    Ok(Permit::Order(Order::Drain(number(id))))
+    Ok(Permit::Order(Order::Drain(id)))
 }
 
 /// Whether as many nodes are up without this one as its replicas need places: one that is down may come back, or may not.
@@ -124,7 +122,7 @@ const fn odd(number: usize) -> usize {
 fn undrain(status: &Status, id: NodeId) -> Result<Permit, Error> {
     match known(status, id)?.state {
         NodeState::Active => Ok(Permit::Done),
-        NodeState::Draining => Ok(Permit::Order(Order::Undrain(number(id)))),
+        NodeState::Draining => Ok(Permit::Order(Order::Undrain(id))),
         NodeState::Removed => Err(rule(format!(
             "{id} is removed for ever; start its server on an empty directory, and it joins as another node"
         ))),
@@ -143,7 +141,7 @@ fn remove(status: &Status, id: NodeId, force: bool) -> Result<Permit, Error> {
         keeps_enough(status, id, "removed")?;
     }
     if force || is_drained {
-        return Ok(Permit::Order(Order::Remove(number(id))));
+        return Ok(Permit::Order(Order::Remove(id)));
     }
     let first = if node.is_up {
         format!(
@@ -174,7 +172,7 @@ fn replace(status: &Status, id: NodeId) -> Result<Permit, Error> {
             lost.len()
         )));
     }
-    Ok(Permit::Order(Order::Remove(number(id))))
+    Ok(Permit::Order(Order::Remove(id)))
 }
 
 /// Partitions that cannot decide anything while this node is gone.
@@ -244,7 +242,7 @@ fn gives_way(status: &Status, partition: &Partition) -> Result<(), Error> {
 }
 
 fn order(partition: PartitionId, to: NodeId) -> Order {
-    Order::Transfer { partition, to: number(to) }
+    Order::Transfer { partition, to: to }
 }
 
 fn replication(status: &Status, replicas: u32) -> Result<Permit, Error> {
@@ -346,17 +344,17 @@ mod tests {
         let wish = |force| Wish::Remove { node: n(2), force };
         let why = refusal(&status, wish(false));
         assert!(why.contains("drain n2 --wait") && why.contains("--force"), "{why}");
-        assert_eq!(ordered(&status, wish(true)), Order::Remove(number(n(2))));
+        assert_eq!(ordered(&status, wish(true)), Order::Remove(n(2)));
         status.nodes[1].is_up = false;
         assert!(refusal(&status, wish(false)).contains("replace n2"));
         status.nodes[3].state = NodeState::Draining;
         status.nodes[3].replicas = 0;
         let drained = || Wish::Remove { node: n(4), force: false };
-        assert_eq!(ordered(&status, drained()), Order::Remove(number(n(4))));
+        assert_eq!(ordered(&status, drained()), Order::Remove(n(4)));
         // What every node has of the system partition does not keep it.
         let system = status.partitions.iter_mut().find(|of| of.id == PartitionId::SYSTEM).unwrap();
         system.learners = vec![n(4)];
-        assert_eq!(ordered(&status, drained()), Order::Remove(number(n(4))));
+        assert_eq!(ordered(&status, drained()), Order::Remove(n(4)));
         let system = status.partitions.iter_mut().find(|of| of.id == PartitionId::SYSTEM).unwrap();
         (system.voters, system.learners) = (vec![n(1), n(2), n(4)], Vec::new());
         assert!(refusal(&status, drained()).contains("drain n4 --wait"), "it has a vote there");
@@ -367,7 +365,7 @@ mod tests {
         let mut status = cluster(3);
         assert!(refusal(&status, Wish::Replace(n(3))).contains("n3 is up"));
         status.nodes[2].is_up = false;
-        assert_eq!(ordered(&status, Wish::Replace(n(3))), Order::Remove(number(n(3))));
+        assert_eq!(ordered(&status, Wish::Replace(n(3))), Order::Remove(n(3)));
         status.nodes[1].is_up = false;
         let why = refusal(&status, Wish::Replace(n(3)));
         assert!(why.contains("33 partitions have no majority"), "{why}");
@@ -398,12 +396,12 @@ mod tests {
     #[test]
     fn a_dead_node_is_not_drained_and_a_draining_one_is_drained_once() {
         let mut status = cluster(4);
-        assert_eq!(ordered(&status, Wish::Drain(n(2))), Order::Drain(number(n(2))));
+        assert_eq!(ordered(&status, Wish::Drain(n(2))), Order::Drain(n(2)));
         status.nodes[1].is_up = false;
         assert!(refusal(&status, Wish::Drain(n(2))).contains("replace n2"));
         status.nodes[1].state = NodeState::Draining;
         assert_eq!(permit(&status, Wish::Drain(n(2))).unwrap(), Permit::Done);
-        assert_eq!(ordered(&status, Wish::Undrain(n(2))), Order::Undrain(number(n(2))));
+        assert_eq!(ordered(&status, Wish::Undrain(n(2))), Order::Undrain(n(2)));
         status.nodes[1].state = NodeState::Removed;
         assert!(refusal(&status, Wish::Undrain(n(2))).contains("empty directory"));
     }
@@ -429,7 +427,7 @@ mod tests {
             "{why}"
         );
         let single = Status { replication: 1, ..three };
-        assert_eq!(ordered(&single, Wish::Drain(n(1))), Order::Drain(number(n(1))));
+        assert_eq!(ordered(&single, Wish::Drain(n(1))), Order::Drain(n(1)));
     }
 
     #[test]

@@ -4,30 +4,28 @@ use std::collections::BTreeSet;
 
 use chronos_cluster as cluster;
 use chronos_domain::Timestamp;
-use chronos_proto::cluster::{Addresses, Health, Node, NodeState, Partition, Replica, Role, Status};
-
-use super::wire;
+use chronos_proto::cluster::{Addresses, Health, Node, NodeId, NodeState, Partition, Replica, Role, Status};
 
 /// With who was asked just now and did not answer.
-pub(super) fn status(view: cluster::View, silent: &BTreeSet<cluster::NodeId>, at: Timestamp) -> Status {
+pub(super) fn status(view: cluster::View, silent: &BTreeSet<NodeId>, at: Timestamp) -> Status {
     Status {
         cluster: view.cluster,
         epoch: view.epoch,
         replication: view.replication,
         is_paused: view.is_paused,
-        me: wire(view.me),
+        me: view.me,
         at,
         nodes: view.nodes.into_iter().map(|of| node(of, silent)).collect(),
         partitions: view.partitions.into_iter().map(partition).collect(),
     }
 }
 
-fn node(of: cluster::NodeView, silent: &BTreeSet<cluster::NodeId>) -> Node {
+fn node(of: cluster::NodeView, silent: &BTreeSet<NodeId>) -> Node {
     let member = of.member;
     let is_silent = silent.contains(&member.node);
     let cluster::Addresses { client, peer, admin } = member.addresses;
     Node {
-        node: wire(member.node),
+        node: member.node,
         name: member.name,
         machine: member.machine,
         addresses: Addresses { client, peer, admin },
@@ -50,17 +48,17 @@ fn node(of: cluster::NodeView, silent: &BTreeSet<cluster::NodeId>) -> Node {
 fn partition(of: cluster::PartitionView) -> Partition {
     Partition {
         id: of.id,
-        leader: of.leader.map(wire),
+        leader: of.leader,
         term: of.term,
-        voters: of.voters.into_iter().map(wire).collect(),
-        learners: of.learners.into_iter().map(wire).collect(),
+        voters: of.voters,
+        learners: of.learners,
         replicas: of.replicas.into_iter().map(replica).collect(),
     }
 }
 
 fn replica(of: cluster::ReplicaView) -> Replica {
     Replica {
-        node: wire(of.node),
+        node: of.node,
         role: match of.role {
             cluster::Role::Leader => Role::Leader,
             cluster::Role::Follower => Role::Follower,
@@ -85,7 +83,7 @@ fn replica(of: cluster::ReplicaView) -> Replica {
         parts_bytes: of.parts_bytes,
         lane: of.lane,
         last_scrub: of.last_scrub,
-        knows_leader: of.knows_leader.map(wire),
+        knows_leader: of.knows_leader,
         stuck: of.stuck,
     }
 }

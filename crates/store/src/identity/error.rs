@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use chronos_domain::EventId;
 use chronos_domain::limits::PARTITIONS;
+use chronos_domain::{EventId, NodeId};
 
 /// What is left to a node of a cluster whose directory cannot be used any more. It comes back under a number of its own: who
 /// has lost a part of what it promised must not vote as who it was.
@@ -122,19 +122,19 @@ pub enum OpenError {
     },
     /// It is a copy of the directory of a node that went on without it.
     #[error(
-        "{} says that this data directory is a copy: in incarnation {incarnation} it was served while node n{node}, from whose \
-         directory it was made, went on elsewhere, as n{by} has seen; what n{node} has promised since is not in it, so it is \
-         never served again: remove it, and start n{node} from its own directory, or, if that is gone for good, have an empty \
-         directory join (--join) and give n{node} up (chronos cluster replace n{node})",
+        "{} says that this data directory is a copy: in incarnation {incarnation} it was served while node {node}, from whose \
+         directory it was made, went on elsewhere, as {by} has seen; what {node} has promised since is not in it, so it is \
+         never served again: remove it, and start {node} from its own directory, or, if that is gone for good, have an empty \
+         directory join (--join) and give {node} up (chronos cluster replace {node})",
         file.display()
     )]
     Copy {
         /// The file that says so.
         file: PathBuf,
         /// Whose directory it was made from.
-        node: u64,
+        node: NodeId,
         /// The node that has seen both.
-        by: u64,
+        by: NodeId,
         /// The incarnation in which it was served, as the copy counts.
         incarnation: u64,
     },

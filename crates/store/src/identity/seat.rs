@@ -4,9 +4,10 @@
 //! and each start's incarnation and process before any other node hears of that start. The processes of a directory's starts,
 //! one for each incarnation, are its *line*: by it others tell the directory from its copies, and from what it was earlier.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Buf, BufMut};
+use chronos_domain::NodeId;
 use chronos_domain::xxh64::xxh64;
 
 use super::codec::Fault;
@@ -23,8 +24,6 @@ const THIRD_FORMAT: u16 = 3;
 pub(super) const STARTS_MAX: usize = 128;
 const FIXED_BYTES: usize = 64;
 const CHECKSUM_BYTES: usize = 8;
-/// The node that founds a cluster.
-const FOUNDER: u64 = 1;
 
 /// How a directory came to be part of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,41 +56,47 @@ pub struct Whereabouts {
 /// Another node of the cluster, as it was known last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
-    /// Its node id.
-    pub node: u64,
-    /// The UUID of its data directory; 0 when nobody wrote that down.
+    /// Which one.
+    pub node: NodeId,
+    /// The UUID of its data directory, as the cluster admitted it; 0 when nobody said so.
     pub machine: u128,
-    /// Where other nodes reach it.
+    /// Where other nodes reach it (`host:port`).
     pub peer: String,
 }
 
-/// Another node, as this one saw it last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Another node, as it was seen last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sighting {
-    /// Its node id.
-    pub node: u64,
     /// Its incarnation.
     pub incarnation: u64,
     /// The process that was it.
     pub process: u64,
-    /// Processes that served copies of its directory.
+    /// Processes that served copies of its directory, the latest last.
     pub copies: Vec<Double>,
 }
 
-/// A process that served the copy of another node's directory.
+/// A process that is not the node it says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Double {
-    /// It.
+    /// It, or the first one of that directory that was found out.
     pub process: u64,
-    /// The process of the original that was alive when it was, too.
+    /// The process of the original that was alive when it was, too, and that it says it goes on from; 0 where that is not
+    /// known, and the other one may be the copy.
     pub of: u64,
+}
+
+impl Double {
+    /// Whether it is known that its directory is the copy.
+    pub fn is_copy(&self) -> bool {
+        self.of != 0
+    }
 }
 
 /// That a directory is a copy of one that was served when it was, too, and must not be served again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disowned {
     /// The node that has seen it.
-    pub by: u64,
+    pub by: NodeId,
     /// The incarnation in which this directory was told so.
     pub incarnation: u64,
     /// The process of the original that was alive.
@@ -107,8 +112,8 @@ pub struct Seat {
     pub machine: u128,
     /// Its cluster's UUID; 0 while it asks.
     pub cluster: u128,
-    /// Its node id; 0 while it asks.
-    pub node: u64,
+    /// Which node it is; 0 while it asks.
+    pub node: NodeId,
     /// How often it was started.
     pub incarnation: u64,
     /// Where it is.
@@ -116,12 +121,12 @@ pub struct Seat {
     /// The other nodes it knew of last, or was told of when it joined.
     pub members: Vec<Neighbour>,
     /// The ids of nodes that were removed from the cluster and are turned away for good.
-    pub removed: BTreeSet<u64>,
+    pub removed: BTreeSet<NodeId>,
     /// The processes of the directory's starts, the latest first: that of this incarnation, then of as many before it as are
     /// known, at most 128. None is 0.
     pub starts: Vec<u64>,
     /// What was seen of other nodes.
-    pub seen: Vec<Sighting>,
+    pub seen: BTreeMap<NodeId, Sighting>,
     /// Whether the directory was found to be a copy.
     pub disowned: Option<Disowned>,
 }
@@ -129,7 +134,7 @@ pub struct Seat {
 impl Seat {
     /// A founder that was never started.
     pub(super) fn founder(machine: u128, cluster: u128) -> Seat {
-        Seat { origin: Origin::Founder, cluster, node: FOUNDER, ..Seat::asking(machine) }
+        Seat { origin: Origin::Founder, cluster, node: NodeId::FIRST, ..Seat::asking(machine) }
     }
 
     /// A machine that belongs to nobody yet.
@@ -138,13 +143,13 @@ impl Seat {
             origin: Origin::Asking,
             machine,
             cluster: 0,
-            node: 0,
+            node: NodeId::default(),
             incarnation: 0,
             at: Whereabouts::default(),
             members: Vec::new(),
             removed: BTreeSet::new(),
             starts: Vec::new(),
-            seen: Vec::new(),
+            seen: BTreeMap::new(),
             disowned: None,
         }
     }
@@ -168,7 +173,7 @@ pub(super) fn encode(seat: &Seat) -> Vec<u8> {
     out.put_bytes(0, 5);
     out.put_u128(seat.machine);
     out.put_u128(seat.cluster);
-    out.put_u64_le(seat.node);
+    out.put_u64_le(seat.node.get());
     out.put_u64_le(seat.incarnation);
     let Whereabouts { peer_listen, client, peer, admin, client_listen, admin_listen } = &seat.at;
     for text in [peer_listen, client, peer, admin, client_listen, admin_listen] {
@@ -176,23 +181,23 @@ pub(super) fn encode(seat: &Seat) -> Vec<u8> {
     }
     put_count(&mut out, seat.members.len());
     for Neighbour { node, machine, peer } in &seat.members {
-        out.put_u64_le(*node);
+        out.put_u64_le(node.get());
         out.put_u128(*machine);
         put_text(&mut out, peer);
     }
     put_count(&mut out, seat.removed.len());
-    seat.removed.iter().for_each(|node| out.put_u64_le(*node));
+    seat.removed.iter().for_each(|node| out.put_u64_le(node.get()));
     put_count(&mut out, seat.starts.len());
     seat.starts.iter().for_each(|process| out.put_u64_le(*process));
     put_count(&mut out, seat.seen.len());
-    for Sighting { node, incarnation, process, copies } in &seat.seen {
-        [node, incarnation, process].into_iter().for_each(|number| out.put_u64_le(*number));
+    for (node, Sighting { incarnation, process, copies }) in &seat.seen {
+        [node.get(), *incarnation, *process].into_iter().for_each(|number| out.put_u64_le(number));
         put_count(&mut out, copies.len());
         copies.iter().flat_map(|double| [double.process, double.of]).for_each(|one| out.put_u64_le(one));
     }
     put_count(&mut out, usize::from(seat.disowned.is_some()));
     if let Some(Disowned { by, incarnation, of }) = &seat.disowned {
-        [by, incarnation, of].into_iter().for_each(|number| out.put_u64_le(*number));
+        [by.get(), *incarnation, *of].into_iter().for_each(|number| out.put_u64_le(number));
     }
     out.put_u64_le(xxh64(&out, 0));
     out
@@ -236,7 +241,7 @@ fn decode_fields(bytes: &[u8], format: u16) -> Result<Seat, Fault> {
     };
     let mut numbers = &fixed[16..];
     let (machine, cluster) = (numbers.get_u128(), numbers.get_u128());
-    let (node, incarnation) = (numbers.get_u64_le(), numbers.get_u64_le());
+    let (node, incarnation) = (NodeId::new(numbers.get_u64_le()), numbers.get_u64_le());
     let rest = &mut rest;
     let mut at = Whereabouts {
         peer_listen: take_text(rest)?,
@@ -272,30 +277,30 @@ fn take_line(from: &mut &[u8], seat: &mut Seat) -> Result<(), Fault> {
         0 => None,
         1 => {
             let [by, incarnation, of] = take_array(from)?;
-            Some(Disowned { by, incarnation, of })
+            Some(Disowned { by: NodeId::new(by), incarnation, of })
         }
         _ => return Err(Fault::Damaged("whether it is a copy is unknown")),
     };
     Ok(())
 }
 
-fn take_sighting(from: &mut &[u8]) -> Result<Sighting, Fault> {
+fn take_sighting(from: &mut &[u8]) -> Result<(NodeId, Sighting), Fault> {
     let [node, incarnation, process] = take_array(from)?;
     let count = from.try_get_u32_le().map_err(short)?;
     let double = |_| take_array(from).map(|[process, of]| Double { process, of });
     let copies = (0..count).map(double).collect::<Result<_, _>>()?;
-    Ok(Sighting { node, incarnation, process, copies })
+    Ok((NodeId::new(node), Sighting { incarnation, process, copies }))
 }
 
 fn take_neighbour(from: &mut &[u8], format: u16) -> Result<Neighbour, Fault> {
-    let node = from.try_get_u64_le().map_err(short)?;
+    let node = NodeId::new(from.try_get_u64_le().map_err(short)?);
     let machine = if format > SECOND_FORMAT { from.try_get_u128().map_err(short)? } else { 0 };
     Ok(Neighbour { node, machine, peer: take_text(from)? })
 }
 
-fn take_numbers<C: FromIterator<u64>>(from: &mut &[u8]) -> Result<C, Fault> {
+fn take_numbers<T: From<u64>, C: FromIterator<T>>(from: &mut &[u8]) -> Result<C, Fault> {
     let count = from.try_get_u32_le().map_err(short)?;
-    (0..count).map(|_| from.try_get_u64_le().map_err(short)).collect()
+    (0..count).map(|_| from.try_get_u64_le().map(T::from).map_err(short)).collect()
 }
 
 fn take_array<const N: usize>(from: &mut &[u8]) -> Result<[u64; N], Fault> {
@@ -326,7 +331,7 @@ mod tests {
             origin: Origin::Joined,
             machine: 0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f,
             cluster: 0x1011_1213_1415_1617_1819_1a1b_1c1d_1e1f,
-            node: 3,
+            node: NodeId::new(3),
             incarnation: 7,
             at: Whereabouts {
                 peer_listen: "0.0.0.0:7401".into(),
@@ -337,27 +342,29 @@ mod tests {
                 admin_listen: "[::1]:7402".into(),
             },
             members: vec![neighbour(1, FIRST, "a:7401"), neighbour(2, 0, "b:7401")],
-            removed: BTreeSet::from([4, 9]),
+            removed: BTreeSet::from([4, 9].map(NodeId::new)),
             starts: vec![0x7777_0000_0000_0007, 0x7777_0000_0000_0006],
-            seen: vec![Sighting {
-                node: 1,
-                incarnation: 5,
-                process: 0x1111_0000_0000_0005,
-                copies: vec![Double { process: 0x1111_0000_0000_0025, of: 0x1111_0000_0000_0004 }],
-            }],
-            disowned: Some(Disowned { by: 2, incarnation: 6, of: 0x7777_0000_0000_0003 }),
+            seen: BTreeMap::from([(
+                NodeId::FIRST,
+                Sighting {
+                    incarnation: 5,
+                    process: 0x1111_0000_0000_0005,
+                    copies: vec![Double { process: 0x1111_0000_0000_0025, of: 0x1111_0000_0000_0004 }],
+                },
+            )]),
+            disowned: Some(Disowned { by: NodeId::new(2), incarnation: 6, of: 0x7777_0000_0000_0003 }),
         }
     }
 
     /// As it is read from a file that says nothing of the directory's line.
     fn without_line() -> Seat {
-        Seat { starts: Vec::new(), seen: Vec::new(), disowned: None, ..seat() }
+        Seat { starts: Vec::new(), seen: BTreeMap::new(), disowned: None, ..seat() }
     }
 
     const FIRST: u128 = 0x2021_2223_2425_2627_2829_2a2b_2c2d_2e2f;
 
     fn neighbour(node: u64, machine: u128, peer: &str) -> Neighbour {
-        Neighbour { node, machine, peer: peer.to_owned() }
+        Neighbour { node: NodeId::new(node), machine, peer: peer.to_owned() }
     }
 
     /// As it is read from a file that says of the others only where they are.

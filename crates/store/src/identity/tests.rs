@@ -1,5 +1,6 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chronos_domain::NodeId;
 use chronos_env::OpenMode;
 use chronos_env::sim::World;
 
@@ -203,7 +204,7 @@ fn threshold(env: &Env) -> Result<Threshold, OpenError> {
 }
 
 fn neighbour(node: u64, peer: &str) -> Neighbour {
-    Neighbour { node, machine: u128::from(node) << 64, peer: peer.to_owned() }
+    Neighbour { node: NodeId::new(node), machine: u128::from(node) << 64, peer: peer.to_owned() }
 }
 
 fn seated(env: &Env) -> Seat {
@@ -217,7 +218,7 @@ fn who_was_never_told_anything_else_is_the_founder_and_each_start_counts() {
     let founded = open(&world.env()).unwrap().identity;
     for incarnation in 1..=3 {
         let seat = seated(&world.env());
-        assert_eq!((seat.origin, seat.node, seat.incarnation), (Origin::Founder, 1, incarnation));
+        assert_eq!((seat.origin, seat.node, seat.incarnation), (Origin::Founder, NodeId::FIRST, incarnation));
         assert_eq!((seat.machine, seat.cluster), (founded.node, founded.cluster));
         world.disk().power_off();
         world.disk().power_on();
@@ -236,7 +237,7 @@ fn a_machine_asks_as_the_same_one_until_it_is_admitted() {
     let mut again = threshold(&env).unwrap();
     assert!(again.is_nobodys());
     assert_eq!(again.ask(&env).unwrap(), machine);
-    again.admit(&env, 7, 3, vec![neighbour(1, "first:1")]).unwrap();
+    again.admit(&env, 7, NodeId::new(3), vec![neighbour(1, "first:1")]).unwrap();
     drop(again);
     world.disk().power_off();
     world.disk().power_on();
@@ -245,7 +246,7 @@ fn a_machine_asks_as_the_same_one_until_it_is_admitted() {
     let dir = open(&env).unwrap();
     assert_eq!((dir.identity.cluster, dir.identity.node), (7, machine));
     let seat = dir.seat().clone();
-    assert_eq!((seat.origin, seat.node, seat.incarnation), (Origin::Joined, 3, 0));
+    assert_eq!((seat.origin, seat.node, seat.incarnation), (Origin::Joined, NodeId::new(3), 0));
     assert_eq!(seat.members, [neighbour(1, "first:1")]);
     drop(dir);
     assert_eq!(seated(&env).incarnation, 1);
@@ -256,9 +257,10 @@ fn the_others_are_written_down_and_everything_else_stays() {
     let world = World::new(1);
     let mut dir = open(&world.env()).unwrap();
     let seat = dir.begin(&world.env(), Whereabouts::default()).unwrap().clone();
-    let (others, gone) = (vec![neighbour(2, "second:1"), neighbour(3, "third:1")], BTreeSet::from([4]));
+    let (others, gone) =
+        (vec![neighbour(2, "second:1"), neighbour(3, "third:1")], BTreeSet::from([NodeId::new(4)]));
     let copies = vec![Double { process: 8, of: 6 }];
-    let met = vec![Sighting { node: 2, incarnation: 5, process: 7, copies }];
+    let met = BTreeMap::from([(NodeId::new(2), Sighting { incarnation: 5, process: 7, copies })]);
     dir.note_members(&world.env(), others.clone(), gone.clone(), met.clone()).unwrap();
     drop(dir);
     world.disk().power_off();
@@ -295,13 +297,14 @@ fn a_copy_that_was_found_out_is_never_opened_again_and_says_why() {
     let world = World::new(1);
     let mut dir = open(&world.env()).unwrap();
     dir.begin(&world.env(), Whereabouts::default()).unwrap();
-    dir.disown(&world.env(), 3, 77).unwrap();
+    dir.disown(&world.env(), NodeId::new(3), 77).unwrap();
     drop(dir);
     world.disk().power_off();
     world.disk().power_on();
     for _ in 0..2 {
         let refused = open(&world.env()).unwrap_err();
-        assert!(matches!(refused, OpenError::Copy { node: 1, by: 3, incarnation: 1, .. }), "{refused}");
+        let OpenError::Copy { node, by, incarnation, .. } = &refused else { panic!("{refused}") };
+        assert_eq!((*node, *by, *incarnation), (NodeId::FIRST, NodeId::new(3), 1));
         let text = refused.to_string();
         for said in
             ["/NODE says", "is a copy", "as n3 has seen", "remove it", "start n1 from its own directory"]
@@ -310,7 +313,7 @@ fn a_copy_that_was_found_out_is_never_opened_again_and_says_why() {
         }
     }
     let seat = Seat::peek(&world.env(), Path::new(DATA)).unwrap().unwrap();
-    assert_eq!(seat.disowned, Some(Disowned { by: 3, incarnation: 1, of: 77 }));
+    assert_eq!(seat.disowned, Some(Disowned { by: NodeId::new(3), incarnation: 1, of: 77 }));
 }
 
 #[test]
@@ -319,7 +322,7 @@ fn a_node_that_joined_is_nobody_without_its_number_or_identity() {
         let env = World::new(1).env();
         let mut threshold = threshold(&env).unwrap();
         threshold.ask(&env).unwrap();
-        threshold.admit(&env, 7, 3, Vec::new()).unwrap();
+        threshold.admit(&env, 7, NodeId::new(3), Vec::new()).unwrap();
         drop(threshold);
         seated(&env);
         env

@@ -1,8 +1,9 @@
 //! A data directory before it is known whose it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use chronos_domain::NodeId;
 use chronos_env::{Env, Lock};
 
 use super::error::OpenError;
@@ -88,7 +89,7 @@ impl Threshold {
         &mut self,
         env: &Env,
         cluster: u128,
-        node: u64,
+        node: NodeId,
         members: Vec<Neighbour>,
     ) -> Result<(), OpenError> {
         let asking = self.seat.clone().filter(|seat| seat.origin == Origin::Asking);
@@ -211,19 +212,19 @@ impl DataDir {
         &self,
         env: &Env,
         members: Vec<Neighbour>,
-        removed: BTreeSet<u64>,
-        seen: Vec<Sighting>,
+        removed: BTreeSet<NodeId>,
+        seen: BTreeMap<NodeId, Sighting>,
     ) -> Result<(), OpenError> {
         write_seat(env, &self.path, &Seat { members, removed, seen, ..self.seat.clone() })
     }
 
-    /// Writes down that this directory is a copy, as node `by` has seen: its original was served by process `of`, from which
+    /// Writes down that this directory is a copy, as `by` has seen: its original was served by process `of`, from which
     /// it goes on, when it was served itself. From now on it cannot be opened any more. Durable when it returns. What was
     /// noted since it began is not kept; nor may anything be noted afterwards.
     ///
     /// # Errors
     /// [`OpenError::Io`]: then it can be opened as before.
-    pub fn disown(&self, env: &Env, by: u64, of: u64) -> Result<(), OpenError> {
+    pub fn disown(&self, env: &Env, by: NodeId, of: u64) -> Result<(), OpenError> {
         let disowned = Some(Disowned { by, incarnation: self.seat.incarnation, of });
         write_seat(env, &self.path, &Seat { disowned, ..self.seat.clone() })
     }
