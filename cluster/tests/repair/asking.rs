@@ -7,28 +7,13 @@ use chronos_cluster::Leftovers;
 use chronos_env::Entropy;
 use chronos_env::sim::World;
 
-use crate::harm::{image_of, set_back};
-use crate::node::{LONG, Node, append, converge, n, three, until, used};
+use crate::harm::{image_of, one_of_two_is_set_back, set_back};
+use crate::node::{LONG, Node, append, converge, n, seeds, three, until, used};
 
-fn seeds(usual: u64) -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse().ok());
-    let from: u64 = number("CHRONOS_REPAIR_FROM").unwrap_or(0);
-    from..from + number("CHRONOS_REPAIR_ROUNDS").unwrap_or(usual)
-}
-
-/// The first and the second have acknowledged events from 30 on, while the third was away. Then the second is set back to
-/// an image of before; the first is left alone meanwhile, for as long as it takes until it knows that it leads nobody.
+/// The first is left alone for as long as it takes until it knows that it leads nobody.
 async fn set_back_behind_the_back_of_who_led(world: &World, dice: &Entropy) {
-    let [first, second, third] = three(world, 30).await;
-    let (clock, disk) = (first.env.clock.clone(), second.host.disk());
-    let image = image_of(&disk);
-    third.kill();
-    let pair = [first, second];
-    append(&pair, 30..60).await;
-    converge(&pair, 60).await;
-    let [first, second] = pair;
-    second.kill();
-    set_back(world.host("n2").env().disk.as_ref(), &disk, &image);
+    let first = one_of_two_is_set_back(world, 2).await;
+    let clock = first.env.clock.clone();
     clock.sleep(Duration::from_millis(dice.below(6_000))).await;
     if dice.below(2) == 0 {
         // Whoever is elected has the second one's vote.
@@ -75,21 +60,9 @@ fn a_replica_that_was_set_back_votes_for_nobody_that_lacks_what_it_acknowledged(
 fn a_leader_that_was_set_back_votes_for_nobody_that_lacks_what_it_counted_itself_for() {
     let world = World::new(43);
     world.run(async {
-        let [first, second, third] = three(&world, 30).await;
-        let (clock, disk) = (first.env.clock.clone(), first.host.disk());
-        for id in used() {
-            until(&clock, "the first one leads", || second.groups.leader(id) == Some(n(1))).await;
-        }
-        let image = image_of(&disk);
-        third.kill();
-        let pair = [first, second];
-        append(&pair, 30..60).await;
-        converge(&pair, 60).await;
-        let [first, second] = pair;
-        // A heartbeat says what is on its disk.
-        clock.sleep(Duration::from_secs(1)).await;
-        first.kill();
-        set_back(world.host("n1").env().disk.as_ref(), &disk, &image);
+        let second = one_of_two_is_set_back(&world, 1).await;
+        assert!(used().iter().all(|id| second.groups.leader(*id) == Some(n(1))), "the first one led");
+        let clock = second.env.clock.clone();
         // Whoever is elected has the first one's vote.
         world.net().partition("n2", "n3");
         let first = Node::start(&world, 1, 2).await;
@@ -114,14 +87,14 @@ fn who_led_once_remembers_what_it_was_promised() {
     let world = World::new(44);
     world.run(async {
         let [first, second, third] = three(&world, 30).await;
-        let (clock, disk) = (first.env.clock.clone(), third.host.disk());
-        let image = image_of(&disk);
+        let clock = first.env.clock.clone();
+        let image = image_of(&third.host.disk());
         let nodes = [first, second, third];
         append(&nodes, 30..60).await;
         converge(&nodes, 60).await;
         let [first, second, third] = nodes;
         third.stop().await;
-        set_back(world.host("n3").env().disk.as_ref(), &disk, &image);
+        set_back(&world.host("n3"), &image);
         for id in used() {
             first.groups.transfer(id, n(2)).await.unwrap();
             until(&clock, "the second one leads", || second.groups.leader(id) == Some(n(2))).await;
@@ -148,14 +121,10 @@ async fn life(world: &World, dice: &Entropy) {
         match dice.below(5) {
             0 | 1 => {
                 // Also without what was not synced, and in the middle of whatever it was doing.
-                let (node, disk) = (nodes.remove(at), nodes_disk(world, at));
-                let loses_power = dice.below(2) == 0;
-                if loses_power {
-                    disk.power_off();
-                }
-                node.kill();
-                if loses_power {
-                    disk.power_on();
+                let node = nodes.remove(at);
+                match dice.below(2) {
+                    0 => node.lose_power(),
+                    _ => node.kill(),
                 }
                 append(&nodes, events..events + 4).await;
                 events += 4;
@@ -216,10 +185,6 @@ async fn life(world: &World, dice: &Entropy) {
         assert_eq!(digests.len(), 1, "partition {id}");
         assert_eq!((0..events).find(|number| !nodes[0].has(id, *number)), None, "partition {id}");
     }
-}
-
-fn nodes_disk(world: &World, at: usize) -> chronos_env::sim::SimDisk {
-    world.host(&format!("n{}", at + 1)).disk()
 }
 
 #[test]

@@ -6,22 +6,14 @@ use std::time::Duration;
 use chronos_cluster::{RepairError, Stage};
 use chronos_env::sim::World;
 
-use crate::harm::{image_of, set_back};
-use crate::node::{LONG, Node, append, converge, n, three, until, used};
+use crate::harm::{one_of_two_is_set_back, remove_wal};
+use crate::node::{LONG, Node, append, n, until, used};
 
 /// The first has events from 30 to 60, and is cut off from the others, which go on without these.
 async fn two_go_on(world: &World) -> [Node; 3] {
-    let [first, second, third] = three(world, 30).await;
-    let (clock, disk) = (first.env.clock.clone(), second.host.disk());
-    let image = image_of(&disk);
-    third.kill();
-    let pair = [first, second];
-    append(&pair, 30..60).await;
-    converge(&pair, 60).await;
-    let [first, second] = pair;
-    second.kill();
-    set_back(world.host("n2").env().disk.as_ref(), &disk, &image);
+    let first = one_of_two_is_set_back(world, 2).await;
     world.net().isolate("n1");
+    let clock = first.env.clock.clone();
     let began = clock.monotonic();
     let (second, third) = (Node::start(world, 2, 2).await, Node::start(world, 3, 2).await);
     let took = clock.monotonic() - began;
@@ -103,7 +95,7 @@ fn others_are_repaired_while_a_replica_is_left_alone() {
         let [second, third] = pair;
         let disk = third.host.disk();
         third.stop().await;
-        crate::harm::remove_wal(&disk);
+        remove_wal(&disk);
         let pair = [second, Node::start(&world, 3, 3).await];
         until(&clock, "the third is whole again", || {
             used().iter().all(|id| pair[1].groups.repair_stats().last.contains_key(id))

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use chronos_env::sim::SimDisk;
-use chronos_env::{Disk, Entropy};
+use chronos_env::Entropy;
+use chronos_env::sim::{Host, SimDisk, World};
+
+use crate::node::{Node, append, converge, three};
 
 /// Files that hold something, each with the end of it.
 fn files(disk: &SimDisk) -> Vec<(PathBuf, u64)> {
@@ -90,12 +93,32 @@ pub(crate) fn image_of(disk: &SimDisk) -> Image {
 }
 
 /// Sets a machine back to an earlier image of its disk: everything on it is whole, and old.
-pub(crate) fn set_back(machine: &dyn Disk, disk: &SimDisk, to: &Image) {
-    for path in image_of(disk).into_keys().filter(|path| !to.contains_key(path)) {
+pub(crate) fn set_back(host: &Host, to: &Image) {
+    let (disk, machine) = (host.disk(), host.env().disk);
+    for path in image_of(&disk).into_keys().filter(|path| !to.contains_key(path)) {
         disk.damage_remove(&path).unwrap();
     }
     for (path, bytes) in to {
         machine.create_dir_all(path.parent().unwrap()).unwrap();
         machine.write_atomic(path, bytes).unwrap();
     }
+}
+
+/// The first and the second have acknowledged the events from 30 to 60 while the third was away. Then one of the two is killed,
+/// and set back to an image of before. The other one, which is alone now.
+pub(crate) async fn one_of_two_is_set_back(world: &World, number: u64) -> Node {
+    let [first, second, third] = three(world, 30).await;
+    let host = world.host(&format!("n{number}"));
+    let image = image_of(&host.disk());
+    third.kill();
+    let pair = [first, second];
+    append(&pair, 30..60).await;
+    converge(&pair, 60).await;
+    // Whatever a heartbeat says, of what is on whose disk, has been heard.
+    pair[0].env.clock.sleep(Duration::from_secs(1)).await;
+    let [first, second] = pair;
+    let (killed, other) = if number == first.number { (first, second) } else { (second, first) };
+    killed.kill();
+    set_back(&host, &image);
+    other
 }

@@ -6,6 +6,8 @@
 mod asking;
 mod diverged;
 mod harm;
+#[path = "../support/machine.rs"]
+mod machine;
 mod majority;
 mod minority;
 mod node;

@@ -5,14 +5,7 @@ use chronos_env::sim::World;
 use chronos_store::{Unfinished, Withheld};
 
 use crate::harm::{make_forget, remove_wal, spoil, strike};
-use crate::node::{Node, append, converge, examine, n, three, until, used};
-
-/// Seeds of the campaign: `CHRONOS_REPAIR_ROUNDS` of them, from `CHRONOS_REPAIR_FROM` on.
-fn seeds(usual: u64) -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse().ok());
-    let from: u64 = number("CHRONOS_REPAIR_FROM").unwrap_or(0);
-    from..from + number("CHRONOS_REPAIR_ROUNDS").unwrap_or(usual)
-}
+use crate::node::{LONG, Node, append, converge, examine, n, seeds, three, until, used};
 
 /// Damages random places on a node that is down, lets the others go on, and starts it. Returns the trace's hash.
 fn round(seed: u64, places: u64) -> u64 {
@@ -82,7 +75,7 @@ fn damaged_parts_are_fetched_by_hash_and_the_log_stays() {
                 Some(repaired) => repaired.clone(),
                 // Opening reads the ends of files only.
                 None => {
-                    let deadline = nodes[2].env.clock.monotonic() + crate::node::LONG;
+                    let deadline = nodes[2].env.clock.monotonic() + LONG;
                     nodes[2].groups.repair(id, deadline).await.unwrap().expect("there is damage")
                 }
             };
@@ -91,10 +84,7 @@ fn damaged_parts_are_fetched_by_hash_and_the_log_stays() {
         }
         append(&nodes, 70..72).await;
         converge(&nodes, 72).await;
-        assert_eq!(
-            nodes[2].groups.repair(used()[0], nodes[2].env.clock.monotonic() + crate::node::LONG).await,
-            Ok(None)
-        );
+        assert_eq!(nodes[2].groups.repair(used()[0], nodes[2].env.clock.monotonic() + LONG).await, Ok(None));
     });
 }
 
@@ -107,7 +97,7 @@ fn damage_that_is_met_while_the_node_runs_is_repaired_without_a_restart() {
         assert!(spoil(&node.host.disk(), ".seg") > 0);
         spoil(&node.host.disk(), ".index");
         for id in used() {
-            let deadline = node.env.clock.monotonic() + crate::node::LONG;
+            let deadline = node.env.clock.monotonic() + LONG;
             drop(node.groups.repair(id, deadline).await.unwrap());
         }
         assert!(node.groups.repair_stats().repaired > 0);

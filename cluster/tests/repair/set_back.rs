@@ -12,15 +12,14 @@ use crate::node::{Node, append, converge, n, three, until, used};
 /// Three nodes, of which the third is down and has forgotten everything from event 30 on; there are 60.
 async fn forgetful(world: &World) -> [Node; 2] {
     let [first, second, third] = three(world, 30).await;
-    let disk = third.host.disk();
     third.stop().await;
-    let image = image_of(&disk);
+    let image = image_of(&world.host("n3").disk());
     let nodes = [first, second, Node::start(world, 3, 2).await];
     append(&nodes, 30..60).await;
     converge(&nodes, 60).await;
     let [first, second, third] = nodes;
     third.stop().await;
-    set_back(world.host("n3").env().disk.as_ref(), &disk, &image);
+    set_back(&world.host("n3"), &image);
     [first, second]
 }
 

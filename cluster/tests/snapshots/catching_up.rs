@@ -43,7 +43,7 @@ async fn one_behind(world: &World, bytes_per_second: u64) -> [Node; 2] {
     make_members(&first, &[1, 2, 3]).await;
     append(&first, 20..30).await;
     converge(&[&first, &second, &third], 30).await;
-    third.kill(false);
+    third.kill();
     // So that the log is no longer kept for what the others were offered.
     first.env.clock.sleep(Duration::from_secs(31)).await;
     append(&first, 30..150).await;
@@ -100,7 +100,7 @@ fn a_follower_that_is_a_little_behind_gets_entries() {
         let third = Node::start(&world, 3, 1, 64 << 20).await;
         make_members(&first, &[1, 2, 3]).await;
         converge(&[&first, &second, &third], 60).await;
-        third.kill(false);
+        third.kill();
         for number in 60..66 {
             first.append(number).await;
         }

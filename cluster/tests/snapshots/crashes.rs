@@ -39,7 +39,7 @@ fn a_crash_at_any_point_recovers_to_before_or_after() {
                 () = striking => {}
                 _ = adding => panic!("{point} was never passed"),
             }
-            second.kill(true);
+            second.lose_power();
             let report = looked_at(&world, 2);
             assert_eq!(report.damages, [], "{point}");
             for pending in &report.pending {
@@ -85,7 +85,7 @@ fn a_follower_that_is_killed_five_times_fetches_nothing_twice() {
                 .await;
                 fetched += second.peers.stats().bulk_bytes_received;
                 assert_eq!(second.partition().head().get(), 0, "it was there before it was killed");
-                second.kill(false);
+                second.kill();
                 second = Node::start(&world, 2, life, 15_000).await;
             }
             (fetched, second)

@@ -3,5 +3,7 @@
 
 mod catching_up;
 mod crashes;
+#[path = "../support/machine.rs"]
+mod machine;
 mod node;
 mod resetting;

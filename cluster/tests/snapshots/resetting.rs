@@ -53,7 +53,7 @@ fn a_founder_that_was_discarded_does_not_begin_the_history_again() {
         let first = Node::start(&world, 1, 2, 64 << 20).await;
         clock.sleep(std::time::Duration::from_secs(8)).await;
         assert_eq!(first.partition().applied_index(), LogIndex::ZERO, "it began by itself");
-        assert!(first.try_append(500).await.is_err());
+        assert!(first.try_append(id(), 500).await.is_err());
         world.net().heal_all();
         append(&second, 105..110).await;
         converge(&[&first, &second, &third], 110).await;
@@ -87,7 +87,7 @@ fn a_crash_while_a_replica_is_discarded_leaves_it_whole_or_finishes_at_the_next_
                 () = striking => {}
                 () = resetting => {}
             }
-            third.kill(true);
+            third.lose_power();
             let report = looked_at(&world, 3);
             assert_eq!(report.damages, [], "{point}");
             let is_noted = !point.starts_with("parts.reset.noted") && point != "parts.reset.done";
