@@ -1,10 +1,11 @@
 //! Not faster than wanted, whoever asks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chronos_env::Clock;
 use parking_lot::Mutex;
+
+use crate::rate::Rate;
 
 /// What was not used is saved up for no longer than this.
 const SLACK: Duration = Duration::from_millis(50);
@@ -12,26 +13,24 @@ const SLACK: Duration = Duration::from_millis(50);
 /// A rate that many share.
 pub(super) struct Pace {
     clock: Clock,
-    bytes_per_second: AtomicU64,
+    rate: Rate,
     /// Until then everything is spoken for.
     taken_until: Mutex<Duration>,
 }
 
 impl Pace {
     pub(super) fn new(clock: Clock, bytes_per_second: u64) -> Pace {
-        let bytes_per_second = AtomicU64::new(bytes_per_second.max(1));
-        Pace { clock, bytes_per_second, taken_until: Mutex::new(Duration::ZERO) }
+        Pace { clock, rate: Rate::new(bytes_per_second), taken_until: Mutex::new(Duration::ZERO) }
     }
 
     /// From the next payment on.
     pub(super) fn set(&self, bytes_per_second: u64) {
-        self.bytes_per_second.store(bytes_per_second.max(1), Ordering::Relaxed);
+        self.rate.set(bytes_per_second);
     }
 
     /// Waits until it is the turn of `bytes` more; first come, first served.
     pub(super) async fn pay(&self, bytes: usize) {
-        let rate = self.bytes_per_second.load(Ordering::Relaxed);
-        let cost = Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / rate);
+        let cost = Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / self.rate.get());
         let wait = {
             let now = self.clock.monotonic();
             let mut taken = self.taken_until.lock();

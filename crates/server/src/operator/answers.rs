@@ -102,15 +102,9 @@ impl Operators {
             let status = &status;
             async move {
                 let ask = Ask::Scrub(ScrubHere { partitions: numbers(&ids) });
-                let partitions = match self.ask(status, node, ask, within).await {
-                    Ok(Answer::Scrub(begun)) => match ScrubBegun::try_from(begun) {
-                        Ok(begun) => return begun,
-                        Err(invalid) => Err(unreadable(node, &invalid)),
-                    },
-                    Ok(_) => Err(odd(node)),
-                    Err(failure) => Err(failure),
-                };
-                ScrubBegun { node, partitions }
+                let of = |answer| if let Answer::Scrub(begun) = answer { Some(begun) } else { None };
+                let begun = self.ask_for(status, node, ask, within, of).await;
+                begun.unwrap_or_else(|failure| ScrubBegun { node, partitions: Err(failure) })
             }
         });
         Ok(join_all(asked).await)
@@ -128,15 +122,10 @@ impl Operators {
         self.each_replica(which, move |operators, status, node, partition| async move {
             let ask = Ask::Verify(VerifyHere { partition: partition.get().into() });
             let within = operators.within(REPLICA_WITHIN, until);
-            let outcome = match operators.ask(&status, node, ask, within).await {
-                Ok(Answer::Verify(seen)) => {
-                    VerifiedPartition::try_from(seen).map_err(|error| unreadable(node, &error))
-                }
-                Ok(_) => Err(odd(node)),
-                Err(failure) => Err(failure),
-            };
+            let of = |answer| if let Answer::Verify(seen) = answer { Some(seen) } else { None };
+            let seen = operators.ask_for(&status, node, ask, within, of).await;
             let refused = |failure| VerifiedPartition { partition, outcome: Err(failure) };
-            VerifiedReplica { node, outcome: outcome.unwrap_or_else(refused) }
+            VerifiedReplica { node, outcome: seen.unwrap_or_else(refused) }
         })
     }
 
@@ -154,15 +143,9 @@ impl Operators {
             let within = operators.within(REPLICA_WITHIN, until);
             let within_ms = within.work_ms();
             let ask = Ask::Repair(RepairHere { partition: partition.get().into(), within_ms, is_named });
-            let did = match operators.ask(&status, node, ask, within).await {
-                Ok(Answer::Repair(done)) => match Repaired::try_from(done) {
-                    Ok(done) => return done,
-                    Err(invalid) => Err(unreadable(node, &invalid)),
-                },
-                Ok(_) => Err(odd(node)),
-                Err(failure) => Err(failure),
-            };
-            Repaired { node, partition, did }
+            let of = |answer| if let Answer::Repair(done) = answer { Some(done) } else { None };
+            let done = operators.ask_for(&status, node, ask, within, of).await;
+            done.unwrap_or_else(|failure| Repaired { node, partition, did: Err(failure) })
         })
     }
 
@@ -203,15 +186,9 @@ impl Operators {
         let asked = self.meant(&status, nodes)?.into_iter().map(|node| {
             let status = &status;
             async move {
-                let settings = match self.ask(status, node, Ask::Config(ConfigHere {}), within).await {
-                    Ok(Answer::Config(config)) => match NodeConfig::try_from(config) {
-                        Ok(config) => return config,
-                        Err(invalid) => Err(unreadable(node, &invalid)),
-                    },
-                    Ok(_) => Err(odd(node)),
-                    Err(failure) => Err(failure),
-                };
-                NodeConfig { node, settings }
+                let of = |answer| if let Answer::Config(config) = answer { Some(config) } else { None };
+                let config = self.ask_for(status, node, Ask::Config(ConfigHere {}), within, of).await;
+                config.unwrap_or_else(|failure| NodeConfig { node, settings: Err(failure) })
             }
         });
         let mut configs = join_all(asked).await;
@@ -246,15 +223,9 @@ impl Operators {
             let status = &status;
             async move {
                 let ask = Ask::Set(SetHere { key: key.to_owned(), value: value.to_owned() });
-                let outcome = match self.ask(status, node, ask, within).await {
-                    Ok(Answer::Set(changed)) => match SettingChanged::try_from(changed) {
-                        Ok(changed) => return changed,
-                        Err(invalid) => Err(unreadable(node, &invalid)),
-                    },
-                    Ok(_) => Err(odd(node)),
-                    Err(failure) => Err(failure),
-                };
-                SettingChanged { node, outcome }
+                let of = |answer| if let Answer::Set(changed) = answer { Some(changed) } else { None };
+                let changed = self.ask_for(status, node, ask, within, of).await;
+                changed.unwrap_or_else(|failure| SettingChanged { node, outcome: Err(failure) })
             }
         });
         Ok(join_all(asked).await)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chronos_app::{Class, Error, Reason};
 use chronos_cluster::peer::{CallError, Cause};
+use chronos_domain::Invalid;
 use chronos_proto::Failure;
 use chronos_proto::cluster::v1::node_request::Ask;
 use chronos_proto::cluster::v1::node_response::Answer;
@@ -87,6 +88,22 @@ impl Operators {
         }
     }
 
+    /// Asks a node, and reads its answer, which is one `of` the kind that was asked for.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask); or that the answer is of another kind, or makes no sense.
+    pub(super) async fn ask_for<M, T: TryFrom<M, Error = Invalid>>(
+        &self,
+        status: &Status,
+        node: NodeId,
+        ask: Ask,
+        within: Within,
+        of: fn(Answer) -> Option<M>,
+    ) -> Result<T, Failure> {
+        let message = of(self.ask(status, node, ask, within).await?).ok_or_else(|| odd(node))?;
+        T::try_from(message).map_err(|invalid| unreadable(node, &invalid))
+    }
+
     async fn ask_there(&self, node: NodeId, ask: Ask, within: Within) -> Result<Answer, Failure> {
         let body = v1::NodeRequest { ask: Some(ask) }.encode_to_vec().into();
         let answer = tokio::select! {
@@ -100,7 +117,9 @@ impl Operators {
         let answer = answer.map_err(|error| match error {
             CallError::Unreachable { cause: Cause::Deadline(_), .. }
             | CallError::Unknown { cause: Cause::Deadline(_), .. } => late(node, within),
-            CallError::Unreachable { cause, .. } | CallError::Unknown { cause, .. } => unanswered(node, &cause),
+            CallError::Unreachable { cause, .. } | CallError::Unknown { cause, .. } => {
+                unanswered(node, &cause)
+            }
             CallError::Refused { refusal, .. } => unavailable(format!("{node} refused: {refusal}")),
         })?;
         let response = v1::NodeResponse::decode(answer).map_err(|error| unreadable(node, &error))?;

@@ -23,7 +23,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::{BoxStream, FuturesOrdered};
 
-use super::ask::{REPLICA_WITHIN, odd, unavailable, unreadable};
+use super::ask::{REPLICA_WITHIN, unavailable};
 use super::{Operators, telling};
 
 impl Operators {
@@ -65,12 +65,9 @@ impl Operators {
         let within = self.within(REPLICA_WITHIN, until);
         let within_ms = within.work_ms();
         let ask = DigestHere { partition: partition.get().into(), position: position.get(), within_ms };
-        let digest = match self.ask(status, node, Ask::Digest(ask), within).await {
-            Ok(Answer::Digest(digest)) => PartitionDigest::try_from(digest)
-                .unwrap_or_else(|error| none(partition, unreadable(node, &error))),
-            Ok(_) => none(partition, odd(node)),
-            Err(failure) => none(partition, failure),
-        };
+        let of = |answer| if let Answer::Digest(digest) = answer { Some(digest) } else { None };
+        let digest = self.ask_for(status, node, Ask::Digest(ask), within, of).await;
+        let digest: PartitionDigest = digest.unwrap_or_else(|failure| none(partition, failure));
         let is_other = digest.digest.as_ref().is_ok_and(|digest| digest.position != position);
         let digest = if is_other { none(partition, elsewhere(node, position)) } else { digest };
         ReplicaDigest { node, digest }
