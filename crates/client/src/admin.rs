@@ -14,7 +14,6 @@ use crate::Client;
 use crate::client::TENANT;
 use crate::connections::{AdminRpc, Rpc};
 use crate::outcome::ReadError;
-use crate::pace::Deadline;
 use crate::routing::Aim;
 
 pub use verification::Verification;
@@ -167,7 +166,7 @@ impl Admin {
             async move { rpc.verify(request).await }
         };
         let inner = &self.client.inner;
-        let until = inner.options.work_deadline.map(Deadline::after);
+        let until = inner.options.work_due();
         inner.call_admin(ask).await.map(|answers| Verification::new(answers, until))
     }
 

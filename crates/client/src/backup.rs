@@ -15,7 +15,7 @@ use tonic::{Response, Streaming};
 use crate::client::Client;
 use crate::connections::backup_rpc;
 use crate::outcome::ReadError;
-use crate::pace::Deadline;
+use crate::pace::{Deadline, wait_until};
 use crate::routing::Aim;
 
 /// How long the next piece of a file may take; the node gives up what it waits for before.
@@ -61,26 +61,26 @@ impl Client {
             let (asks, requests) = asking();
             Ok(Response::new((asks, rpc.copy(requests).await?.into_inner())))
         };
-        let inner = &self.inner;
-        let Some(until) = inner.options.work_deadline.map(Deadline::after) else {
-            return Backup::begin(inner.call_long(Aim::Named, ask).await?).await;
+        let (inner, until) = (&self.inner, self.inner.options.work_due());
+        let call = match until {
+            Some(until) => inner.call_until(Aim::Named, until, ask).await?,
+            None => inner.call_long(Aim::Named, ask).await?,
         };
-        Backup::begin_until(until, inner.call_until(Aim::Named, until, ask).await?).await
+        Backup::begin(call, until).await
     }
 }
 
 impl Backup {
-    pub(crate) async fn begin((asks, answers): Call) -> Result<Self, ReadError> {
+    /// All that is to be copied has to be made ready by `until`.
+    pub(crate) async fn begin((asks, answers): Call, until: Option<Deadline>) -> Result<Self, ReadError> {
         let mut backup = Self { asks, answers, listing: Bytes::new() };
-        backup.ask(Ask::Begin(Begin {})).await?;
-        backup.listing = backup.read_listing().await?;
+        let listing = async {
+            backup.ask(Ask::Begin(Begin {})).await?;
+            backup.read_listing().await
+        };
+        let listing = wait_until(until, "what is to be copied was not made ready", listing).await;
+        backup.listing = listing.map_err(ReadError::new)??;
         Ok(backup)
-    }
-
-    /// The same, with all that is to be copied made ready by then.
-    pub(crate) async fn begin_until(until: Deadline, call: Call) -> Result<Self, ReadError> {
-        let begun = until.wait("what is to be copied was not made ready", Self::begin(call)).await;
-        begun.map_err(ReadError::new)?
     }
 
     /// The bytes of the file that says what the backup consists of: cluster, token, and every file with its length and

@@ -106,7 +106,7 @@ impl Inner {
     {
         let deadline = match time {
             Time::Until(deadline) => deadline,
-            Time::Bounded | Time::Unbounded => Deadline::after(self.options.deadline),
+            Time::Bounded | Time::Unbounded => self.options.due(),
         };
         // What a server said says more than that the last attempt had no time left, or reached nobody.
         let mut told: Option<Failure> = None;

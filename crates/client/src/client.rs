@@ -180,7 +180,7 @@ impl Client {
         patience: Option<Duration>,
     ) -> Result<Appended, AppendError> {
         let partition = block.placement(TENANT)?;
-        let deadline = Deadline::after(patience.unwrap_or(self.inner.options.deadline));
+        let deadline = patience.map_or_else(|| self.inner.options.due(), Deadline::after);
         attempt::append(&self.inner, block, partition, deadline).await
     }
 

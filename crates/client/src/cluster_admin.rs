@@ -239,7 +239,7 @@ impl ClusterAdmin {
     pub async fn verify(&self, which: &Replicas) -> Result<Answers<VerifiedReplica>, ReadError> {
         let (partitions, nodes) = which.numbers();
         let message = v1::VerifyRequest { partitions, nodes };
-        let until = self.0.all_of_it();
+        let until = self.0.options.work_due();
         let answer = self.0.call(|mut rpc, _| {
             let request = due(message.clone(), until);
             async move { rpc.verify(request).await }
@@ -254,7 +254,7 @@ impl ClusterAdmin {
     /// See [`ReadError`].
     pub async fn compare(&self, partitions: &[PartitionId]) -> Result<Answers<Comparison>, ReadError> {
         let message = v1::DigestRequest { partitions: numbers(partitions) };
-        let until = self.0.all_of_it();
+        let until = self.0.options.work_due();
         let answer = self.0.call(|mut rpc, _| {
             let request = due(message.clone(), until);
             async move { rpc.digest(request).await }
@@ -270,7 +270,7 @@ impl ClusterAdmin {
     pub async fn repair(&self, which: &Replicas) -> Result<Answers<Repaired>, ReadError> {
         let (partitions, nodes) = which.numbers();
         let message = v1::RepairRequest { partitions, nodes };
-        let until = self.0.all_of_it();
+        let until = self.0.options.work_due();
         let answer = self.0.call(|mut rpc, _| {
             let request = due(message.clone(), until);
             async move { rpc.repair(request).await }
@@ -286,16 +286,12 @@ impl ClusterAdmin {
     ///
     /// [`Client::backup`]: crate::Client::backup
     pub async fn backup(&self) -> Result<Backup, ReadError> {
-        let until = self.0.all_of_it();
+        let until = self.0.options.work_due();
         let call = self.0.call(|mut rpc, _| async move {
             let (asks, requests) = backup::asking();
             Ok(Response::new((asks, rpc.backup(due(requests, until)).await?.into_inner())))
         });
-        let call = call.await?;
-        match until {
-            Some(until) => Backup::begin_until(until, call).await,
-            None => Backup::begin(call).await,
-        }
+        Backup::begin(call.await?, until).await
     }
 
     /// What nodes (all, when none is named) were told about how to run.
@@ -376,18 +372,13 @@ fn due<M>(message: M, until: Option<Deadline>) -> Request<M> {
 }
 
 impl Inner {
-    /// When all of an answer has to be there that takes long, if its caller has said so.
-    fn all_of_it(&self) -> Option<Deadline> {
-        self.options.work_deadline.map(Deadline::after)
-    }
-
     /// Asks node after node until one answers or the time is over.
     async fn call<T, F, A>(&self, ask: F) -> Result<T, ReadError>
     where
         F: Fn(Rpc, Patience) -> A,
         A: Future<Output = Result<Response<T>, tonic::Status>>,
     {
-        let deadline = Deadline::after(self.options.deadline);
+        let deadline = self.options.due();
         let mut backoff = Backoff::new(&self.options, EventId::NIL);
         loop {
             let current = self.current.load(Ordering::Relaxed);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::ids::Ids;
 use crate::observe::Observer;
+use crate::pace::Deadline;
 
 /// How a client behaves. The defaults suit a caller that would rather wait than see a fail-over, which takes a second
 /// or two, or several in a row.
@@ -59,6 +60,18 @@ impl Default for Options {
             ids: Ids::default(),
             observer: None,
         }
+    }
+}
+
+impl Options {
+    /// When a request has to be over that begins now.
+    pub(crate) fn due(&self) -> Deadline {
+        Deadline::after(self.deadline)
+    }
+
+    /// When all of an answer has to be there that comes in many pieces and is asked for now, if ever.
+    pub(crate) fn work_due(&self) -> Option<Deadline> {
+        self.work_deadline.map(Deadline::after)
     }
 }
 

@@ -53,6 +53,21 @@ impl Deadline {
     }
 }
 
+/// As [`Deadline::wait`], where there is a deadline.
+///
+/// # Errors
+/// That failure.
+pub(crate) async fn wait_until<F: Future>(
+    until: Option<Deadline>,
+    what: &str,
+    future: F,
+) -> Result<F::Output, Failure> {
+    match until {
+        Some(until) => until.wait(what, future).await,
+        None => Ok(future.await),
+    }
+}
+
 /// That something was not there in time, of which no server has said why.
 pub(crate) fn out_of_time(what: &str) -> Failure {
     let text = format!(

@@ -101,7 +101,8 @@ impl Client {
 impl Answer {
     async fn begin(client: &Inner, query: Query) -> Result<Self, ReadError> {
         let time = query.request.limits.as_ref().and_then(|limits| limits.time_ms);
-        let deadline = Deadline::after(time.map_or(client.options.deadline, Duration::from_millis));
+        let time = time.map(Duration::from_millis);
+        let deadline = time.map_or_else(|| client.options.due(), Deadline::after);
         let ask = |over| {
             let request = query.request.clone();
             async move { query_rpc(over).query(request).await }

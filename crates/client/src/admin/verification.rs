@@ -5,7 +5,7 @@ use chronos_proto::{Failure, v1};
 use tonic::Streaming;
 
 use crate::outcome::ReadError;
-use crate::pace::Deadline;
+use crate::pace::{Deadline, wait_until};
 
 /// What a verification has found so far, partition by partition.
 pub struct Verification {
@@ -24,11 +24,8 @@ impl Verification {
     /// # Errors
     /// See [`ReadError`]: the verification ends there.
     pub async fn next(&mut self) -> Result<Option<VerifiedPartition>, ReadError> {
-        let answer = self.answers.message();
-        let answer = match self.until {
-            Some(until) => until.wait("not everything was read", answer).await.map_err(ReadError::new)?,
-            None => answer.await,
-        };
+        let answer = wait_until(self.until, "not everything was read", self.answers.message()).await;
+        let answer = answer.map_err(ReadError::new)?;
         let answer = answer.map_err(|status| ReadError::new(Failure::from_status(&status)))?;
         let verified = answer.map(VerifiedPartition::try_from).transpose();
         verified.map_err(|invalid| ReadError::protocol(&invalid))

@@ -6,7 +6,7 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use tonic::{Status, Streaming};
 
 use crate::outcome::ReadError;
-use crate::pace::Deadline;
+use crate::pace::{Deadline, wait_until};
 
 /// The answers of one call, each as it comes.
 ///
@@ -36,11 +36,8 @@ impl<T: Send + 'static> Answers<T> {
     /// # Errors
     /// See [`ReadError`]: the answers end there.
     pub async fn next(&mut self) -> Result<Option<T>, ReadError> {
-        let next = self.messages.try_next();
-        match self.until {
-            Some(until) => until.wait("not everything was answered", next).await.map_err(ReadError::new)?,
-            None => next.await,
-        }
+        let next = wait_until(self.until, "not everything was answered", self.messages.try_next()).await;
+        next.map_err(ReadError::new)?
     }
 }
 

@@ -142,8 +142,7 @@ impl Events {
         let reason = missed.failure.reason.as_str();
         let passing = missed.line_down || matches!(reason, "UNAVAILABLE" | NOT_LEADER | "NOT_CAUGHT_UP");
         self.broken += 1;
-        let deadline = self.client.options.deadline;
-        let patience = *self.patience.get_or_insert_with(|| Deadline::after(deadline));
+        let patience = *self.patience.get_or_insert_with(|| self.client.options.due());
         if !passing || self.broken > RESUMPTIONS_MAX || patience.left().is_zero() {
             return Err(ReadError::new(missed.failure));
         }
