@@ -16,7 +16,6 @@
 mod error;
 mod real;
 
-use std::any::Any;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -161,6 +160,13 @@ pub trait File: Send + Sync {
     /// What the system says.
     fn len(&self) -> io::Result<u64>;
 
+    /// Whether a name leads to the file. One that was removed, or replaced by another, lives on for whoever has it open,
+    /// and is gone with the last of them.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn has_name(&self) -> io::Result<bool>;
+
     /// Fills `buf` from `offset`.
     ///
     /// # Errors
@@ -213,12 +219,27 @@ pub enum EntryKind {
 /// An exclusive lock on a file, held until dropped.
 #[must_use = "dropping the lock releases it"]
 pub struct Lock {
-    _held: Box<dyn Any + Send + Sync>,
+    held: Box<dyn Held>,
+}
+
+/// A locked file, as an implementation keeps it. Dropping it releases the lock.
+pub(crate) trait Held: Send + Sync {
+    /// See [`Lock::is_in_place`].
+    fn is_in_place(&self) -> io::Result<bool>;
 }
 
 impl Lock {
-    pub(crate) fn holding(held: impl Any + Send + Sync) -> Lock {
-        Lock { _held: Box::new(held) }
+    pub(crate) fn holding(held: impl Held + 'static) -> Lock {
+        Lock { held: Box::new(held) }
+    }
+
+    /// Whether the name by which the file was locked still leads to it. It does not once somebody has removed, moved or
+    /// replaced the file or a directory above it: whoever comes by that name then does not meet this lock.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub fn is_in_place(&self) -> io::Result<bool> {
+        self.held.is_in_place()
     }
 }
 

@@ -54,6 +54,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("creating directories again is fine", create_dir_all_is_idempotent),
     ("syncing a directory needs a directory", sync_dir_needs_a_directory),
     ("one lock at a time", one_lock_at_a_time),
+    ("a lock knows whether its name leads to it", lock_knows_its_name),
+    ("a handle knows whether its file has a name", handle_knows_its_name),
     ("a whole file can be read and replaced", whole_file_read_and_replaced),
     ("there is a number of free bytes", free_bytes_is_known),
     ("errors name their path and keep their kind", errors_name_their_path),
@@ -283,6 +285,39 @@ fn one_lock_at_a_time(room: &Room) {
     refused(room.other.lock(&path), ErrorKind::WouldBlock, "a lock from another disk handle");
     drop(held);
     let _held = room.other.lock(&path).expect("a lock after the first was released");
+}
+
+fn lock_knows_its_name(room: &Room) {
+    room.disk.create_dir_all(&room.path("home")).expect("make a directory");
+    let held = room.disk.lock(&room.path("home/lock")).expect("the lock");
+    let is_in_place = || held.is_in_place().expect("it can be found out");
+    assert!(is_in_place(), "a lock that was just taken");
+    room.disk.rename(&room.path("home"), &room.path("away")).expect("move the directory");
+    assert!(!is_in_place(), "the directory of the lock has moved");
+    room.create("home");
+    assert!(!is_in_place(), "a file is where the directory was");
+    room.disk.remove(&room.path("home")).expect("remove it");
+    room.disk.rename(&room.path("away"), &room.path("home")).expect("move the directory back");
+    assert!(is_in_place(), "everything is where it was");
+    room.create("another");
+    room.disk.rename(&room.path("another"), &room.path("home/lock")).expect("replace the locked file");
+    assert!(!is_in_place(), "another file has the name");
+    room.disk.remove(&room.path("home/lock")).expect("remove that");
+    assert!(!is_in_place(), "nothing has the name");
+}
+
+fn handle_knows_its_name(room: &Room) {
+    let file = room.create("file");
+    let has_name = || file.has_name().expect("it can be found out");
+    assert!(has_name(), "a new file");
+    room.disk.rename(&room.path("file"), &room.path("moved")).expect("rename it");
+    assert!(has_name(), "a file that was renamed");
+    room.disk.remove(&room.path("moved")).expect("remove it");
+    assert!(!has_name(), "a file that was removed");
+    let replaced = room.create("replaced");
+    room.create("successor");
+    room.disk.rename(&room.path("successor"), &room.path("replaced")).expect("replace it");
+    assert!(!replaced.has_name().expect("it can be found out"), "a file that was replaced");
 }
 
 fn whole_file_read_and_replaced(room: &Room) {

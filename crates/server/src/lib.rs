@@ -27,6 +27,7 @@ mod engine;
 mod grpc;
 mod http;
 mod limits;
+mod lookout;
 mod metrics;
 mod node;
 mod operator;

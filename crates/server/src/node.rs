@@ -16,6 +16,7 @@ use crate::acquaintance::Acquaintance;
 use crate::config::{Config, Invalid};
 use crate::edge::Edge;
 use crate::engine::Engine;
+use crate::lookout::Lookout;
 use crate::operator::{Here, Operators, Room, Settings};
 use crate::seating::{self, Seated};
 
@@ -34,6 +35,7 @@ pub struct Node {
     /// Holds the lock on the directory until everything else is closed.
     data: Arc<DataDir>,
     acquaintance: Acquaintance,
+    lookout: Lookout,
 }
 
 /// Why a node does not start. Nothing was served; what is on disk is as it was, but for a torn tail that was cut.
@@ -114,7 +116,8 @@ impl Node {
         let operators = open_to_operators(&edge, &cluster, config);
         let data = Arc::new(data);
         let acquaintance = Acquaintance::keep(&env, &data, &cluster);
-        let node = Self { edge, cluster, operators, data, acquaintance };
+        let lookout = Lookout::keep(&data, &edge);
+        let node = Self { edge, cluster, operators, data, acquaintance, lookout };
         let took_ms = env.clock.monotonic().saturating_sub(began).as_millis();
         let (served, events) = node.served();
         let (frames, bytes) = (recovery.frames, recovery.bytes);
@@ -165,9 +168,10 @@ impl Node {
         &self.data.identity
     }
 
-    /// Resolves when the node can no longer acknowledge anything, with the first reason: a failed write or sync, or
-    /// another process that is this node. The process should then end, saying why: what is on disk is recovered at the next
-    /// start, unless the directory is a copy; then that is written down when this resolves, and there is no next start.
+    /// Resolves when the node can no longer acknowledge anything, with the first reason: a failed write or sync, a data
+    /// directory that is gone, or another process that is this node. The process should then end, saying why: what is on disk
+    /// is recovered at the next start, unless the directory is a copy; then that is written down when this resolves, and
+    /// there is no next start.
     pub async fn faulted(&self) -> String {
         let reason = self.edge.faulted().await;
         self.acquaintance.settled().await;
@@ -183,6 +187,7 @@ impl Node {
     pub async fn stop(self) {
         self.edge.stop();
         self.acquaintance.end().await;
+        self.lookout.end().await;
         self.cluster.stop().await;
         if let Some(wal) = self.edge.take_wal() {
             sole(&self.edge.env, wal).await.close().await;

@@ -103,6 +103,22 @@ impl DataDir {
         self.identity = sealed;
         Ok(())
     }
+
+    /// What of a sealed directory is not where it was opened any more: the file by which the next start would know it.
+    /// Somebody has removed, moved or replaced that or a directory above it, and what is written from now on is found by
+    /// nobody. Blocks.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub fn missing(&self, disk: &dyn Disk) -> io::Result<Option<PathBuf>> {
+        let is_ours = self.identity_lock.as_ref().map_or(Ok(true), Lock::is_in_place)?;
+        if !is_ours {
+            return Ok(Some(self.path.join(IDENTITY)));
+        }
+        let seat = self.path.join(NODE);
+        let is_there = disk.exists(&seat)?;
+        Ok((!is_there).then_some(seat))
+    }
 }
 
 /// Makes a directory and those above it, so that they outlast a power cut.

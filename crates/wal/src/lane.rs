@@ -26,7 +26,7 @@ use crate::frame::Position;
 use crate::index::SegmentKey;
 use crate::keeper::{NotMade, Spares, Used};
 use crate::log::LogCell;
-use crate::mark::{FlushedMark, MarkFile};
+use crate::mark::{FlushedMark, MarkFile, Role};
 use crate::numbers::{LaneId, LaneSeq, LogId, LogSeq, SegmentNo, UnitNo};
 use crate::queue::{Op, Queue, Work};
 use crate::segment::SegmentHeader;
@@ -507,6 +507,21 @@ impl Lane {
                 self.mark_synced_at = now;
             }
             Err(error) => self.queue.poison(&format!("syncing the flushed mark failed: {error}")),
+        }
+        self.look_for_names();
+    }
+
+    /// A file that was removed takes what is written and syncs it as if it were there. It is looked for as often as the mark
+    /// is synced, so next to the syncs it costs nothing.
+    fn look_for_names(&self) {
+        let active = self.at.active.as_ref().map(|active| (active.file.has_name(), active.path.clone()));
+        let mark = (self.at.mark_file.has_name(), self.dir.join(Role::Flushed.file_name()));
+        for (has_name, path) in active.into_iter().chain([mark]) {
+            // What cannot be asked cannot be written for long.
+            if matches!(has_name, Ok(false)) {
+                let file = path.display();
+                self.queue.poison(&format!("{file} was removed or replaced while the log was being written"));
+            }
         }
     }
 }

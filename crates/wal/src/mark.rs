@@ -255,6 +255,11 @@ impl MarkFile {
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
+
+    /// Whether the next start will find it.
+    pub(crate) fn has_name(&self) -> io::Result<bool> {
+        self.file.has_name()
+    }
 }
 
 #[cfg(test)]

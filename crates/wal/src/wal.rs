@@ -95,6 +95,12 @@ impl Wal {
         fault.clone().expect("waited until there is one")
     }
 
+    /// Stops every lane for good, as a write that fails does: nothing is acknowledged any more. For whoever knows that what
+    /// is written is lost although the disk takes it.
+    pub fn poison(&self, reason: &str) {
+        self.lanes.iter().for_each(|lane| lane.queue.poison(reason));
+    }
+
     /// Lets every lane finish what is queued, sync, and end. Calls after it are answered with [`Fault::Closed`].
     pub async fn close(mut self) {
         let lanes = std::mem::take(&mut self.lanes);

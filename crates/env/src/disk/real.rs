@@ -5,13 +5,13 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use super::{Disk, Entry, EntryKind, File, Lock, OpenMode, PathError, check_path};
+use super::{Disk, Entry, EntryKind, File, Held, Lock, OpenMode, PathError, check_path};
 
 /// The file system of this machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,7 +81,7 @@ impl Disk for RealDisk {
             let file =
                 fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
             file.try_lock()?;
-            Ok(Lock::holding(file))
+            Ok(Lock::holding(RealLock(RealFile { file, path: path.to_owned() })))
         })
     }
 
@@ -130,6 +130,31 @@ impl File for RealFile {
     fn len(&self) -> io::Result<u64> {
         on(&self.path, "measure", || Ok(self.file.metadata()?.len()))
     }
+
+    fn has_name(&self) -> io::Result<bool> {
+        on(&self.path, "count the names of", || Ok(self.file.metadata()?.nlink() > 0))
+    }
+}
+
+/// The lock goes with the open file.
+struct RealLock(RealFile);
+
+impl Held for RealLock {
+    fn is_in_place(&self) -> io::Result<bool> {
+        let RealLock(RealFile { file, path }) = self;
+        on(path, "look for", || {
+            let (ours, named) = (file.metadata()?, fs::metadata(path));
+            match named {
+                Ok(named) => Ok((named.dev(), named.ino()) == (ours.dev(), ours.ino())),
+                Err(error) if is_nothing_there(&error) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+    }
+}
+
+fn is_nothing_there(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn options(mode: OpenMode) -> fs::OpenOptions {

@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use self::inode::Inode;
 use self::mercy::Mercy;
 use self::names::Names;
 use super::{Trace, VirtualTime};
-use crate::disk::check_path;
+use crate::disk::{Held, check_path};
 use crate::{Disk, Entropy, Entry, File, Lock, OpenMode, PathError, PowerLost};
 
 pub use faults::{FaultPlan, Repeat};
@@ -237,7 +237,8 @@ impl Disk for SimDisk {
     fn lock(&self, path: &Path) -> io::Result<Lock> {
         self.perform(&Op { name: "lock", path, args: &[] }, None, |state| {
             let inode = state.lock(path)?;
-            Ok(Lock::holding(Locked { disk: self.clone(), life: state.life, inode }))
+            let (disk, path) = (self.clone(), path.to_path_buf());
+            Ok(Lock::holding(Locked { disk, life: state.life, inode, path }))
         })
     }
 
@@ -254,6 +255,14 @@ struct Locked {
     disk: SimDisk,
     life: u64,
     inode: u64,
+    path: PathBuf,
+}
+
+impl Held for Locked {
+    fn is_in_place(&self) -> io::Result<bool> {
+        let op = Op { name: "look for", path: &self.path, args: &[] };
+        self.disk.perform(&op, Some(self.life), |state| Ok(state.names.leads_to(&self.path, self.inode)))
+    }
 }
 
 impl Drop for Locked {

@@ -92,6 +92,25 @@ fn a_full_disk_turns_appends_away_while_reads_go_on_and_recovers_without_a_resta
 }
 
 #[test]
+fn a_node_whose_directory_is_deleted_notices_and_acknowledges_nothing_any_more() {
+    let world = World::new(4);
+    let (env, disk) = (world.env(), world.disk());
+    world.run(async {
+        let node = Node::start(env.clone(), &sim_config()).await.unwrap();
+        let client = Client { node: &node, clock: env.clock.clone() };
+        client.append(1, 100).await.unwrap();
+        // Nothing is being written, so the log does not miss its files.
+        env.clock.sleep(Duration::from_secs(2)).await;
+        disk.damage_remove(Path::new(DATA)).unwrap();
+        let reason = env.clock.timeout(Duration::from_secs(3), node.faulted()).await;
+        let reason = reason.expect("it notices by itself, though nobody asks anything of it");
+        assert!(reason.contains("/data was deleted, moved or replaced"), "{reason}");
+        let error = client.append(2, 100).await.unwrap_err();
+        assert_ne!(error.class, Class::Rejected, "{error}");
+    });
+}
+
+#[test]
 fn after_a_failed_sync_nothing_is_acknowledged_and_a_restart_recovers() {
     let world = World::new(2);
     let disk = world.disk();

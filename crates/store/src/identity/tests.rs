@@ -73,6 +73,32 @@ fn a_locked_directory_is_refused_until_its_holder_is_gone() {
 }
 
 #[test]
+fn a_directory_that_is_moved_or_loses_a_file_that_says_whose_it_is_is_missed() {
+    let env = World::new(1).env();
+    let mut held = open(&env).unwrap();
+    make_log(&env);
+    held.seal(&env).unwrap();
+    held.begin(&env, Whereabouts::default()).unwrap();
+    let (disk, dir) = (env.disk.as_ref(), Path::new(DATA));
+    let missing = || held.missing(disk).unwrap();
+    assert_eq!(missing(), None);
+    disk.remove(&dir.join(LOCK)).unwrap();
+    assert_eq!(missing(), None, "nothing is lost with it");
+    disk.rename(dir, Path::new("/data/away")).unwrap();
+    assert_eq!(missing(), Some(dir.join(IDENTITY)));
+    // What is there instead is another one, though it says the same.
+    let bytes = disk.read_file(Path::new("/data/away/IDENTITY")).unwrap();
+    put(&env, IDENTITY, &bytes);
+    assert_eq!(missing(), Some(dir.join(IDENTITY)));
+    disk.remove(&dir.join(IDENTITY)).unwrap();
+    disk.remove(dir).unwrap();
+    disk.rename(Path::new("/data/away"), dir).unwrap();
+    assert_eq!(missing(), None);
+    disk.remove(&dir.join(NODE)).unwrap();
+    assert_eq!(missing(), Some(dir.join(NODE)));
+}
+
+#[test]
 fn a_directory_with_foreign_files_is_refused_and_left_alone() {
     let env = World::new(1).env();
     put(&env, "thesis.tex", b"precious");

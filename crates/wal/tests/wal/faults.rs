@@ -1,5 +1,6 @@
 //! The disk says no: a sync that fails once, a write that fails, no space left.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -108,6 +109,29 @@ fn every_other_failure_stops_the_lane_as_well() {
             let (wal, recovery) = open(&world.env(), 1);
             assert_eq!(recovery.damages, [], "{path}");
             fill(&wal.log(LogId::new(0)), 3, 1000).await;
+            wal.close().await;
+        });
+    }
+}
+
+/// The disk goes on taking and syncing what is written to a file that nobody will find again.
+#[test]
+fn a_file_that_is_removed_while_it_is_written_stops_the_lane_for_good() {
+    for name in ["0000000001.seg", "flushed"] {
+        let world = world(9);
+        world.run(async {
+            let (wal, _) = open(&world.env(), 1);
+            fill(&wal.log(LogId::new(0)), 3, 1000).await;
+            world.env().clock.sleep(Duration::from_secs(1)).await;
+            assert_eq!(wal.fault(), None);
+            let dir = PathBuf::from(ROOT).join("lane-00");
+            let file = world.disk().files().into_iter().map(|(path, _)| path);
+            let file = file.into_iter().find(|path| path.starts_with(&dir) && path.ends_with(name)).unwrap();
+            world.disk().damage_remove(&file).unwrap();
+            fill(&wal.log(LogId::new(0)), 1, 1000).await;
+            world.env().clock.sleep(Duration::from_secs(1)).await;
+            assert!(wal.fault().is_some(), "{name} is not missed");
+            is_stopped_for_good(&wal, &format!("{} was removed or replaced", file.display())).await;
             wal.close().await;
         });
     }

@@ -90,6 +90,13 @@ impl File for SimFile {
     fn len(&self) -> io::Result<u64> {
         self.perform("measure", &[], |_, inode| Ok(inode.image().live().len()))
     }
+
+    fn has_name(&self) -> io::Result<bool> {
+        self.perform("count the names of", &[], |state, inode| {
+            let path = inode.image().path.clone();
+            Ok(state.names.leads_to(&path, inode.id()))
+        })
+    }
 }
 
 fn write(state: &mut State, inode: &Inode, buf: &[u8], offset: u64) -> io::Result<()> {

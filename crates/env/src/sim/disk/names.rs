@@ -61,6 +61,11 @@ impl Names {
         }
     }
 
+    /// Whether that is the file of this id. What is no file, or not there, is not.
+    pub(super) fn leads_to(&self, path: &Path, id: u64) -> bool {
+        self.file(path).is_ok_and(|inode| inode.id() == id)
+    }
+
     pub(super) fn create(&mut self, path: &Path) -> io::Result<Arc<Inode>> {
         let slot = self.slot(path)?;
         if self.get(&slot).is_some() {
