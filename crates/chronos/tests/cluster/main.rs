@@ -6,6 +6,7 @@ mod campaigns;
 mod copies;
 mod majority;
 mod operators;
+mod service;
 mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};

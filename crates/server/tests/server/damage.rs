@@ -51,6 +51,8 @@ async fn a_damaged_partition_is_refused_by_name_and_the_others_serve() {
     assert_eq!(page["events"].as_array().map(Vec::len), Some(3));
     let ready = served.get("/readyz").await.ok();
     assert_eq!((&ready["served"], &ready["refused"][0]["partition"]), (&json!(31), &json!(partition)));
+    let named = format!("out of service on this node: partition {partition} (callers are refused)");
+    assert!(ready["detail"].as_str().unwrap().contains(&named), "{ready}");
     let marks = served.get("/v1/watermarks").await.ok();
     assert_eq!(marks["partitions"][usize::from(partition)]["problem"]["reason"], "CORRUPT");
     let stats = served.get("/v1/info").await.ok()["stats"].clone();
