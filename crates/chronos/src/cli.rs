@@ -138,13 +138,21 @@ fn plainly(mut error: clap::Error) -> clap::Error {
     if error.get(ContextKind::Usage).is_some() {
         let mut cli = Cli::command();
         cli.build();
-        let name = std::env::args().skip(1).find(|word| cli.find_subcommand(word).is_some());
-        let command = name.and_then(|name| cli.find_subcommand_mut(name));
-        if let Some(usage) = command.map(clap::Command::render_usage) {
-            error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
-        }
+        let usage = meant(&mut cli, std::env::args().skip(1)).render_usage();
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
     }
     error
+}
+
+/// The command that is called, as far down as the words name one: `chronos cluster drain`, not `chronos cluster`.
+fn meant(cli: &mut clap::Command, words: impl Iterator<Item = String>) -> &mut clap::Command {
+    let mut command = cli;
+    for word in words {
+        if command.find_subcommand(&word).is_some() {
+            command = command.find_subcommand_mut(&word).expect("it was found just now");
+        }
+    }
+    command
 }
 
 impl Command {
@@ -189,6 +197,24 @@ mod tests {
     #[test]
     fn the_command_tree_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_usage_that_is_shown_is_that_of_the_verb() {
+        let usage_of = |words: &str| {
+            let mut cli = Cli::command();
+            cli.build();
+            meant(&mut cli, words.split(' ').map(str::to_owned)).render_usage().to_string()
+        };
+        for (words, usage) in [
+            ("cluster drain", "Usage: chronos cluster drain [OPTIONS] <NODE>"),
+            ("cluster --json config set lanes", "Usage: chronos cluster config set [OPTIONS] <KEY> <VALUE>"),
+            ("partition transfer 7", "Usage: chronos partition transfer [OPTIONS]"),
+            ("append order-1", "Usage: chronos append [OPTIONS]"),
+            ("--nonsense", "Usage: chronos [OPTIONS]"),
+        ] {
+            assert!(usage_of(words).starts_with(usage), "{words}: {}", usage_of(words));
+        }
     }
 
     #[test]

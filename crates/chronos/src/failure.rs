@@ -62,10 +62,10 @@ impl Failure {
         self.exit
     }
 
-    /// Prints the sentence and gives the code to leave with.
+    /// Prints the sentence, as usage errors are printed too, and gives the code to leave with.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("chronos: {}", self.message);
+            eprintln!("error: {}", self.message);
         }
         ExitCode::from(self.exit as u8)
     }

@@ -181,8 +181,8 @@ fn choose(status: &Status, text: &str) -> Outcome<NodeId> {
     }
 }
 
-/// Looks at the cluster until it is as wanted, for so long at most. `wanted` says what is missing, which is told when it
-/// changes; nothing when nothing is.
+/// Looks at the cluster until it is as wanted, for so long at most. `wanted` says what is missing, which is told on standard
+/// error when it changes, as progress and not as an error; nothing when nothing is.
 pub(crate) async fn wait_until(
     admin: &ClusterAdmin,
     within: Option<Duration>,
@@ -200,10 +200,10 @@ pub(crate) async fn wait_until(
             )));
         }
         if missing != told {
-            eprintln!("chronos: {missing}");
+            eprintln!("waiting: {missing}");
             (told, since) = (missing, Instant::now());
         } else if since.elapsed() >= SAY_AGAIN {
-            eprintln!("chronos: still {missing}, after {}", units::ago(began.elapsed()));
+            eprintln!("waiting for {}: still {missing}", units::ago(began.elapsed()));
             tell_what_waits(admin).await?;
             since = Instant::now();
         }
@@ -216,9 +216,9 @@ pub(crate) async fn wait_until(
 async fn tell_what_waits(admin: &ClusterAdmin) -> Outcome {
     let plan = admin.plan().await.map_err(failed)?;
     if plan.is_paused {
-        eprintln!("chronos: placement is paused: go on with `chronos cluster resume`");
+        eprintln!("waiting: placement is paused: go on with `chronos cluster resume`");
     } else if plan.steps.is_empty() {
-        plan.waits.iter().for_each(|wait| eprintln!("chronos: {wait}"));
+        plan.waits.iter().for_each(|wait| eprintln!("waiting: {wait}"));
     }
     Ok(())
 }
@@ -232,6 +232,12 @@ pub(crate) fn parse_node(text: &str) -> Result<NodeId, String> {
 pub(crate) fn parse_partition(text: &str) -> Result<PartitionId, String> {
     let number = if text == "system" { Some(PartitionId::SYSTEM.get()) } else { text.parse().ok() };
     number.and_then(PartitionId::of_group).ok_or_else(|| "give 0 to 31, or system".to_owned())
+}
+
+/// Reads how many replicas each partition shall have.
+pub(crate) fn parse_replication(text: &str) -> Result<u8, String> {
+    let replicas = text.parse().ok().filter(|replicas| matches!(replicas, 1 | 3 | 5));
+    replicas.ok_or_else(|| "give 1, 3 or 5: with an even number no more nodes may fail".to_owned())
 }
 
 /// A partition as tables show it.
@@ -265,6 +271,14 @@ mod tests {
     fn an_address_has_a_host_and_a_port() {
         assert!(["127.0.0.1:7402", "[::1]:7402", "db1:1"].iter().all(|text| is_address(text)));
         assert!(!["foo", "foo:", ":7402", "foo:bar", "foo:0", ""].iter().any(|text| is_address(text)));
+    }
+
+    #[test]
+    fn a_replication_that_cannot_be_is_answered_with_those_that_can() {
+        assert_eq!(["1", "3", "5"].map(parse_replication), [Ok(1), Ok(3), Ok(5)]);
+        for text in ["0", "2", "4", "7", "x", ""] {
+            assert!(parse_replication(text).unwrap_err().contains("1, 3 or 5"), "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// What is logged, and how.
@@ -37,7 +38,10 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The filter cannot be read.
-    #[error("log filter {filter:?}: {reason}; give for example info or warn,chronos_wal=debug")]
+    #[error(
+        "log filter {filter:?}: {reason}; give off, error, warn, info, debug or trace, also for parts of the program, such as \
+         warn,chronos_wal=debug"
+    )]
     Filter {
         /// What was given.
         filter: String,
@@ -86,6 +90,14 @@ pub fn init(log: &Log) -> Result<(), Error> {
     REFILTER.set(refilter).map_err(|_| Error::Twice)
 }
 
+/// Whether a filter can be read.
+///
+/// # Errors
+/// [`Error::Filter`].
+pub fn check(filter: &str) -> Result<(), Error> {
+    read(filter).map(drop)
+}
+
 /// Logs what passes this filter from now on, and nothing else.
 ///
 /// # Errors
@@ -102,12 +114,22 @@ fn refilter(set: impl Fn(EnvFilter) -> bool + Send + Sync + 'static) -> Refilter
 
 /// Reads a filter. What consensus does all day is of interest to few; whoever names it in the filter sees it.
 fn read(filter: &str) -> Result<EnvFilter, Error> {
+    let refused = |reason: String| Error::Filter { filter: filter.to_owned(), reason };
     if filter.trim().is_empty() {
-        return Err(Error::Filter { filter: filter.to_owned(), reason: "it is empty".to_owned() });
+        return Err(refused("it is empty".to_owned()));
     }
-    EnvFilter::builder()
-        .parse(format!("{QUIET},{filter}"))
-        .map_err(|reason| Error::Filter { filter: filter.to_owned(), reason: reason.to_string() })
+    if let Some(odd) = filter.split(',').map(str::trim).find(|word| is_no_level(word)) {
+        return Err(refused(format!("{odd:?} is no level")));
+    }
+    let parsed = EnvFilter::builder().parse(format!("{QUIET},{filter}"));
+    parsed.map_err(|reason| refused(reason.to_string()))
+}
+
+/// Whether a word that stands for itself is none of the levels. The library would take it for a part of the program, of
+/// which everything is to be logged: a slip of the pen would silence all others.
+fn is_no_level(word: &str) -> bool {
+    let is_level = word.is_empty() || word.parse::<LevelFilter>().is_ok();
+    !word.contains(['=', '[']) && !is_level
 }
 
 #[cfg(test)]
@@ -119,6 +141,15 @@ mod tests {
         let why = set_filter("chronos=loud").unwrap_err().to_string();
         assert!(why.contains("chronos=loud") && why.contains("chronos_wal=debug"), "{why}");
         assert!(set_filter(" ").unwrap_err().to_string().contains("empty"));
+        for filter in ["bogus", "warn,bogus", "bogus,chronos_wal=debug", "info bogus"] {
+            let why = check(filter).map_err(|error| error.to_string()).expect_err(filter);
+            assert!(why.contains("is no level; give off, error, warn, info, debug or trace"), "{why}");
+        }
+        for filter in
+            ["info", "WARN", "off", "warn,chronos_wal=debug", "info, chronos_env=trace", "[load]=debug"]
+        {
+            check(filter).expect(filter);
+        }
         // Tests do not set up logging.
         assert!(matches!(set_filter("info"), Err(Error::NotOurs)));
     }

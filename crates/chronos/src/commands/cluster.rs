@@ -17,7 +17,7 @@ use crate::cli::Context;
 use crate::commands::backup;
 use crate::data_dir;
 use crate::failure::Outcome;
-use crate::operator::{Operator, Watched, failed, node_called};
+use crate::operator::{Operator, Watched, failed, node_called, parse_replication};
 
 pub(super) use steer::Done;
 
@@ -134,7 +134,7 @@ Example:
   chronos cluster replication 3")]
     Replication {
         /// 1, 3 or 5
-        #[arg(value_parser = clap::value_parser!(u8).range(1..=5))]
+        #[arg(value_parser = parse_replication)]
         replicas: u8,
     },
     Token(join_token::Token),

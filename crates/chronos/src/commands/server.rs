@@ -299,7 +299,7 @@ async fn reserve_for_operators(config: &mut Config) -> Outcome<Option<TcpSocket>
             Ok(taken) => taken,
             Err(error) => {
                 let why = not_reserved(wanted, "--admin-listen", &error);
-                eprintln!("chronos: no port for operators: {why}");
+                eprintln!("warning: no port for operators: {why}");
                 return Ok(None);
             }
         }

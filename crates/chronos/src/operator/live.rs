@@ -76,7 +76,7 @@ impl Easel {
                 self.last.iter().cloned().chain(told).collect()
             }
             Err(failure) => {
-                eprintln!("chronos: no answer, trying again: {failure}");
+                eprintln!("warning: no answer, trying again: {failure}");
                 return Ok(());
             }
         };

@@ -185,6 +185,6 @@ pub(crate) fn possible(faults: &[Fault]) -> Outcome<Vec<Fault>> {
     if left.is_empty() {
         return Err(Failure::failed(format!("{sentence}; nothing else was asked for")));
     }
-    eprintln!("chronos: {sentence}");
+    eprintln!("warning: {sentence}");
     Ok(left)
 }

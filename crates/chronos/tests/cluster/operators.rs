@@ -18,11 +18,19 @@ fn a_node_without_others_says_so_and_what_would_change_that() {
         (&["cluster", "status"][..], 0, "healthy: 33 of 33"),
         (&["cluster", "drain", "n1"], 4, "n1 is the last node"),
         (&["cluster", "remove", "n1", "--force"], 4, "add another one first"),
-        (&["cluster", "replication", "2"], 4, "give 1, 3 or 5"),
+        (&["cluster", "replication", "2"], 2, "give 1, 3 or 5"),
+        (&["cluster", "replication", "x"], 2, "give 1, 3 or 5"),
         (&["cluster", "drain", "n2"], 3, "its nodes are n1"),
         (&["cluster", "config", "set", "lanes", "2"], 4, "lanes is read when a node starts"),
         (&["cluster", "config", "get", "nothing"], 3, "no setting has \"nothing\""),
-        (&["cluster", "log-level", ""], 4, "it is empty"),
+        (
+            &["cluster", "config", "set", "nonsense", "1"],
+            2,
+            "these can be changed: cluster.transfer_bytes_per_second",
+        ),
+        (&["cluster", "config", "set", "log.filter", "bogus"], 4, "is no level; give off, error, warn"),
+        (&["cluster", "log-level", ""], 2, "it is empty"),
+        (&["cluster", "log-level", "bogus"], 2, "is no level; give off, error, warn"),
         (&["partition", "transfer", "7", "--to", "n1"], 0, "partition 7 is led by n1"),
         (&["partition", "verify", "7"], 0, "1 replica looked at, all of them whole"),
         (&["repair"], 0, "33 replicas looked at: 33 whole"),
@@ -80,6 +88,25 @@ fn the_server_of_a_node_that_was_removed_ends_by_itself_and_says_why_and_does_no
     );
     let (code, said) = refused(&second, &[AS_BEFORE]);
     assert!(code == Some(1) && said.contains(why), "{said}");
+}
+
+#[test]
+fn what_is_waited_for_is_told_as_progress_and_what_fails_as_an_error() {
+    let (_home, [first, second, _]) = home();
+    let founder = Node::start(&first, &["--bootstrap"]);
+    let _other = Node::start(&second, &["--join", &founder.peers]);
+    let holds = |of: &serde_json::Value| of["replicas"].as_array().unwrap().contains(&2.into());
+    let placed = || founder.ask("GET", "/v1/placement", "", "").1["partitions"].as_array().unwrap().clone();
+    until(|| placed().iter().any(holds));
+    let (code, _, said) = ends(&["cluster", "drain", "n2", "--wait", "--admin", &founder.operators]);
+    assert!(code == Some(0) && said.contains(" to go from n2"), "{said}");
+    assert!(said.lines().all(|line| line.starts_with("waiting")), "{said}");
+    let (code, _, said) = ends(&["cluster", "drain", "n7", "--admin", &founder.operators]);
+    assert!(code != Some(0) && said.starts_with("error: "), "{said}");
+    // As it is where the command itself is not understood, which shows the usage of this very verb.
+    let (code, _, said) = ends(&["cluster", "drain"]);
+    assert!(code == Some(2) && said.starts_with("error: "), "{said}");
+    assert!(said.contains("Usage: chronos cluster drain [OPTIONS] <NODE>"), "{said}");
 }
 
 #[test]

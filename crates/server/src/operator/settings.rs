@@ -101,17 +101,25 @@ impl Settings {
                 key,
                 format!(
                     "{key} is read when a node starts: change it in its file, environment or flags, and start it again. \
-                     While nodes run these can be changed: {}, cluster.replication",
-                    LIVE.join(", ")
+                     While nodes run these can be changed: {}",
+                    changeable()
                 ),
             )),
             None => {
-                let text =
-                    format!("there is no setting {key:?}; all there are shows chronos cluster config get");
+                let text = format!(
+                    "there is no setting {key:?}; while nodes run these can be changed: {}; all others shows `chronos cluster \
+                     config get`",
+                    changeable()
+                );
                 Err(Error::not_found(text).with("key", key))
             }
         }
     }
+}
+
+/// What can be changed while nodes run: on each of them, and by the cluster.
+fn changeable() -> String {
+    format!("{}, cluster.replication", LIVE.join(", "))
 }
 
 fn refused(key: &str, text: String) -> Error {
@@ -193,7 +201,7 @@ mod tests {
         let settings = Settings::new(Config::default());
         let why = |key| settings.may_set(&settings.now(), key).unwrap_err().message;
         assert!(why("lanes").contains("start it again") && why("lanes").contains("log.filter"));
-        assert!(why("lane").contains("chronos cluster config get"));
+        assert!(why("lane").contains("chronos cluster config get") && why("lane").contains("log.filter"));
         assert_eq!(settings.may_set(&settings.now(), LOG_FILTER).unwrap(), "info");
     }
 }

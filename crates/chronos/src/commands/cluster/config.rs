@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chronos_client::cluster::{NodeConfig, NodeId, Setting, SettingChanged};
 use chronos_client::{Class, ClusterAdmin};
+use chronos_server::telemetry;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -64,7 +65,7 @@ Examples:
   chronos cluster log-level info,chronos_cluster=debug
   chronos cluster log-level info")]
 pub(crate) struct LogLevel {
-    /// What is logged: error, warn, info, debug or trace, also by part of the program
+    /// What is logged: off, error, warn, info, debug or trace, also by part of the program
     filter: String,
     /// Only on these nodes, such as n2 or 2
     #[arg(long, short, value_name = "NODE", value_delimiter = ',', value_parser = parse_node)]
@@ -73,6 +74,7 @@ pub(crate) struct LogLevel {
 
 impl LogLevel {
     pub(super) async fn run(self, admin: &ClusterAdmin, format: Format) -> Outcome {
+        telemetry::check(&self.filter).map_err(Failure::usage)?;
         let changed = admin.set_log_level(&self.filter, &self.node).await.map_err(failed)?;
         told("log.filter", &changed, format)
     }
@@ -181,7 +183,10 @@ fn list(nodes: &[NodeId]) -> String {
     nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// What nodes made of a change. A rule that says no says so on every node.
+/// Why a node does not change a setting that there is none of.
+const NOT_FOUND: &str = "NOT_FOUND";
+
+/// What nodes made of a change. A rule that says no says so on every node, and so does who has no such setting.
 fn told(key: &str, changed: &[SettingChanged], format: Format) -> Outcome {
     let mut out = Out::new(format);
     match format {
@@ -200,6 +205,9 @@ fn told(key: &str, changed: &[SettingChanged], format: Format) -> Outcome {
     let refusals: Vec<_> = changed.iter().filter_map(|one| one.outcome.as_ref().err()).collect();
     match refusals.as_slice() {
         [] => Ok(()),
+        all if all.iter().all(|failure| failure.reason == NOT_FOUND) => {
+            Err(Failure::already_told(Exit::Usage))
+        }
         all if all.iter().all(|failure| failure.class == Class::Rejected) => {
             Err(Failure::already_told(Exit::Rejected))
         }

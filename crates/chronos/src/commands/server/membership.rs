@@ -9,6 +9,7 @@ use clap::Args;
 use super::{Switch, replace};
 use crate::data_dir;
 use crate::failure::{Failure, Outcome};
+use crate::operator::parse_replication;
 
 #[derive(Args)]
 #[command(next_help_heading = "Cluster")]
@@ -38,7 +39,7 @@ pub(super) struct MembershipArgs {
     #[arg(long, env = "CHRONOS_JOIN_TOKEN", value_name = "SECRET", hide_env_values = true)]
     token: Option<String>,
     /// How many replicas each partition has, at --bootstrap: 1, 3 or 5 [default: 3]
-    #[arg(long, env = "CHRONOS_REPLICATION", value_name = "N")]
+    #[arg(long, env = "CHRONOS_REPLICATION", value_name = "N", value_parser = parse_replication)]
     replication: Option<u8>,
     /// Whether this node has others do for its callers what it does not lead or hold [default: on]
     #[arg(long, env = "CHRONOS_FORWARD", value_enum, value_name = "SWITCH")]

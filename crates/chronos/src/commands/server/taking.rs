@@ -23,7 +23,7 @@ pub(super) async fn take<T, E: Display>(
             Err(error) if is_taken(&error) && began.elapsed() < ENDING_MAX => {
                 if !std::mem::replace(&mut is_told, true) {
                     eprintln!(
-                        "chronos: {what} is taken, perhaps by a process of this node that is just ending ({error}); trying \
+                        "warning: {what} is taken, perhaps by a process of this node that is just ending ({error}); trying \
                          again for {} s",
                         ENDING_MAX.as_secs()
                     );
