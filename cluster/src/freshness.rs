@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chronos_domain::{LogIndex, PartitionId, Timestamp};
+use chronos_domain::{PartitionId, Timestamp};
 use chronos_wal::Mark;
 use futures::FutureExt;
 use futures::future::{BoxFuture, select_ok};
@@ -147,10 +147,10 @@ impl Freshness {
     }
 
     /// Returns once everything that was acknowledged before the call is applied here: up to the entry that is given back.
-    pub(crate) async fn linearize(&self, deadline: Duration) -> Result<LogIndex, ReadError> {
+    pub(crate) async fn linearize(&self, deadline: Duration) -> Result<Mark, ReadError> {
         if self.consensus.common.alone {
             // Nobody else acknowledges anything, and this node only what it has applied.
-            return Ok(self.consensus.partition.applied_index());
+            return Ok(self.consensus.partition.applied_mark());
         }
         // Boxed here and below: the futures of callers nest deep enough without it.
         let last = self.persist(deadline, || self.read_index()).boxed().await?;
@@ -160,9 +160,9 @@ impl Freshness {
     /// Returns once no event can be recorded at `t` or before any more, whoever leads and whatever clock it has, and all
     /// that was is applied here. Where something later is recorded already, that costs nothing; else the leader writes one
     /// entry for all who ask at once. Gives back the entry up to which that is so.
-    pub(crate) async fn pass(&self, t: Timestamp, deadline: Duration) -> Result<LogIndex, ReadError> {
+    pub(crate) async fn pass(&self, t: Timestamp, deadline: Duration) -> Result<Mark, ReadError> {
         if self.has_passed(t) {
-            return Ok(self.consensus.partition.applied_index());
+            return Ok(self.consensus.partition.applied_mark());
         }
         let body = Bytes::copy_from_slice(&t.get().to_le_bytes());
         let last =
@@ -367,33 +367,44 @@ impl Freshness {
         }
     }
 
-    /// Returns once an entry of the leader is applied here, and gives its index.
-    async fn hold(&self, last: Mark, deadline: Duration) -> Result<LogIndex, ReadError> {
-        let index = LogIndex::new(last.index);
-        self.reach(index, deadline).await?;
-        // Terms do not fall along a log: who has applied that entry has applied nothing of an earlier term behind it. Who
-        // has, and does not know yet that its history is another one, must not be read.
-        let applied = self.consensus.partition.applied_mark();
-        if applied.term < last.term {
-            return Err(ReadError::Apart { index: applied.index, leaders: last.term });
-        }
-        Ok(index)
+    /// Returns once the last entry of the leader is applied here, and gives it back.
+    async fn hold(&self, last: Mark, deadline: Duration) -> Result<Mark, ReadError> {
+        let applied = self.until(|applied| applied.index >= last.index, deadline).await?;
+        is_along(applied, last).map(|()| last)
     }
 
-    /// Returns once an entry is applied here; gives up at the deadline, or when nothing was applied for [`STALLED`].
-    pub(crate) async fn reach(&self, index: LogIndex, deadline: Duration) -> Result<(), ReadError> {
+    /// Returns once an entry that was applied somewhere is applied here, or one of a later term is: that stands for all that
+    /// was applied in earlier ones, and of a history that ended in an earlier one nothing else is waited for.
+    pub(crate) async fn reach(&self, last: Mark, deadline: Duration) -> Result<(), ReadError> {
+        let is_there = |applied: Mark| applied.term > last.term || applied.index >= last.index;
+        is_along(self.until(is_there, deadline).await?, last)
+    }
+
+    /// Waits for what is applied here, and gives it; gives up at the deadline, or when nothing was applied for [`STALLED`].
+    async fn until(&self, is_there: impl Fn(Mark) -> bool, deadline: Duration) -> Result<Mark, ReadError> {
         let clock = &self.consensus.env.clock;
         let mut reached = self.consensus.reached.subscribe();
-        let partition = &self.consensus.partition;
-        while partition.applied_index() < index {
+        loop {
+            let applied = self.consensus.partition.applied_mark();
+            if is_there(applied) {
+                return Ok(applied);
+            }
             let left = deadline.saturating_sub(clock.monotonic()).min(STALLED);
             // The sender lives in `consensus`, so only the time ends the wait early.
             if clock.timeout(left, reached.changed()).await.is_err() {
                 return Err(ReadError::Behind);
             }
         }
-        Ok(())
     }
+}
+
+/// Terms do not fall along a log: who has applied an entry has applied nothing of an earlier term behind it. Who has, and
+/// does not know yet that its history is another one, must not be read.
+fn is_along(applied: Mark, last: Mark) -> Result<(), ReadError> {
+    if applied < last {
+        return Err(ReadError::Apart { index: applied.index, leaders: last.term });
+    }
+    Ok(())
 }
 
 /// Answers other nodes, for all groups.

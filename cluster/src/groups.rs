@@ -6,7 +6,7 @@ mod loans;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_domain::{LogIndex, PartitionId, Timestamp};
+use chronos_domain::{PartitionId, Timestamp};
 use chronos_env::{Env, Task};
 use chronos_store::entry::Outcome;
 use chronos_store::{Leftovers, Partition, Shelf};
@@ -348,7 +348,7 @@ impl Groups {
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub async fn linearize(&self, id: PartitionId, deadline: Duration) -> Result<LogIndex, ReadError> {
+    pub async fn linearize(&self, id: PartitionId, deadline: Duration) -> Result<Mark, ReadError> {
         self.group(id).map_err(ReadError::Refused)?.freshness.linearize(deadline).await
     }
 
@@ -359,12 +359,7 @@ impl Groups {
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub async fn pass(
-        &self,
-        id: PartitionId,
-        t: Timestamp,
-        deadline: Duration,
-    ) -> Result<LogIndex, ReadError> {
+    pub async fn pass(&self, id: PartitionId, t: Timestamp, deadline: Duration) -> Result<Mark, ReadError> {
         self.group(id).map_err(ReadError::Refused)?.freshness.pass(t, deadline).await
     }
 
@@ -377,12 +372,13 @@ impl Groups {
         self.group(id).map_err(ReadError::Refused)?.freshness.cut(deadline).await
     }
 
-    /// Returns once an entry of the partition's log is applied here.
+    /// Returns once an entry that was applied somewhere, or one of a later term, is applied here. Waits at most until
+    /// `deadline` (since the start of `env`'s clock).
     ///
     /// # Errors
-    /// See [`ReadError`].
-    pub async fn reach(&self, id: PartitionId, index: LogIndex, deadline: Duration) -> Result<(), ReadError> {
-        self.group(id).map_err(ReadError::Refused)?.freshness.reach(index, deadline).await
+    /// See [`ReadError`]; that what is applied here is of another history, at once.
+    pub async fn reach(&self, id: PartitionId, last: Mark, deadline: Duration) -> Result<(), ReadError> {
+        self.group(id).map_err(ReadError::Refused)?.freshness.reach(last, deadline).await
     }
 
     /// The entry by which this node is a member of a partition's group, going by what it has applied and serves; `None`

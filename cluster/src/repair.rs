@@ -342,7 +342,7 @@ impl Repairs {
     }
 
     /// Whether a partition is out of service because it has diverged.
-    pub(crate) fn is_apart(&self, id: PartitionId) -> bool {
+    fn is_apart(&self, id: PartitionId) -> bool {
         self.wards.lock().get(&id).is_some_and(|case| case.ward.stage == Stage::Diverged)
     }
 

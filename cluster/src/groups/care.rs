@@ -76,11 +76,6 @@ impl Groups {
         }
     }
 
-    /// Whether what this node has applied of a partition is not what its leader has: it is left as it is, out of service.
-    pub fn has_diverged(&self, id: PartitionId) -> bool {
-        self.divergence(id).is_some() || self.repairs().is_apart(id)
-    }
-
     /// In what a partition that is in service, or was until now, has diverged from its leader, if it has.
     pub(crate) fn divergence(&self, id: PartitionId) -> Option<Withheld> {
         self.held(id)?.ok()?.subject.quarantine.divergence()

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use chronos_cluster::{RepairError, Stage};
+use chronos_cluster::{ReadError, RepairError, Stage};
 use chronos_env::sim::World;
+use chronos_wal::Mark;
 
 use crate::harm::{one_of_two_is_set_back, remove_wal};
 use crate::node::{LONG, Node, append, n, until, used};
@@ -76,6 +77,45 @@ fn a_replica_with_what_its_leader_lacks_leaves_service_and_is_left_alone() {
             assert_ne!(nodes[0].groups.leader(used()[0]), Some(n(9)));
         });
     }
+}
+
+fn applied(node: &Node, id: chronos_domain::PartitionId) -> Mark {
+    node.groups.partition(id).unwrap().applied_mark()
+}
+
+/// Whoever had asked it may go on to ask others, and it is asked itself once it has begun anew: nobody waits for as many
+/// entries as it had.
+#[test]
+fn what_a_replica_had_before_it_diverged_is_asked_of_nobody_and_what_others_have_is_asked_of_it() {
+    let world = World::new(64);
+    world.run(async {
+        let [first, second, third] = two_go_on(&world).await;
+        let clock = first.env.clock.clone();
+        let before = used().map(|id| applied(&first, id));
+        let pair = [second, third];
+        append(&pair, 100..102).await;
+        for (id, before) in used().into_iter().zip(before) {
+            let theirs = applied(&pair[0], id).max(applied(&pair[1], id));
+            assert!(theirs.index < before.index && theirs > before, "{theirs:?} {before:?}");
+            // It knows nothing of them yet.
+            let asked = first.groups.reach(id, theirs, clock.monotonic() + LONG).await;
+            assert!(matches!(asked, Err(ReadError::Apart { .. })), "{asked:?}");
+            for node in &pair {
+                node.groups.reach(id, before, clock.monotonic() + LONG).await.unwrap();
+            }
+        }
+        world.net().heal_all();
+        until(&clock, "the first has left service", || {
+            used().iter().all(|id| stage(&first, *id) == Some(Stage::Diverged))
+        })
+        .await;
+        for (id, before) in used().into_iter().zip(before) {
+            first.groups.give_up(id).await.unwrap();
+            first.groups.repair(id, clock.monotonic() + LONG).await.unwrap();
+            first.groups.reach(id, before, clock.monotonic() + LONG).await.unwrap();
+            assert!(applied(&first, id).index < before.index);
+        }
+    });
 }
 
 /// A replica that is whole is needed to repair others: it answers for what it promised also when it serves nobody.

@@ -156,7 +156,7 @@ impl Engine {
         loop {
             let partition = self.partition(id)?;
             let (life, floor) = (partition.life(), self.floors.at(id));
-            if partition.applied_index() >= floor {
+            if partition.applied_mark() >= floor {
                 return Ok((partition, life));
             }
             self.groups.reach(id, floor, deadline).await.map_err(|error| not_fresh(id, &error))?;
@@ -304,7 +304,7 @@ impl Node for Engine {
             Some(away) => away.marks().await,
             None => {
                 let (partition, life) = self.replica(id, self.soon()).await?;
-                let (marks, applied) = (partition.marks(), partition.applied_index());
+                let (marks, applied) = (partition.marks(), partition.applied_mark());
                 same_life(id, &partition, life)?;
                 // What is read next may reach up to these marks.
                 self.floors.raise(id, applied);
@@ -348,7 +348,7 @@ impl Node for Engine {
             matches!(self.env.clock.timeout(self.left(deadline), reached).await, Ok(Ok(_)))
         };
         if is_there {
-            self.floors.raise(id, partition.applied_index());
+            self.floors.raise(id, partition.applied_mark());
             return same_life(id, &partition, life);
         }
         Err(not_caught_up(id, self.partition(id)?.head(), position))

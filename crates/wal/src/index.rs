@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 
 use crate::numbers::LogSeq;
 
-/// An entry's name: its index and its term.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An entry's name: its term and its index.
+///
+/// The greater one is that of the later term, and within a term the one further on. Terms do not fall along a log, so along
+/// one history that is the order of the entries; of two histories Raft goes on with the one whose last entry is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    /// The position in the log.
-    pub index: u64,
     /// The term it was proposed in.
     pub term: u64,
+    /// The position in the log.
+    pub index: u64,
 }
 
 /// Names an open segment for the life of the process.

@@ -28,11 +28,12 @@ use chronos_app::{Class, Error, Reason};
 use chronos_block::Range;
 use chronos_cluster::peer::CallError;
 use chronos_cluster::{Cluster, NodeId};
-use chronos_domain::{ForkId, LogIndex, PartitionId, TenantId};
+use chronos_domain::{ForkId, PartitionId, TenantId};
 use chronos_env::Clock;
 use chronos_proto::peer::v1::forward_request::Ask;
 use chronos_proto::peer::v1::forward_response::Answer;
 use chronos_proto::peer::v1::{ForwardRequest, ForwardResponse};
+use chronos_wal::Mark;
 use prost::Message as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -144,16 +145,15 @@ impl Forward {
     ) -> Result<Answer, Error> {
         let kind = Kind::of(&ask);
         let _room = self.room(id, &ask, deadline).await?;
-        if self.cluster.groups().has_diverged(id) {
-            self.floors.forget(id);
-        }
         let patience = deadline.saturating_sub(self.clock.monotonic());
+        let floor = self.floors.at(id);
         let request = ForwardRequest {
             tenant: space.map(|(tenant, _)| tenant.to_string()).unwrap_or_default(),
             fork: space.map_or(0, |(_, fork)| fork.get()),
             // So that the reason why there is none still comes in time.
             patience_us: micros(patience - (patience / 8).min(ON_THE_WAY_MAX)),
-            floor: self.floors.at(id).get(),
+            floor: floor.index,
+            floor_term: floor.term,
             ask: Some(ask),
         };
         let body = Bytes::from(request.encode_to_vec());
@@ -161,7 +161,7 @@ impl Forward {
         let answer = self.cluster.forward(to, id, body, patience).await;
         let answer = answer.map_err(|error: CallError| unanswered(id, kind, &error))?;
         let response = ForwardResponse::decode(answer).map_err(|why| senseless((to, id), kind, &why))?;
-        self.floors.raise(id, LogIndex::new(response.applied));
+        self.floors.raise(id, Mark { term: response.applied_term, index: response.applied });
         match response.answer.ok_or_else(|| senseless((to, id), kind, &"it is empty"))? {
             Answer::Failure(failure) => Err(error(failure).map_err(|why| senseless((to, id), kind, &why))?),
             answer => Ok(answer),

@@ -8,6 +8,7 @@ use chronos_block::{Compression, Draft, Packer};
 use chronos_cluster::Leftovers;
 use chronos_domain::{EntityId, EventType, place};
 use chronos_env::sim::World;
+use chronos_wal::Mark;
 
 use super::*;
 use crate::{Config, Node as Server};
@@ -59,6 +60,35 @@ fn what_is_read_after_the_marks_were_told_reaches_up_to_them() {
         assert!(scan().await.is_err(), "it has nothing any more");
         assert!(engine.bounded(id, bound, soon(&env)).await.is_err());
         assert!(engine.marks(id).await.is_err());
+        server.stop().await;
+    });
+}
+
+/// What a replica said that has diverged is of an earlier term than what its leader has, and may be of more entries.
+#[test]
+fn no_read_answers_from_before_what_was_said_unless_it_is_past_the_term_of_that() {
+    let world = World::new(5);
+    world.run(async {
+        let env = world.env();
+        let (server, id) = server(&env).await;
+        let engine = server.app().node();
+        let read = || engine.bound_at(id, Timestamp::MAX);
+        let Mark { term, index } = engine.partition(id).unwrap().applied_mark();
+
+        engine.floors.raise(id, Mark { term: term - 1, index: index + 1000 });
+        assert_eq!(read().await.unwrap().get(), EVENTS);
+
+        engine.floors.raise(id, Mark { term, index: index + 1 });
+        assert_eq!(read().await.unwrap_err().reason, Reason::DeadlineExceeded);
+        append(&env, &server, EVENTS + 1).await;
+        assert_eq!(read().await.unwrap().get(), EVENTS + 1);
+
+        engine.floors.raise(id, Mark { term: term + 1, index });
+        let began = env.clock.monotonic();
+        let refused = read().await.unwrap_err();
+        assert_eq!(refused.reason, Reason::Unavailable, "{refused}");
+        assert!(refused.message.contains("a history in which"), "{refused}");
+        assert_eq!(env.clock.monotonic(), began, "it is of no use to wait");
         server.stop().await;
     });
 }

@@ -8,14 +8,14 @@ use chronos_block::Block;
 use chronos_cluster::NodeId;
 use chronos_cluster::peer::{Handler, Message, Refusal};
 use chronos_domain::{
-    EntityId, EventId, ForkId, LogIndex, PartitionId, Position, Rejection, TenantId, Timestamp, Verdict,
-    Version,
+    EntityId, EventId, ForkId, PartitionId, Position, Rejection, TenantId, Timestamp, Verdict, Version,
 };
 use chronos_proto::admin::{PartitionDigest, PartitionHoldings};
 use chronos_proto::peer::v1::forward_request::Ask;
 use chronos_proto::peer::v1::forward_response::Answer;
 use chronos_proto::peer::v1::{ForwardNothing, ForwardRequest, ForwardResponse, ForwardTruncated};
 use chronos_proto::{PartitionMarks, read};
+use chronos_wal::Mark;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use prost::Message as _;
@@ -46,10 +46,11 @@ impl Handler for Answers {
             // Boxed: the futures of the use cases are large, and links hold many of these.
             let answer = answer(&engine, (from, id), request).boxed().await;
             let answer = answer.unwrap_or_else(|error| Answer::Failure(failure::failure(error).into()));
-            let applied = engine.groups().partition(id).map(|partition| partition.applied_index());
+            let applied = engine.groups().partition(id).map(|partition| partition.applied_mark());
             // By now it may be discarded, and what was answered came from before that.
-            let applied = applied.map_or(LogIndex::ZERO, |applied| applied).max(engine.floors.at(id)).get();
-            let response = ForwardResponse { applied, answer: Some(answer) };
+            let floor = engine.floors.at(id);
+            let Mark { term, index } = applied.map_or(floor, |applied| applied.max(floor));
+            let response = ForwardResponse { applied: index, applied_term: term, answer: Some(answer) };
             Ok(Bytes::from(response.encode_to_vec()))
         }
         .boxed()
@@ -79,7 +80,7 @@ async fn answer(
         ask => {
             // Who holds nothing of it says so at once, and does not wait for what never comes.
             engine.away(Class::Failed, id)?;
-            let floor = LogIndex::new(request.floor);
+            let floor = Mark { term: request.floor_term, index: request.floor };
             engine.groups().reach(id, floor, deadline).await.map_err(|error| not_fresh(id, &error))?;
             // It may be discarded before it is read.
             engine.floors.raise(id, floor);
