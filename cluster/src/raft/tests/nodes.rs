@@ -49,6 +49,8 @@ struct Wires {
     /// Who answers what is asked about reads.
     readers: Mutex<BTreeMap<NodeId, Arc<dyn Handler>>>,
     held: Mutex<BTreeSet<NodeId>>,
+    /// Whose group says nothing to the others, and hears nothing of them.
+    apart: Mutex<BTreeSet<NodeId>>,
     /// How many messages of each kind were sent.
     sent: Mutex<BTreeMap<u8, u64>>,
     cut: Mutex<BTreeSet<(NodeId, NodeId)>>,
@@ -67,6 +69,7 @@ impl Net {
             posts: Mutex::default(),
             readers: Mutex::default(),
             held: Mutex::default(),
+            apart: Mutex::default(),
             sent: Mutex::default(),
             cut: Mutex::default(),
             arrivals: Mutex::default(),
@@ -92,9 +95,15 @@ impl Net {
         self.0.held.lock().insert(node);
     }
 
+    /// Between the group of one node and those of the others nothing gets through, while reads are asked and answered.
+    pub(super) fn set_apart(&self, node: NodeId) {
+        self.0.apart.lock().insert(node);
+    }
+
     pub(super) fn heal(&self) {
         self.0.cut.lock().clear();
         self.0.held.lock().clear();
+        self.0.apart.lock().clear();
     }
 
     /// How many messages of a kind were sent since the last call.
@@ -149,7 +158,11 @@ impl Link for Seen {
             *net.0.sent.lock().entry(message.kind).or_default() += 1;
             let answer = async {
                 net.way_of(from, to, took).await;
-                let post: Option<Arc<dyn Handler>> = if kinds::READS.contains(&message.kind) {
+                let is_read = kinds::READS.contains(&message.kind);
+                if !is_read && [from, to].iter().any(|node| net.0.apart.lock().contains(node)) {
+                    std::future::pending::<()>().await;
+                }
+                let post: Option<Arc<dyn Handler>> = if is_read {
                     net.0.readers.lock().get(&to).cloned()
                 } else {
                     net.0.posts.lock().get(&to).map(|post| Arc::new(post.clone()) as Arc<dyn Handler>)

@@ -2,7 +2,8 @@
 //! and whatever the clocks do.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chronos_domain::{Position, Timestamp};
@@ -143,6 +144,55 @@ fn a_leader_that_was_stopped_or_half_cut_off_never_answers_with_what_was_true_be
             cluster.stop().await;
         });
     }
+}
+
+/// What a node has on the disk.
+fn image_of(world: &World, node: NodeId) -> BTreeMap<PathBuf, Vec<u8>> {
+    let of_node = |path: &Path| path.starts_with(format!("/{node}"));
+    world.disk().snapshot().into_iter().filter(|(path, _)| of_node(path)).collect()
+}
+
+/// A disk was set back on which a majority had rested, so that two lead on without what only the third still has. That one
+/// can ask them how far they are, and has heard nothing yet of which it could notice that it has diverged.
+#[test]
+fn a_replica_that_has_diverged_and_does_not_know_it_is_never_read() {
+    let world = World::new(27);
+    world.run(async {
+        let mut cluster = Cluster::of_three(&world).await;
+        cluster.converge().await;
+        let all = cluster.ids();
+        assert_eq!(cluster.leader(&all).await, 0);
+        let [first, second, third] = [0, 1, 2].map(|at| all[at]);
+        let image = image_of(&world, second);
+        cluster.end(third).await;
+        cluster.append_at(20, &[first, second]).await;
+        cluster.end(second).await;
+        for path in image_of(&world, second).into_keys() {
+            world.disk().damage_remove(&path).unwrap();
+        }
+        image.iter().for_each(|(path, bytes)| world.env().disk.write_atomic(path, bytes).unwrap());
+        cluster.net.set_apart(first);
+        // It does not take itself for the leader any more.
+        cluster.end(first).await;
+        for node in [first, second, third] {
+            cluster.begin(node).await;
+        }
+        cluster.append_at(2, &[second, third]).await;
+
+        let leader = cluster.leader(&[second, third]).await;
+        let theirs = cluster.nodes[leader].partition().applied_mark();
+        let apart = cluster.node(first);
+        let ours = apart.partition().applied_mark();
+        assert!(ours.index > theirs.index && ours.term < theirs.term, "{ours:?} {theirs:?}");
+        let refused = Err(ReadError::Apart { index: ours.index, leaders: theirs.term });
+        assert_eq!(apart.linearize(SOON).await, refused);
+        assert_eq!(apart.pass(apart.now(), SOON).await, refused);
+        for node in [second, third] {
+            cluster.node(node).linearize(SOON).await.unwrap();
+        }
+        assert_eq!(apart.partition().applied_mark(), ours, "it was told");
+        cluster.stop().await;
+    });
 }
 
 /// What each replica says of the past up to `t`.

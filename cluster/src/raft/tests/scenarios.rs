@@ -127,6 +127,19 @@ impl Cluster {
         }
     }
 
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        self.nodes.iter().find(|node| node.id == id).unwrap()
+    }
+
+    pub(super) async fn begin(&mut self, id: NodeId) {
+        self.nodes.push(Node::start(&self.world, &self.net, id.get()).await);
+    }
+
+    pub(super) async fn end(&mut self, id: NodeId) {
+        let at = self.nodes.iter().position(|node| node.id == id).unwrap();
+        self.nodes.remove(at).stop().await;
+    }
+
     pub(super) async fn restart(&mut self, at: usize) {
         let node = self.nodes.remove(at);
         let id = node.id.get();
