@@ -195,8 +195,8 @@ pub(crate) async fn wait_until(
         let Some(missing) = wanted(&status) else { return Ok(status) };
         if let Some(within) = within.filter(|within| began.elapsed() >= *within) {
             return Err(Failure::failed(format!(
-                "{missing} after {within:?} (--timeout), and was not waited for any longer; it was asked for all the same: see \
-                 how far it is with `chronos cluster status --watch`, and what is next with `chronos cluster plan`"
+                "{missing} after {within:?}, and was not waited for any longer (see --timeout); it was asked for all the \
+                 same: see how far it is with `chronos cluster status --watch`, and what is next with `chronos cluster plan`"
             )));
         }
         if missing != told {

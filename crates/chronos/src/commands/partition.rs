@@ -66,7 +66,7 @@ it with `chronos cluster pause` for as long as the partition is to stay there.",
         /// Who shall lead it: a number, such as n2 or 2, or a name
         #[arg(long, value_name = "NODE")]
         to: String,
-        /// Return when it does
+        /// Return when it does; gives up after --timeout [default: 30s]
         #[arg(long)]
         wait: bool,
     },

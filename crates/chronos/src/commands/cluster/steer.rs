@@ -98,8 +98,9 @@ impl Done<'_> {
             let goes = format!("partition {id} is being handed over to {to}");
             return self.say(epoch, if leads_already { &leads } else { &goes });
         }
-        let wanted =
-            |status: &Status| (led_by(status) != Some(to)).then(|| format!("{to} does not lead {id} yet"));
+        let wanted = |status: &Status| {
+            (led_by(status) != Some(to)).then(|| format!("{to} does not lead partition {id} yet"))
+        };
         let within = Some(self.asked_timeout.unwrap_or(LED_WITHIN));
         let after = wait_until(self.admin, within, wanted).await?;
         self.say(after.epoch, &leads)
