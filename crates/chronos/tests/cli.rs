@@ -507,6 +507,15 @@ fn a_server_refuses_what_it_cannot_be_told() {
     assert!(locked.stderr.contains("lock"), "{}", locked.stderr);
 }
 
+/// It cannot write a line any more, and says so to nobody, least of all by a panic.
+#[test]
+fn a_server_whose_log_nobody_reads_any_more_goes_on_and_ends_in_order() {
+    let mut server = Server::unread();
+    assert_eq!(server.json(&["append", "order-1", "order.placed", "{}"])["version"], 1);
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(server.verify().code, 0);
+}
+
 #[test]
 fn the_demo_proves_what_it_shows() {
     let run = chronos(&["demo", "--events", "6000", "--json"]);

@@ -66,7 +66,15 @@ impl Server {
 
     /// A server in a place where a data directory may be already.
     pub(crate) fn on(home: TempDir) -> Self {
-        let (child, address) = spawn(&home.path().join("data"));
+        let (child, address) = spawn(&home.path().join("data"), "warn", Stdio::inherit());
+        Self { home, child, address }
+    }
+
+    /// A server whose log somebody reads until it has started, and nobody any more.
+    pub(crate) fn unread() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let (mut child, address) = spawn(&home.path().join("data"), "info", Stdio::piped());
+        drop(child.stderr.take());
         Self { home, child, address }
     }
 
@@ -140,7 +148,7 @@ impl Server {
 
     /// Another process on the same directory.
     pub(crate) fn restart(&mut self) {
-        (self.child, self.address) = spawn(&self.data());
+        (self.child, self.address) = spawn(&self.data(), "warn", Stdio::inherit());
     }
 }
 
@@ -153,10 +161,11 @@ impl Drop for Server {
 }
 
 /// Returns when the server has said that it listens.
-fn spawn(data: &Path) -> (Child, String) {
+fn spawn(data: &Path, logged: &str, log: Stdio) -> (Child, String) {
     let data = data.to_str().unwrap();
-    let mut child = command(&["server", "--listen", "127.0.0.1:0", "--log-filter", "warn", "--data", data])
+    let mut child = command(&["server", "--listen", "127.0.0.1:0", "--log-filter", logged, "--data", data])
         .stdout(Stdio::piped())
+        .stderr(log)
         .spawn()
         .unwrap();
     let mut line = String::new();

@@ -1,9 +1,9 @@
 //! What operators are told by servers, alone and among others.
 
 use std::cell::RefCell;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -232,12 +232,31 @@ fn a_node_that_falls_silent_is_told_of_and_what_can_be_looked_at_is() {
     assert!(health.contains("unreachable"), "{shown}");
     assert!(shown.contains("n3 is down: what is shown of it is what it said last"), "{shown}");
     silent.signal(Signal::CONT);
+    who_waits_for_it_to_lead_waits_no_longer_than_that(&asked, &silent);
 }
 
-#[test]
-fn who_listens_to_a_node_that_is_stopped_in_the_middle_is_told_so() {
-    let (_home, [data, ..]) = home();
-    let node = Node::start(&data, &["--bootstrap"]);
+fn who_waits_for_it_to_lead_waits_no_longer_than_that(asked: &Node, silent: &Node) {
+    let wanted = |partition| format!("n3 does not lead partition {partition} yet after 3s");
+    // When it is known to be down by then, it is not handed anything in the first place.
+    for _ in 0..10 {
+        until(|| asked.asked(&["cluster", "status"]).0 == Some(0));
+        let partition = asked.leaders().iter().position(|leader| *leader == 1).unwrap().to_string();
+        silent.signal(Signal::STOP);
+        let transfer = ["partition", "transfer", &partition, "--to", "n3", "--wait", "--timeout", "3s"];
+        let (code, printed, said) = ends(&[&transfer[..], &["--admin", &asked.operators]].concat());
+        silent.signal(Signal::CONT);
+        if said.contains("is down") {
+            continue;
+        }
+        assert!(code == Some(1) && printed.is_empty(), "{code:?} {printed}{said}");
+        assert!(said.contains(&wanted(partition)) && said.contains("chronos cluster plan"), "{said}");
+        return;
+    }
+    panic!("it is known to be down as soon as it is silent");
+}
+
+/// A command that follows what happens at a node, once it was told something.
+fn listener(node: &Node) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut events = Command::new(env!("CARGO_BIN_EXE_chronos"))
         .args(["cluster", "events", "--admin", &node.operators])
         .stdout(Stdio::piped())
@@ -254,6 +273,22 @@ fn who_listens_to_a_node_that_is_stopped_in_the_middle_is_told_so() {
         }
         assert!(heard.join().unwrap().is_some());
     });
+    (events, lines)
+}
+
+#[test]
+fn who_listens_to_a_node_that_ends_or_falls_silent_is_told_so() {
+    let (_home, [data, ..]) = home();
+    let node = Node::start(&data, &["--bootstrap"]);
+    let (events, lines) = listener(&node);
+    node.stop();
+    lines.for_each(drop);
+    let ended = events.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.code() == Some(1) && said.contains("has ended the stream"), "{said}");
+
+    let node = Node::start(&data, &[AS_BEFORE]);
+    let (events, lines) = listener(&node);
     node.signal(Signal::STOP);
     lines.for_each(drop);
     let ended = events.wait_with_output().unwrap();
