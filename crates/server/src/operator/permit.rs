@@ -242,7 +242,7 @@ fn gives_way(status: &Status, partition: &Partition) -> Result<(), Error> {
 }
 
 fn order(partition: PartitionId, to: NodeId) -> Order {
-    Order::Transfer { partition, to: to }
+    Order::Transfer { partition, to }
 }
 
 fn replication(status: &Status, replicas: u32) -> Result<Permit, Error> {
