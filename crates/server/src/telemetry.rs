@@ -118,10 +118,12 @@ fn read(filter: &str) -> Result<EnvFilter, Error> {
     if filter.trim().is_empty() {
         return Err(refused("it is empty".to_owned()));
     }
-    if let Some(odd) = filter.split(',').map(str::trim).find(|word| is_no_level(word)) {
+    // The library takes no spaces between them.
+    let words: Vec<&str> = filter.split(',').map(str::trim).collect();
+    if let Some(odd) = words.iter().find(|word| is_no_level(word)) {
         return Err(refused(format!("{odd:?} is no level")));
     }
-    let parsed = EnvFilter::builder().parse(format!("{QUIET},{filter}"));
+    let parsed = EnvFilter::builder().parse(format!("{QUIET},{}", words.join(",")));
     parsed.map_err(|reason| refused(reason.to_string()))
 }
 
