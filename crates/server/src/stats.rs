@@ -14,8 +14,9 @@ use crate::edge::Edge;
 pub(crate) fn read(edge: &Edge) -> Result<Stats, Error> {
     authorize(edge.principal(), Action::Observe)?;
     let mut all = Stats { log: edge.wal().map(|wal| log(&wal.stats())), ..Stats::default() };
-    for partition in PartitionId::all() {
-        match edge.app.node().stats(partition) {
+    let node = edge.app.node();
+    for partition in PartitionId::all().filter(|id| node.cluster().holds(*id)) {
+        match node.stats(partition) {
             Ok(held) => add(&mut all, partition, &held),
             Err(_) => all.partitions_refused += 1,
         }

@@ -5,7 +5,7 @@ mod stored;
 
 use std::path::PathBuf;
 
-use chronos_client::{Info, LogStats, Watermarks};
+use chronos_client::{Info, LogStats, PartitionHoldings, Watermarks};
 use clap::Args;
 use serde::Serialize;
 
@@ -49,6 +49,8 @@ struct Numbers {
     partitions: u32,
     partitions_served: usize,
     events: u64,
+    /// In the partitions whose holdings were told.
+    entities: u64,
     token: String,
     #[serde(flatten)]
     held: Option<Held>,
@@ -60,11 +62,10 @@ struct Numbers {
     partitions_held: Vec<serde_json::Value>,
 }
 
-/// What the server holds, if it says so.
+/// What the server itself holds, if it says so.
 #[derive(Serialize)]
 struct Held {
     partitions_refused: u32,
-    entities: u64,
     blocks: u64,
     cached_blocks: u64,
     cached_bytes: u64,
@@ -82,12 +83,12 @@ struct Log {
 impl Stats {
     pub(crate) async fn run(self, context: &Context) -> Outcome {
         let connection = Connection::open(context).await?;
-        // In this order, so that no entity is counted whose events are not.
         let info = connection.info().await?;
-        let marks = connection.watermarks().await?;
+        // In this order, so that no entity is counted whose events are not.
         let held = connection.holdings().await?;
+        let marks = connection.watermarks().await?;
         let stored = Stored::of(&held, self.against.as_deref())?;
-        let mut numbers = Numbers::new(info, &marks, stored);
+        let mut numbers = Numbers::new(info, &marks, &held, stored);
         numbers.types = holdings::by_type(&held);
         let mut out = Out::new(context.output);
         match context.output {
@@ -110,7 +111,7 @@ impl Stats {
 }
 
 impl Numbers {
-    fn new(info: Info, marks: &Watermarks, stored: Stored) -> Self {
+    fn new(info: Info, marks: &Watermarks, held: &[PartitionHoldings], stored: Stored) -> Self {
         let served: Vec<u64> = marks
             .partitions
             .iter()
@@ -128,6 +129,11 @@ impl Numbers {
             partitions: info.partitions,
             partitions_served: served.len(),
             events: served.iter().sum(),
+            entities: held
+                .iter()
+                .filter_map(|one| one.holdings.as_ref().ok())
+                .map(|held| held.entities)
+                .sum(),
             token: marks.token.to_string(),
             stored,
             types: Vec::new(),
@@ -145,6 +151,7 @@ impl Numbers {
             ("nodes", self.nodes.to_string()),
             ("partitions served", format!("{} of {}", self.partitions_served, self.partitions)),
             ("events", grouped(self.events)),
+            ("entities", grouped(self.entities)),
         ];
         let held = self.held.iter().flat_map(Held::rows);
         let log = self.log.iter().flat_map(Log::rows);
@@ -161,7 +168,6 @@ impl From<chronos_client::Stats> for Held {
     fn from(stats: chronos_client::Stats) -> Self {
         Self {
             partitions_refused: stats.partitions_refused,
-            entities: stats.entities,
             blocks: stats.blocks,
             cached_blocks: stats.cached_blocks,
             cached_bytes: stats.cached_bytes,
@@ -170,10 +176,9 @@ impl From<chronos_client::Stats> for Held {
 }
 
 impl Held {
-    fn rows(&self) -> [(&'static str, String); 4] {
+    fn rows(&self) -> [(&'static str, String); 3] {
         let (cached, bytes) = (grouped(self.cached_blocks), grouped(self.cached_bytes));
         [
-            ("entities", grouped(self.entities)),
             ("blocks", grouped(self.blocks)),
             ("blocks in memory", format!("{cached}, {bytes} bytes")),
             ("partitions refused", self.partitions_refused.to_string()),
