@@ -15,6 +15,7 @@ use chronos_proto::peer::v1::forward_response::Answer;
 use chronos_proto::peer::v1::{ForwardEntity, ForwardLend, ForwardNothing, ForwardProve, ForwardVersion};
 use chronos_store::Manifest;
 
+use super::failures::ASKED_NODE;
 use super::{Forward, Kind, odd, senseless, wire};
 
 /// How long a read that names no deadline may take elsewhere.
@@ -183,21 +184,24 @@ impl Away<'_> {
         self.read_from(space, ask, deadline).await.map(|(_, answer)| answer)
     }
 
-    /// Asks one holder after the other, until one of them can say something about the partition.
+    /// Asks one holder after the other, until one of them can say something about the partition. Of the errors that of one
+    /// that answered counts for more than that another was not reached.
     async fn read_from(
         &self,
         space: Option<Space<'_>>,
         ask: Ask,
         deadline: Duration,
     ) -> Result<(NodeId, Answer), Error> {
-        let mut last = None;
+        let mut told: Option<Error> = None;
         for holder in self.holders.iter().take(READERS_MAX) {
             match self.forward.ask((*holder, self.id), space, ask.clone(), deadline).await {
-                Err(error) if may_be_better_elsewhere(&error) => last = Some(error),
+                Err(error) if may_be_better_elsewhere(&error) => {
+                    told = told.filter(|told| is_said(told) && !is_said(&error)).or(Some(error));
+                }
                 answer => return answer.map(|answer| (*holder, answer)),
             }
         }
-        Err(last.expect("somebody holds a partition that is elsewhere"))
+        Err(told.expect("somebody holds a partition that is elsewhere"))
     }
 
     fn soon(&self) -> Duration {
@@ -208,6 +212,11 @@ impl Away<'_> {
     fn odd(&self) -> Error {
         odd(self.id, Kind::Read)
     }
+}
+
+/// Whether a node that answered says so, and not this one of it.
+fn is_said(error: &Error) -> bool {
+    !error.details.iter().any(|(name, _)| *name == ASKED_NODE)
 }
 
 /// Whether the reason lies with the replica that was asked, and another one need not share it.

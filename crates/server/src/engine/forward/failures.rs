@@ -11,6 +11,9 @@ use chronos_proto::{Failure, error as wire, v1};
 use super::Kind;
 use crate::engine::UNAVAILABLE_RETRY_MS;
 
+/// By this detail an error of this node says which other one it asked in vain.
+pub(super) const ASKED_NODE: &str = "asked_node";
+
 /// The request got no answer of the use cases.
 pub(super) fn unanswered(id: PartitionId, kind: Kind, error: &CallError) -> Error {
     let (class, reason, node) = match error {
@@ -24,10 +27,10 @@ pub(super) fn unanswered(id: PartitionId, kind: Kind, error: &CallError) -> Erro
     };
     let advice = match class {
         Class::Unknown => "; it may have happened: retry with the same event ids to find out",
-        _ => "; ask again, or ask that node",
+        _ => "; ask again; who is up says `chronos cluster status`",
     };
     let text = format!("partition {id} is on another node: {error}{advice}");
-    let error = Error::new(class, reason, text).with("partition", id).with("asked_node", node.get());
+    let error = Error::new(class, reason, text).with("partition", id).with(ASKED_NODE, node.get());
     error.retry_after_ms(UNAVAILABLE_RETRY_MS)
 }
 
@@ -36,7 +39,7 @@ pub(super) fn senseless((from, id): (NodeId, PartitionId), kind: Kind, why: &dyn
     let text = format!(
         "what {from} answered about partition {id} cannot be read: {why}; use releases that fit together"
     );
-    Error::new(kind.lost(), Reason::Internal, text).with("partition", id).with("asked_node", from.get())
+    Error::new(kind.lost(), Reason::Internal, text).with("partition", id).with(ASKED_NODE, from.get())
 }
 
 /// Too much is in flight already.
@@ -63,7 +66,7 @@ const fn reason_of(cause: &Cause) -> Reason {
 /// The names of values that errors have. One that is not among them is left out; the message says it, too.
 const NAMES: [&str; 24] = [
     "actual",
-    "asked_node",
+    ASKED_NODE,
     "bound",
     "entity",
     "entity_id",
