@@ -9,7 +9,7 @@ mod knowing;
 mod leaving;
 mod operators;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,8 +109,8 @@ struct Inner {
     board: Board,
     /// On the clock of `env`: nobody was heard of before.
     began: Duration,
-    /// What this node as the driver has asked others to delete, by its last entry.
-    freed: Mutex<BTreeSet<(PartitionId, NodeId, u64)>>,
+    /// What this node as the driver has asked others to delete, by its last entry, and until when it is not asked again.
+    freed: Mutex<BTreeMap<(PartitionId, NodeId, u64), Duration>>,
     tasks: Mutex<Vec<Task<()>>>,
 }
 
