@@ -32,10 +32,9 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 const SETTLED_AFTER: Duration = DOWN_AFTER;
 /// A step takes no longer than this, or is taken again.
 const STEP_WITHIN: Duration = Duration::from_secs(10);
-/// What was deleted shows within so long.
-const FREED_WITHIN: Duration = Duration::from_secs(60);
-/// Whoever could not delete what it has left is asked again after this: it is only room on a disk, and holds up nothing else.
-const FREE_AGAIN: Duration = Duration::from_secs(10);
+/// Whoever was asked to delete what it has left, and still has it, is asked again after this: longer than a step takes, since
+/// it is only room on a disk, and holds up nothing else.
+const FREE_AGAIN: Duration = Duration::from_secs(20);
 /// A new leader shows within so long.
 const SEEN_WITHIN: Duration = Duration::from_secs(4);
 /// Writing down what has happened may take so long.
@@ -142,16 +141,16 @@ impl Inner {
             at: Some(step.at),
             driver_term: term,
         };
+        if let Action::Free { node, last } = step.action {
+            let until = self.env.clock.monotonic() + FREE_AGAIN;
+            self.freed.lock().insert((step.partition, node, last), until);
+        }
         let taken = match step.by == self.me {
             true => {
                 self.env.clock.timeout(STEP_WITHIN, self.take(steer)).await.map_err(|_| "it took too long")?
             }
             false => self.ask_one(step.by, kinds::STEER, steer.encode(), STEP_WITHIN).await.map(drop),
         };
-        if let Action::Free { node, last } = step.action {
-            let until = self.env.clock.monotonic() + if taken.is_ok() { FREED_WITHIN } else { FREE_AGAIN };
-            self.freed.lock().insert((step.partition, node, last), until);
-        }
         let taken = taken.map_err(|error| format!("{}: {error:?}", step.action));
         match &step.action {
             Action::Transfer(to) => {

@@ -57,6 +57,42 @@ fn five_nodes_share_what_three_had_and_one_that_is_drained_and_removed_leaves_no
     });
 }
 
+/// Killed as soon as it has given something up, it is asked to delete that while nobody has missed it yet.
+#[test]
+fn what_a_drained_node_could_not_delete_because_it_was_away_is_deleted_when_it_is_back() {
+    let world = World::new(17);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        for host in 2..=4 {
+            town.join(host).await;
+        }
+        town.until("everything is spread over four", |town| town.is_spread(3, &[1, 2, 3, 4])).await;
+        let drained = if town.driver() == Some(4) { 3 } else { 4 };
+        // What it still has of partitions that it does not belong to.
+        let left = move |town: &Town| {
+            let (view, node) = (town.view(), &town.nodes[&drained].cluster);
+            let others = view.partitions.iter().filter(|group| !group.voters.contains(&n(drained)));
+            let has = |id| node.groups().partition(id).is_ok_and(|replica| replica.applied_index().get() > 0);
+            others.filter(|group| group.learners.is_empty() && has(group.id)).count()
+        };
+        assert_eq!(left(&town), 0);
+        town.nodes[&1].cluster.steer(Order::Drain(n(drained)), town.deadline()).await.unwrap();
+        while left(&town) == 0 {
+            town.clock.sleep(SECOND / 100).await;
+        }
+        town.kill(drained);
+        town.clock.sleep(2 * SECOND).await;
+        town.restart(drained, 2).await;
+        assert!(left(&town) > 0, "it was quicker than its end");
+        town.until("it holds nothing any more", |town| {
+            left(town) == 0 && town.view().partitions.iter().all(|group| !group.voters.contains(&n(drained)))
+        })
+        .await;
+        town.check().await;
+        town.stop().await;
+    });
+}
+
 /// How long until everything that a node led has another leader.
 async fn successors(town: &Town, dead: u64) -> Duration {
     let began = town.clock.monotonic();
