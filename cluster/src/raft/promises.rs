@@ -11,8 +11,8 @@
 //! A promise is a term, and the last entry that was acknowledged in it to the one leader it had; a vote is one without an
 //! entry. A leader promises, too: it counts itself in the quorum of what it commits, and says with whatever it sends how
 //! far its own disk holds its log. (The last it promised before its end, nobody may have heard: who is set back by less
-//! than a heartbeat is not found out.) It came after the replica's disk held a vote of that term and the entry, with everything before it. So a
-//! replica that finds on its disk, when it starts,
+//! than a heartbeat is not found out.) A promise came after the replica's disk held a vote of that term and the entry, with
+//! everything before it. So a replica that finds on its disk, when it starts,
 //!
 //! * *a vote of an earlier term*, has lost a vote: terms on a disk only grow;
 //! * *a vote of the same term, without the entry*, has lost entries: in that term nobody but that leader could have had
