@@ -38,10 +38,7 @@ fn a_replica_with_what_its_leader_lacks_leaves_service_and_is_left_alone() {
             let pair = [second, third];
             append(&pair, 100..100 + new).await;
             world.net().heal_all();
-            until(&clock, "the first has left service", || {
-                used().iter().all(|id| stage(&first, *id) == Some(Stage::Diverged))
-            })
-            .await;
+            has_left_service(&first).await;
             for id in used() {
                 let refusal = first.groups.partition(id).unwrap_err();
                 assert!(refusal.contains("has diverged") && refusal.contains("only here"), "{refusal}");
@@ -79,6 +76,11 @@ fn a_replica_with_what_its_leader_lacks_leaves_service_and_is_left_alone() {
     }
 }
 
+async fn has_left_service(node: &Node) {
+    let has_left = || used().iter().all(|id| stage(node, *id) == Some(Stage::Diverged));
+    until(&node.env.clock, "it has left service", has_left).await;
+}
+
 fn applied(node: &Node, id: chronos_domain::PartitionId) -> Mark {
     node.groups.partition(id).unwrap().applied_mark()
 }
@@ -105,10 +107,7 @@ fn what_a_replica_had_before_it_diverged_is_asked_of_nobody_and_what_others_have
             }
         }
         world.net().heal_all();
-        until(&clock, "the first has left service", || {
-            used().iter().all(|id| stage(&first, *id) == Some(Stage::Diverged))
-        })
-        .await;
+        has_left_service(&first).await;
         for (id, before) in used().into_iter().zip(before) {
             first.groups.give_up(id).await.unwrap();
             first.groups.repair(id, clock.monotonic() + LONG).await.unwrap();
@@ -128,10 +127,7 @@ fn others_are_repaired_while_a_replica_is_left_alone() {
         let pair = [second, third];
         append(&pair, 100..102).await;
         world.net().heal_all();
-        until(&clock, "the first has left service", || {
-            used().iter().all(|id| stage(&first, *id) == Some(Stage::Diverged))
-        })
-        .await;
+        has_left_service(&first).await;
         let [second, third] = pair;
         let disk = third.host.disk();
         third.stop().await;
