@@ -215,8 +215,12 @@ impl View {
     }
 
     /// Takes back the append of `entries` that got `ticket` and will not be written, and all that builds on it:
-    /// everything up to the next queued operation that makes the log go on from below it.
+    /// everything up to the next queued operation that makes the log go on from below it. What was taken back with an
+    /// earlier one is not taken back again.
     pub(crate) fn refuse(&mut self, ticket: Ticket, entries: &[Entry]) {
+        if self.is_refused(ticket) {
+            return;
+        }
         let first = entries[0].index;
         let behind = Ticket(ticket.0 + entries.len() as u64);
         let turn = self.turns.iter().find(|turn| turn.ticket >= behind && first >= turn.forgets_from);

@@ -260,6 +260,35 @@ fn the_disk_is_not_asked_again_for_every_append_while_it_is_full() {
     });
 }
 
+/// A lane takes all that waits at once.
+#[test]
+fn several_appends_refused_at_once_leave_the_log_where_it_was() {
+    let world = world(13);
+    world.run(async {
+        let (wal, _) = open(&world.env(), 1);
+        let log = wal.log(LogId::new(0));
+        fill(&log, 5, 1000).await;
+        no_more_space(&world);
+        append_until_refused(&wal, 1000).await;
+        let last = log.state().last.unwrap();
+        let answers = Answers::default();
+        for nth in 1..=3 {
+            log.append(vec![entry(last.index + nth, 1, vec![1; 1000])], answers.completion(nth as usize));
+        }
+        append(&log, Vec::new()).await.unwrap();
+        assert!(answers.taken().iter().all(|(_, answer)| *answer == Err(Fault::NoSpace)));
+        assert_eq!(log.state().last, Some(last));
+        let late = append(&log, vec![entry(last.index + 4, 1, "sent before the refusal was heard of")]).await;
+        assert_eq!(late, Err(Fault::NoSpace));
+        assert_eq!(log.state().last, Some(last));
+        world.disk().capacity(1 << 30);
+        world.env().clock.sleep(Duration::from_secs(2)).await;
+        append(&log, vec![entry(last.index + 1, 2, vec![2; 1000])]).await.unwrap();
+        assert_eq!(log.read_one(last.index + 1).unwrap().term, 2);
+        wal.close().await;
+    });
+}
+
 /// What was sent before the caller could hear of the refusal is refused as well, and nothing is left half done.
 #[test]
 fn everything_that_builds_on_a_refused_append_is_refused() {
