@@ -41,7 +41,7 @@ pub(crate) const PURGE_DONE: &str = "cluster.purge.done";
 
 /// After a refusal for want of space the disk is not asked again for this long.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// A log that has not yet synced what was applied is asked again after this long.
+/// A log that has not yet synced what was cut is asked again after this long.
 const SYNCED_SOON: Duration = Duration::from_millis(10);
 /// A cut that was proposed because the log is long has this long to get there.
 const CUT_WITHIN: Duration = Duration::from_secs(5);
@@ -231,10 +231,14 @@ impl Compactor {
         }
     }
 
-    /// Waits until the log has everything on disk that is applied now; alone it always has.
+    /// Waits until the log has the oldest cut on disk; alone it always has. Where it has no room for it, the cut goes, and
+    /// comes again ([`Consensus`]).
     async fn synced(&self, subject: &Subject) {
-        let applied = subject.partition.applied_index().get();
-        while subject.log.state().flushed < applied && !self.must_stop() && subject.is_sound() {
+        let is_ahead = || {
+            let cut = subject.partition.oldest_cut();
+            cut.is_some_and(|cut| cut.get() > subject.log.state().flushed)
+        };
+        while is_ahead() && !self.must_stop() && subject.is_sound() {
             self.env.clock.sleep(SYNCED_SOON).await;
         }
     }

@@ -267,7 +267,7 @@ impl Partition {
 
     /// Which life of this replica it is: what is read in several steps belongs together only while it stays the same.
     /// It changes when everything here is about to be discarded, when that is done, and when the replica leaves service
-    /// for good; in between, and then, nothing is read.
+    /// for good; in between, and then, nothing is read. It also changes when memory goes back to what the disk holds.
     pub fn life(&self) -> u64 {
         self.shared.lives.load(Ordering::Acquire)
     }
@@ -332,6 +332,11 @@ impl Partition {
         let state = self.shared.state.read();
         let layers = &state.layers;
         !layers.compacted().is_zero() || layers.blocks.len() < layers.chunks()
+    }
+
+    /// The entry that cut the oldest generation that waits to become a part: with that entry all of it is in the log.
+    pub fn oldest_cut(&self) -> Option<LogIndex> {
+        self.shared.state.read().layers.sealed().front().map(|sealed| sealed.cut.index)
     }
 
     /// The oldest generation that waits to become a part, and the parts it comes behind; `None` when all are done but the
