@@ -15,6 +15,10 @@
 //! anew, in a new term, once the log says that there is room. Readers notice nothing: the partition stays. That answer is
 //! true where this node is the only voter; with others, who may hold what this node could not write, it is *unknown*.
 //!
+//! With others, what this node's log refused may also be committed and applied already: an entry is applied when a majority
+//! has it on disk, whoever that is, because a slow disk must not hold up the others. What is in memory is then ahead of what
+//! this node can prove after a crash. So memory goes back to the disk, and hears the rest from the leader again.
+//!
 //! **Anything else ends the group for good**: a failed write or sync, an entry that cannot be read or applied, a core
 //! that panicked. The first reason is kept, and the node should end.
 
@@ -36,9 +40,9 @@ use crate::peer::Link;
 use crate::proposal::ProposeError;
 use crate::quarantine::Quarantine;
 use crate::raft::{
-    Anew, Beat, Chance, Ear, Ill, Intake, Known, LogStore, Losses, Machine, Member, Metrics, Post, Promises,
-    Raft, Replica, Transfers, Trouble, WatchReceiver, Wire, bereave, found, is_heard_by_quorum, mark_of,
-    settings, theirs,
+    Anew, Beat, Chance, Ear, Ill, Intake, Known, LogStore, Losses, MESSAGE_BYTES_MAX, Machine, Member,
+    Metrics, Post, Promises, Raft, Replica, Transfers, Trouble, WatchReceiver, Wire, bereave, found,
+    is_heard_by_quorum, mark_of, settings, theirs,
 };
 use crate::repair::{Ballots, Withheld, set_withheld};
 use crate::retained::Retained;
@@ -252,7 +256,7 @@ impl Consensus {
                     self.finish_what_is_written(running.as_ref()).await;
                     self.shut_down(running, alive).await;
                     self.refuse_the_rest();
-                    self.check_log_has_what_was_applied()?;
+                    self.go_back_to_disk().await?;
                     if !self.room_again(bytes, stop).await? {
                         return Ok(());
                     }
@@ -542,17 +546,27 @@ impl Consensus {
         });
     }
 
-    /// Where other nodes decide too, something may have been applied here that this node's log refused. What is in memory
-    /// is then ahead of the disk, and only a start from disk brings both together.
-    fn check_log_has_what_was_applied(&self) -> Result<(), String> {
+    /// Where other nodes decide too, something may have been applied here that this node's log refused.
+    async fn go_back_to_disk(&self) -> Result<(), String> {
+        // Nobody purges meanwhile.
+        let _changing = self.changing.lock().await;
         let written = self.log.state().last.map_or(0, |last| last.index);
         let applied = self.partition.applied_index().get();
         if applied <= written {
             return Ok(());
         }
-        Err(format!(
-            "the disk is full: entries up to {applied} are applied, the log has them up to {written}"
-        ))
+        let partition = self.partition.clone();
+        let gone_back = self.env.tasks.blocking(move || partition.go_back()).await;
+        gone_back.map_err(|fault| format!("the disk is full, and what is on it cannot be read: {fault}"))?;
+        self.reached.send_replace(self.partition.applied_index());
+        self.common.backlog.update(&self.partition);
+        tracing::warn!(
+            partition = self.id().get(),
+            applied,
+            written,
+            "others have committed what this node's log has no room for: this replica is back at what its disk holds"
+        );
+        Ok(())
     }
 
     /// Ends openraft. When it returns nobody applies or appends any more.
@@ -568,8 +582,10 @@ impl Consensus {
         let _ = alive.recv().await;
     }
 
-    /// Waits until the log has room; false when it was told to stop before.
+    /// Waits until the log has room for so many bytes, or for as many as a leader sends at a time to who is behind; false
+    /// when it was told to stop before.
     async fn room_again(&self, bytes: usize, stop: &mut watch::Receiver<bool>) -> Result<bool, String> {
+        let bytes = if self.common.alone { bytes } else { bytes.max(MESSAGE_BYTES_MAX) };
         loop {
             tokio::select! {
                 biased; // an end comes first

@@ -19,7 +19,7 @@ use crate::backlog::Backlog;
 use crate::compacting::Compacting;
 use crate::compaction::{CompactionConfig, CompactionStats};
 use crate::compactor::Subjects;
-use crate::consensus::Common;
+use crate::consensus::{Common, Phase};
 use crate::freshness::{ReadError, Readers};
 use crate::group::{self, Fault, Group};
 use crate::node::NodeId;
@@ -247,6 +247,11 @@ impl Groups {
     /// The reason this partition was refused at start.
     pub fn partition(&self, id: PartitionId) -> Result<Partition, Arc<str>> {
         self.group(id).map(|group| group.subject.partition.clone())
+    }
+
+    /// Whether the log of the partition on this node has no room, so that it takes nothing in.
+    pub fn is_full(&self, id: PartitionId) -> bool {
+        self.group(id).is_ok_and(|group| matches!(group.consensus.phase_now(), Phase::Full))
     }
 
     /// Replicates one command and returns what apply said of it.

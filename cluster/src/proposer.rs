@@ -54,7 +54,7 @@ impl Proposer {
             }
             match self.consensus.phase().await {
                 Phase::Serving(running) => self.propose(first, &running.raft).await,
-                Phase::Full => first.caller.answer(Err(ProposeError::NoSpace)),
+                Phase::Full => first.caller.answer(Err(self.no_space())),
                 Phase::Ended(reason) => first.caller.answer(Err(ProposeError::Unavailable(reason))),
                 Phase::Starting => unreachable!("it was waited for"),
             }
@@ -94,13 +94,21 @@ impl Proposer {
     /// The group ended before it took the entry, which is therefore certainly not done.
     fn not_taken(&self, ticket: Ticket) {
         let error = match self.consensus.phase_now() {
-            Phase::Full => ProposeError::NoSpace,
+            Phase::Full => self.no_space(),
             Phase::Ended(reason) => ProposeError::Unavailable(reason),
             Phase::Starting | Phase::Serving(_) => {
                 ProposeError::Unavailable("this partition is being started again; retry".into())
             }
         };
         self.consensus.flight.land(ticket, Err(error));
+    }
+
+    /// Where others may have room, one of them leads, or will.
+    fn no_space(&self) -> ProposeError {
+        match self.consensus.decides_alone() {
+            true => ProposeError::NoSpace,
+            false => ProposeError::NotLeader { leader: None },
+        }
     }
 
     /// `first` and what else waits, within the bounds of one entry, less what is past its deadline.

@@ -6,7 +6,8 @@
 //! * **A read that fails stops the group**, and so does a failed write: a log that answers wrongly is worse than none.
 //! * **A full disk does not.** openraft takes any error of the log for its end. So an append for which there is no room is
 //!   not answered at all: openraft never counts it, and whoever watches over the group ends it in order and starts it
-//!   anew once there is room ([`Trouble`]). The write-ahead log has taken nothing of it, nor of what came behind it.
+//!   anew once there is room ([`Trouble`]). The write-ahead log has taken nothing of it, nor of what came behind it; until
+//!   the end it is readable from memory, because other nodes may have committed it.
 //! * **The commit mark** is what openraft says, recorded lazily: after a crash it may lag behind, never lead.
 
 use std::fmt::Debug;
@@ -28,7 +29,7 @@ use super::trouble::Trouble;
 use super::types::{Entry, LogId, Types, Vote, log_id_of, mark_of, ours};
 
 /// Bytes of payload in one message to another node, unless a single entry is larger.
-const MESSAGE_BYTES_MAX: usize = 1 << 20;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Bytes of payload read at a time for whoever wants everything.
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -101,8 +102,17 @@ impl LogStore {
             Bound::Excluded(end) => *end,
             Bound::Unbounded => u64::MAX,
         };
+        // What the log refuses for want of room is in memory until the group ends: others may have committed it.
+        let tail = {
+            let tail = self.0.tail.lock();
+            tail.first().zip(tail.end())
+        };
         // As everybody counts from 1, the last entry's number is openraft's index behind it.
-        let (first, behind) = self.0.log.bounds().map_or((0, 0), |(first, last)| (first - 1, last));
+        let logged = self.0.log.bounds().map(|(first, last)| (first - 1, last));
+        let (first, behind) = match (logged, tail) {
+            (Some((first, last)), Some((_, end))) => (first, last.max(end)),
+            (all, None) | (None, all) => all.unwrap_or_default(),
+        };
         (start.max(first), end.min(behind))
     }
 

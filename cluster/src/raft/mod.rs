@@ -64,7 +64,7 @@ pub(crate) use codec::encode_vote;
 pub(crate) use ear::Ear;
 pub(crate) use founding::found;
 pub(crate) use intake::Intake;
-pub(crate) use log_store::LogStore;
+pub(crate) use log_store::{LogStore, MESSAGE_BYTES_MAX};
 pub(crate) use lost::{Losses, Replica};
 pub(crate) use machine::{Known, Machine};
 pub(crate) use network::Wire;

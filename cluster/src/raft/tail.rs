@@ -2,7 +2,8 @@
 //!
 //! What is appended must be readable at once, is applied a moment later, and is sent to the other nodes in the same
 //! moment: none of them should ask the disk. An entry stays at least until it is both on disk and applied, so the
-//! log's readers never see a gap between memory and disk; beyond that, as long as there is room.
+//! log's readers never see a gap between memory and disk, nor an end where a full log has refused what is committed on
+//! other nodes and must still be applied; beyond that, as long as there is room.
 
 use std::collections::VecDeque;
 
@@ -82,6 +83,11 @@ impl Tail {
         self.entries.front().map(|entry| entry.log_id.index)
     }
 
+    /// Openraft's index behind the last entry held.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.entries.back().map(|entry| entry.log_id.index + 1)
+    }
+
     /// Entries from `start` on, below `end`, at least one and then until they have `bytes_max`; nothing when `start` is
     /// not held.
     pub(super) fn read(&self, start: u64, end: u64, bytes_max: usize) -> Vec<Entry> {
@@ -131,6 +137,7 @@ mod tests {
         assert_eq!(indexes(&tail.read(6, 9, 1)), [6]);
         assert_eq!(indexes(&tail.read(4, 9, 500)), Vec::<u64>::new());
         assert_eq!(indexes(&tail.read(8, 50, 5000)), [8, 9]);
+        assert_eq!(tail.end(), Some(10));
         tail.truncate(7);
         assert_eq!(indexes(&tail.read(5, 50, 5000)), [5, 6]);
     }

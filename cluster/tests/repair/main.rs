@@ -5,6 +5,7 @@
 
 mod asking;
 mod diverged;
+mod full;
 mod harm;
 #[path = "../support/machine.rs"]
 mod machine;

@@ -427,8 +427,7 @@ fn same_life(id: PartitionId, partition: &Partition, life: u64) -> Result<(), Er
     if partition.life() == life {
         return Ok(());
     }
-    let text =
-        "this replica was discarded while it was read, and begins anew; ask again, or ask another node";
+    let text = "this replica began anew while it was read; ask again, or ask another node";
     let error = Error::new(Class::Failed, Reason::Unavailable, text).with("partition", id);
     Err(error.retry_after_ms(UNAVAILABLE_RETRY_MS))
 }

@@ -1,4 +1,4 @@
-//! Exchanging everything a replica holds: for a manifest of another replica, or for nothing.
+//! Exchanging everything a replica holds: for a manifest of another replica, for nothing, or for what its disk holds.
 //!
 //! Parts, log and memory change one after the other, and a note in the directory of parts says that they do
 //! (`chronos_parts`). So there are three places to be when a node dies, and [`settle`], which runs before a partition is
@@ -9,11 +9,15 @@
 //!  reset       note ─► log reset, for good ─► parts and manifest gone ─► memory ─► note replaced
 //! ```
 //!
+//! A third exchange is of memory alone and leaves nothing unfinished: where other nodes have committed what this node's log
+//! had no room for, memory is ahead of the disk, and goes back to it ([`Partition::go_back`]).
+//!
 //! * Whoever holds the old shelf reads on: its files are open.
 //! * A compaction that is under way notices at its next slice that its shelf is no longer the one that counts, and gives
 //!   up ([`Setback::Superseded`](crate::Setback)).
 //! * Taking over never lowers a mark. Resetting lowers all of them: from before the log is gone until everything is,
-//!   whoever reads is told so, and what was begun to be read fails ([`Partition::life`]).
+//!   whoever reads is told so, and what was begun to be read fails ([`Partition::life`]). Going back lowers them at one
+//!   moment, and what was begun before it fails too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,12 +27,14 @@ use chronos_domain::{LogIndex, PartitionId};
 use chronos_env::Env;
 use chronos_parts::{Leftovers, Manifest, Part, PartMeta, PartsDir, Unfinished, unfinished};
 use chronos_wal::{Log, Mark};
+use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
 use crate::digest::Tail;
 use crate::fault::Fault;
 use crate::partition::{Config, Partition};
 use crate::recent::Recent;
+use crate::recover::{self, Upto};
 use crate::shelf::Shelf;
 use crate::state::State;
 
@@ -235,17 +241,48 @@ impl Partition {
         shared.begun_elsewhere.store(true, Ordering::Release);
         let shelf = Arc::new(Shelf::empty(shared.config.cluster, shared.id));
         let _applier = shared.applier.lock();
-        {
-            let mut state = shared.state.write();
-            *state = State::new(shared.id, shelf, shared.config.cache_bytes, shared.config.cuts);
-            // It was odd.
-            shared.lives.fetch_add(1, Ordering::AcqRel);
-        }
+        // It was odd.
+        self.begin_life(State::new(shared.id, shelf, shared.config.cache_bytes, shared.config.cuts), 1);
+        Ok(())
+    }
+
+    /// Brings memory back to what parts and log hold, as if the partition were closed and opened: entries that were applied
+    /// and are not in the log, which must be committed on other nodes, will be applied again when they come again. Marks go
+    /// back; reads that meet it fail, others notice nothing. Blocks on the disk. Nobody may apply, nor write to the log,
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// As [`Partition::open`]. Nothing was changed then, and memory is still ahead.
+    pub fn go_back(&self) -> Result<(), Fault> {
+        let shared = &self.shared;
+        let _files = shared.files.lock();
+        let _applier = shared.applier.lock();
+        let before = self.shelf();
+        // A shelf of its own: a compaction that is under way has taken its cut from the memory that goes.
+        let manifest = Manifest::clone(&before.manifest);
+        let shelf = Shelf::open_beside(&shared.env, &shared.config, manifest, &before)?;
+        let next = State::new(shared.id, Arc::new(shelf), shared.config.cache_bytes, shared.config.cuts);
+        let next = RwLock::new(next);
+        recover::replay(shared.id, &shared.log, &shared.env.crash, &next, Upto::Entry(self.applied_index()))?;
+        self.begin_life(next.into_inner(), 2);
+        self.raise_purged(LogIndex::new(shared.log.state().purged.map_or(0, |mark| mark.index)));
+        Ok(())
+    }
+
+    /// Puts `state` in the place of everything that is in memory; `lives` later than the life that ends. The caller holds
+    /// `files` and `applier`.
+    fn begin_life(&self, state: State, lives: u64) {
+        let shared = &self.shared;
+        let before = {
+            let mut now = shared.state.write();
+            shared.lives.fetch_add(lives, Ordering::AcqRel);
+            std::mem::replace(&mut *now, state)
+        };
+        // Large tables: no reader waits while they are taken apart.
+        drop(before);
         *shared.recent.lock() = Recent::new(shared.config.cache_bytes / 8);
         *shared.tail.lock() = Tail::new();
-        let head = self.head();
-        shared.applied.send_replace(head);
-        Ok(())
+        shared.applied.send_replace(self.head());
     }
 }
 

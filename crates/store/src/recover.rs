@@ -1,4 +1,5 @@
-//! Opening a partition: what the log holds beyond the parts is read and applied again, as far as it is committed.
+//! Opening a partition, or going back to what its disk holds: what the log holds beyond the parts is read and applied
+//! again, as far as it is committed.
 
 use chronos_domain::{LogIndex, PartitionId};
 use chronos_env::CrashPoints;
@@ -21,6 +22,8 @@ const BATCH_BYTES: usize = 4 << 20;
 pub enum Upto {
     /// As far as the log says that it is committed; whoever knows of more applies it.
     Committed,
+    /// As far as this entry, which is known to be committed.
+    Entry(LogIndex),
     /// To its end: every entry is known to be committed, because no other node has a say.
     End,
 }
@@ -52,6 +55,7 @@ pub(crate) fn replay(
     probe_end(id, log, last)?;
     let to = match upto {
         Upto::Committed => last.min(LogIndex::new(recovered.committed)),
+        Upto::Entry(committed) => last.min(committed),
         Upto::End => last,
     };
     catch_up(id, log, crash, state, to)

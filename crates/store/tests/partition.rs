@@ -352,3 +352,39 @@ fn what_is_read_of_a_replica_while_it_is_discarded_is_refused_and_taken_for_no_d
         node.close().await;
     });
 }
+
+/// What other nodes have committed and this one's log had no room for is in memory only.
+#[test]
+fn memory_goes_back_to_what_the_disk_holds_and_what_comes_again_makes_it_whole() {
+    let world = World::new(4);
+    world.run(async {
+        let node = Node::open(&world.env(), 64 << 20).unwrap();
+        let mut run = Run::new();
+        for wish in sample(300) {
+            run.entry(&node, 0, &[wish]).await;
+        }
+        node.compact(0, 1, true).await.unwrap();
+        let partition = node.partition(0);
+        let on_disk = (partition.applied_mark(), partition.marks(), partition.digest(None).unwrap());
+        let last = on_disk.0.index;
+        let ahead = |n: u64| {
+            let mark = chronos_wal::Mark { index: last + n, term: 1 };
+            partition.apply(mark, &[plain(1000 + n)]).unwrap()
+        };
+        let before: Vec<Vec<Outcome>> = (1..=40).map(ahead).collect();
+        let (whole, life) = (partition.digest(None).unwrap(), partition.life());
+        let mut compaction = partition.begin_compaction().expect("cuts wait");
+
+        partition.go_back().unwrap();
+        let now = (partition.applied_mark(), partition.marks(), partition.digest(None).unwrap());
+        assert_eq!(now, on_disk);
+        run.oracles[0].check(partition);
+        assert_ne!(partition.life(), life, "what was begun to be read belongs to another moment");
+        assert!(matches!(compaction.step(), Err(Setback::Superseded(_))));
+
+        let again: Vec<Vec<Outcome>> = (1..=40).map(ahead).collect();
+        assert_eq!(again, before);
+        assert_eq!(partition.digest(None).unwrap(), whole);
+        node.close().await;
+    });
+}

@@ -13,6 +13,8 @@ pub(super) struct Plight {
     id: PartitionId,
     voters: Vec<NodeId>,
     down: Vec<NodeId>,
+    /// This node, if the log of its replica has no room.
+    full: Option<NodeId>,
 }
 
 impl Engine {
@@ -20,14 +22,22 @@ impl Engine {
     pub(super) fn plight(&self, id: PartitionId) -> Plight {
         let voters = self.cluster.voters(id);
         let down = voters.iter().copied().filter(|node| !self.cluster.is_up(*node)).collect();
-        Plight { id, voters, down }
+        let full = self.groups.is_full(id).then(|| self.cluster.me());
+        Plight { id, voters, down, full }
     }
 }
 
 impl Plight {
     /// Why there is no leader, and what to do.
     pub(super) fn leaderless(&self) -> String {
-        let Self { id, voters, .. } = self;
+        let Self { id, voters, full, .. } = self;
+        if let Some(me) = full {
+            return format!(
+                "partition {id} has no leader that this node, {me}, knows of, whose disk is full: free space in its data \
+                 directory, or ask another of the replicas {}",
+                list(voters)
+            );
+        }
         match self.without_majority() {
             Some(without) => format!("partition {id} has no leader: {without}; see `chronos cluster status`"),
             None if voters.is_empty() => format!(
@@ -73,7 +83,7 @@ mod tests {
 
     fn plight(voters: &[u64], down: &[u64]) -> Plight {
         let nodes = |numbers: &[u64]| numbers.iter().copied().map(NodeId::new).collect();
-        Plight { id: PartitionId::new(7).unwrap(), voters: nodes(voters), down: nodes(down) }
+        Plight { id: PartitionId::new(7).unwrap(), voters: nodes(voters), down: nodes(down), full: None }
     }
 
     #[test]
@@ -88,6 +98,12 @@ mod tests {
             "{text}"
         );
         assert!(plight(&[1, 2], &[2]).leaderless().contains("n2 is down"), "half of two is no majority");
+    }
+
+    #[test]
+    fn a_full_disk_is_named_before_an_election_is_guessed() {
+        let text = Plight { full: Some(NodeId::new(3)), ..plight(&[1, 2, 3], &[]) }.leaderless();
+        assert!(text.contains("this node, n3, knows of, whose disk is full: free space"), "{text}");
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl Partition {
     fn gone(&self) -> Fault {
         let id = self.shared.id;
         Fault::Stopped(format!(
-            "this replica of partition {id} was discarded while it was read, and begins anew; ask again, or ask another \
+            "this replica of partition {id} began anew while it was read; ask again, or ask another \
              node"
         ))
     }
