@@ -309,7 +309,16 @@ impl Inner {
             incarnation: self.known.incarnation,
             epoch: self.ledger.state().version,
             groups: own(&self.groups, self.me),
+            silences: self.silences(),
         }
+    }
+
+    /// How long this node has not heard of each other one that it looks for.
+    fn silences(&self) -> BTreeMap<NodeId, Duration> {
+        let now = self.env.clock.monotonic();
+        let silence = |node| now.saturating_sub(self.board.heard(node).unwrap_or(self.began));
+        let links = self.peers.iter().flat_map(Peers::status);
+        links.map(|link| (link.node, silence(link.node))).collect()
     }
 
     /// Why what was wanted was not written.

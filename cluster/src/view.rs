@@ -147,6 +147,10 @@ pub struct NodeView {
     pub leads: u8,
     /// Data partitions of which it holds a replica.
     pub replicas: u8,
+    /// Other nodes that are up, without the one that looks, that hear it.
+    pub heard_by: Vec<NodeId>,
+    /// Those that have not for so long that they take it to be down.
+    pub missed_by: Vec<NodeId>,
 }
 
 /// The cluster, as one node sees it.

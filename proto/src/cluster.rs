@@ -74,3 +74,11 @@ where
 {
     messages.into_iter().map(T::try_from).collect()
 }
+
+fn numbers(nodes: Vec<NodeId>) -> Vec<u64> {
+    nodes.into_iter().map(NodeId::get).collect()
+}
+
+fn nodes(numbers: Vec<u64>) -> Vec<NodeId> {
+    numbers.into_iter().map(NodeId::new).collect()
+}

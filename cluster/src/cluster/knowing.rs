@@ -137,6 +137,13 @@ impl Inner {
         let data = || groups.iter().filter(|group| group.id != PartitionId::SYSTEM);
         let count =
             |is_so: &dyn Fn(&PartitionView) -> bool| data().filter(|group| is_so(group)).count() as u8;
+        let now = self.env.clock.monotonic();
+        let others = heard.values().filter(|other| other.is_lately(now) && other.report.node != self.me);
+        let said = |Heard { report, at, .. }: &Heard| {
+            Some((report.node, report.hears(node, now.saturating_sub(*at))?))
+        };
+        let said: Vec<(NodeId, bool)> = others.filter_map(said).collect();
+        let who = |hears: bool| said.iter().filter(|of| of.1 == hears).map(|of| of.0).collect();
         NodeView {
             member: member.clone(),
             is_up: ago.is_some_and(|ago: Duration| ago < DOWN_AFTER),
@@ -145,6 +152,8 @@ impl Inner {
             incarnation: report.map_or(0, |report| report.incarnation),
             leads: count(&|group| group.leader == Some(node)),
             replicas: count(&|group| is_member(group, node)),
+            heard_by: who(true),
+            missed_by: who(false),
         }
     }
 }

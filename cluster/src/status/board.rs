@@ -113,7 +113,8 @@ mod tests {
         let [committed, applied] = [committed, applied].map(Position::new);
         group.replica.marks = Marks { committed, applied, ..Marks::default() };
         let (release, incarnation, epoch) = (String::new(), 1, 1);
-        NodeReport { node: NodeId::new(node), release, incarnation, epoch, groups: vec![group] }
+        let silences = BTreeMap::new();
+        NodeReport { node: NodeId::new(node), release, incarnation, epoch, groups: vec![group], silences }
     }
 
     #[test]

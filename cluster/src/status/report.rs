@@ -1,14 +1,21 @@
 //! What a node says about its own replicas.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chronos_domain::{Marks, PartitionId};
 
+use super::board::DOWN_AFTER;
+use super::poll::EVERY;
 use crate::consensus::Phase;
 use crate::groups::{Groups, every_group};
 use crate::node::NodeId;
 use crate::raft::{Members, WatchReceiver, status_of};
 use crate::view::{Health, ReplicaView, Role};
+
+/// Whoever hears a node has heard of it within so long. That is a round of questions less than it takes until one is down, as
+/// of two nodes that miss a dead one the first may do so a round before the second.
+const HEARD_WITHIN: Duration = DOWN_AFTER.saturating_sub(EVERY);
 
 /// A node, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +27,8 @@ pub(crate) struct NodeReport {
     pub(crate) epoch: u64,
     /// By the number of the group.
     pub(crate) groups: Vec<Report>,
+    /// How long it has not heard of each other node that it looks for; since its own start where it never did.
+    pub(crate) silences: BTreeMap<NodeId, Duration>,
 }
 
 /// One replica, in its own words.
@@ -37,6 +46,16 @@ impl NodeReport {
     /// What it says about one group.
     pub(crate) fn group(&self, id: PartitionId) -> Option<&Report> {
         self.groups.iter().find(|report| report.id == id)
+    }
+
+    /// Whether it hears another node, going by what it said so long ago; `None` where that is too close to be told, or it does
+    /// not look for that one.
+    pub(crate) fn hears(&self, node: NodeId, ago: Duration) -> Option<bool> {
+        let silence = *self.silences.get(&node)?;
+        match (silence >= DOWN_AFTER, silence + ago < HEARD_WITHIN) {
+            (true, _) => Some(false),
+            (false, is_heard) => is_heard.then_some(true),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reports as bytes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chronos_domain::{Marks, PartitionId, Position, Timestamp};
 use chronos_proto::peer::v1;
@@ -23,6 +25,7 @@ pub(crate) fn encode(report: &NodeReport) -> Bytes {
         incarnation: report.incarnation,
         epoch: report.epoch,
         replicas: report.groups.iter().map(replica_to_wire).collect(),
+        silences: report.silences.iter().map(|(node, silence)| silence_to_wire(*node, *silence)).collect(),
     };
     Bytes::from(status.encode_to_vec())
 }
@@ -30,6 +33,7 @@ pub(crate) fn encode(report: &NodeReport) -> Bytes {
 pub(crate) fn decode(bytes: &Bytes) -> Result<NodeReport, Malformed> {
     let status = v1::NodeStatus::decode(bytes.clone()).map_err(|error| Malformed(error.to_string()))?;
     let node = NodeId::new(status.node);
+    let silence = |of: v1::Silence| (NodeId::new(of.node), Duration::from_millis(of.ms));
     let groups = status.replicas.into_iter().map(|replica| replica_from_wire(node, replica));
     Ok(NodeReport {
         node,
@@ -37,7 +41,12 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<NodeReport, Malformed> {
         incarnation: status.incarnation,
         epoch: status.epoch,
         groups: groups.collect::<Result<_, _>>()?,
+        silences: status.silences.into_iter().map(silence).collect(),
     })
+}
+
+fn silence_to_wire(node: NodeId, silence: Duration) -> v1::Silence {
+    v1::Silence { node: node.get(), ms: u64::try_from(silence.as_millis()).unwrap_or(u64::MAX) }
 }
 
 fn replica_to_wire(report: &Report) -> v1::ReplicaStatus {
@@ -213,6 +222,7 @@ mod tests {
             incarnation: 8,
             epoch: 77,
             groups: vec![group],
+            silences: BTreeMap::from([(n(1), Duration::from_millis(7)), (n(4), Duration::from_secs(5))]),
         };
         assert_eq!(decode(&encode(&report)), Ok(report));
         assert!(decode(&Bytes::from_static(b"\xff\xff\xff")).is_err());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chronos_domain::{Invalid, NodeId, Timestamp};
 
 use super::enums::travels;
-use super::{small, uuid, v1};
+use super::{nodes, numbers, small, uuid, v1};
 
 /// Where a node is reached; a text is empty where it is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,10 @@ pub struct Node {
     pub replicas: u8,
     /// Whether it was asked just now and did not answer in time.
     pub is_silent: bool,
+    /// Other nodes that are up, without the answering one, that hear it.
+    pub heard_by: Vec<NodeId>,
+    /// Those that have not for so long that they take it to be down.
+    pub missed_by: Vec<NodeId>,
 }
 
 impl From<Node> for v1::Node {
@@ -80,6 +84,8 @@ impl From<Node> for v1::Node {
             leads: of.leads.into(),
             replicas: of.replicas.into(),
             silent: of.is_silent,
+            heard_by: numbers(of.heard_by),
+            missed_by: numbers(of.missed_by),
         }
     }
 }
@@ -106,6 +112,8 @@ impl TryFrom<v1::Node> for Node {
             leads: small("leads", message.leads)?,
             replicas: small("replicas", message.replicas)?,
             is_silent: message.silent,
+            heard_by: nodes(message.heard_by),
+            missed_by: nodes(message.missed_by),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chronos_domain::{Invalid, Marks, PartitionId, Position, Timestamp};
 
 use super::enums::travels;
-use super::{NodeId, each, small, v1};
+use super::{NodeId, each, nodes, numbers, small, v1};
 
 /// What a replica does in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,14 +249,6 @@ impl TryFrom<v1::Replica> for Replica {
             stuck: message.stuck_ms.map(Duration::from_millis),
         })
     }
-}
-
-fn numbers(nodes: Vec<NodeId>) -> Vec<u64> {
-    nodes.into_iter().map(NodeId::get).collect()
-}
-
-fn nodes(numbers: Vec<u64>) -> Vec<NodeId> {
-    numbers.into_iter().map(NodeId::new).collect()
 }
 
 impl From<Partition> for v1::Partition {

@@ -205,6 +205,7 @@ pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
     all.extend(unwell(status));
     all.extend(status.nodes.iter().filter(|node| !node.is_up).map(|node| down(status, node)));
     all.extend(status.nodes.iter().filter(|node| is_silent(node)).map(silent));
+    all.extend(status.nodes.iter().filter_map(missed));
     all.extend(short(status));
     all.extend(behind(status));
     all.extend(status.nodes.iter().filter_map(|node| stuck(status, node)));
@@ -285,6 +286,17 @@ fn down(status: &Status, node: &Node) -> (Tone, String) {
         );
         return (Tone::Warn, text);
     }
+    if !node.heard_by.is_empty() {
+        let text = format!(
+            "{0} was not heard of by {1} {since}, but {0} is up, as {2} say{3}: see to the way from {1} to {4}",
+            node.node,
+            status.me,
+            names(&node.heard_by),
+            if node.heard_by.len() == 1 { "s" } else { "" },
+            node.addresses.peer
+        );
+        return (Tone::Bad, text);
+    }
     let text = format!(
         "{0} is down {since}, with {1}: start it again, or give it up with `chronos cluster replace {0}`",
         node.node,
@@ -314,6 +326,25 @@ fn silent(node: &Node) -> (Tone, String) {
     let text =
         format!("{} does not answer; it was last heard of {ago}: look again in a few seconds", node.node);
     (Tone::Bad, text)
+}
+
+/// A node that is up here and that others do not hear: what it knows of them it asked itself, and nothing that they say or send
+/// by themselves gets to it.
+fn missed(node: &Node) -> Option<(Tone, String)> {
+    let is_meant = node.is_up && node.state != NodeState::Removed && !node.missed_by.is_empty();
+    let text = || {
+        format!(
+            "{0} is up, but does not answer {1}: see to the way from there to {2}, where {0} listens for other nodes",
+            node.node,
+            names(&node.missed_by),
+            node.addresses.peer
+        )
+    };
+    is_meant.then(|| (Tone::Bad, text()))
+}
+
+fn names(nodes: &[NodeId]) -> String {
+    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The replicas of a node that are behind and do not move, in one line.
@@ -518,6 +549,27 @@ STEP  PARTITION  WHAT                 WHY
             "{told:?}"
         );
         assert!(told.iter().all(|(_, text)| !text.contains("start it again")), "{told:?}");
+    }
+
+    #[test]
+    fn a_node_that_is_cut_off_in_one_direction_is_told_of_whoever_is_asked() {
+        let n = NodeId::new;
+        let mut status = sample::healthy();
+        status.nodes[0].missed_by = vec![n(2), n(3)];
+        let expected = "n1 is up, but does not answer n2, n3: see to the way from there to 10.0.0.1:7401, where n1 listens \
+                        for other nodes";
+        assert_eq!(concerns(&status), [(Tone::Bad, expected.to_owned())]);
+
+        let mut status = sample::healthy();
+        (status.nodes[2].is_up, status.nodes[2].heard) = (false, Some(Duration::from_secs(12)));
+        status.nodes[2].heard_by = vec![n(2)];
+        let told = concerns(&status);
+        let expected = "n3 was not heard of by n1 for 12 s, but n3 is up, as n2 says: see to the way from n1 to 10.0.0.3:7401";
+        assert!(told.contains(&(Tone::Bad, expected.to_owned())), "{told:?}");
+        assert!(
+            told.iter().all(|(_, text)| !text.contains("replace")),
+            "nobody gives up a node that lives: {told:?}"
+        );
     }
 
     #[test]

@@ -45,11 +45,16 @@ pub(crate) fn node(node: &Node) -> Value {
         "leads": node.leads,
         "replicas": node.replicas,
         "silent": node.is_silent,
+        "heard_by": numbers(&node.heard_by),
+        "missed_by": numbers(&node.missed_by),
     })
 }
 
+fn numbers(nodes: &[NodeId]) -> Vec<u64> {
+    nodes.iter().map(|node| node.get()).collect()
+}
+
 pub(crate) fn partition(status: &Status, partition: &Partition) -> Value {
-    let numbers = |nodes: &[NodeId]| nodes.iter().map(|node| node.get()).collect::<Vec<_>>();
     json!({
         "partition": partition.id.get(),
         "leader": partition.leader.map(NodeId::get),

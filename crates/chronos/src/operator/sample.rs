@@ -80,6 +80,8 @@ fn node(number: u64, leads: u8) -> Node {
         leads,
         replicas: 32,
         is_silent: false,
+        heard_by: Vec::new(),
+        missed_by: Vec::new(),
     }
 }
 

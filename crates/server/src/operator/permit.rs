@@ -163,6 +163,13 @@ fn replace(status: &Status, id: NodeId) -> Result<Permit, Error> {
             "{id} is up; only a dead node is replaced. To take a live one out: chronos cluster drain {id} --wait"
         )));
     }
+    if let [first, ..] = node.heard_by.as_slice() {
+        return Err(rule(format!(
+            "{id} does not answer {}, but it does answer {first}, so it is not dead: see to the way between {} and {id}, or \
+             stop {id} first",
+            status.me, status.me
+        )));
+    }
     not_last(status, id)?;
     let lost = lost_with(status, id);
     if let [first, ..] = lost.as_slice() {
@@ -366,6 +373,13 @@ mod tests {
         assert!(refusal(&status, Wish::Replace(n(3))).contains("n3 is up"));
         status.nodes[2].is_up = false;
         assert_eq!(ordered(&status, Wish::Replace(n(3))), Order::Remove(n(3)));
+        status.nodes[2].heard_by = vec![n(2)];
+        let why = refusal(&status, Wish::Replace(n(3)));
+        assert!(
+            why.contains("does not answer n1, but it does answer n2"),
+            "it only cannot be reached: {why}"
+        );
+        status.nodes[2].heard_by.clear();
         status.nodes[1].is_up = false;
         let why = refusal(&status, Wish::Replace(n(3)));
         assert!(why.contains("33 partitions have no majority"), "{why}");

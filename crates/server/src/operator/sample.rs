@@ -20,6 +20,8 @@ fn node(number: u64) -> Node {
         leads: 0,
         replicas: 32,
         is_silent: false,
+        heard_by: Vec::new(),
+        missed_by: Vec::new(),
     }
 }
 

@@ -42,6 +42,8 @@ fn node(of: cluster::NodeView, silent: &BTreeSet<NodeId>) -> Node {
         leads: of.leads,
         replicas: of.replicas,
         is_silent,
+        heard_by: of.heard_by,
+        missed_by: of.missed_by,
     }
 }
 

@@ -58,10 +58,15 @@ fn when_the_time_is_over_every_replica_that_was_not_looked_at_says_so_at_once() 
 
 /// A node of a cluster, which the first one founds.
 async fn member(world: &World, number: u64) -> Server {
+    member_at(world, number, &format!("n{number}")).await
+}
+
+/// A node that others look for on the host `advertise`.
+async fn member_at(world: &World, number: u64, advertise: &str) -> Server {
     let name = format!("n{number}");
     let cluster = Membership {
         peer_listen: Some(([0, 0, 0, 0], 7401).into()),
-        advertise: Some(name.clone()),
+        advertise: Some(advertise.to_owned()),
         bootstrap: number == 1,
         plaintext_anywhere: true,
         join: if number == 1 { Vec::new() } else { vec!["n1:7401".to_owned()] },
@@ -125,6 +130,56 @@ fn a_node_that_has_just_fallen_silent_keeps_nobody_from_hearing_of_the_others() 
         for why in whys {
             assert!(why.message.contains("give it up with `chronos cluster replace n3`"), "{why}");
         }
+        world.net().heal_all();
+        for server in servers {
+            server.stop().await;
+        }
+    });
+}
+
+#[test]
+fn whoever_is_asked_tells_of_a_node_that_hears_others_and_is_not_heard() {
+    let world = World::new(1);
+    world.run(async {
+        let [first, second, third] = three(&world).await;
+        third.stop().await;
+        let servers = [first, second, member_at(&world, 3, "nowhere").await];
+        let (clock, third) = (world.env().clock, NodeId::new(3));
+        // Long enough to be missed by everybody who cannot reach it.
+        clock.sleep(Duration::from_secs(10)).await;
+        for asked in [0, 1] {
+            let status = servers[asked].operators().status().await.unwrap();
+            assert!(!status.node(third).unwrap().is_up, "{asked}: {:?}", status.nodes);
+        }
+        let status = servers[2].operators().status().await.unwrap();
+        assert!(status.nodes.iter().all(|node| node.is_up), "it hears everybody: {:?}", status.nodes);
+        let [first, second, third] = status.nodes.as_slice() else { panic!("{:?}", status.nodes) };
+        assert_eq!(third.missed_by, [1, 2].map(NodeId::new), "and learns that nobody hears it");
+        assert_eq!((&first.missed_by, &second.missed_by), (&Vec::new(), &Vec::new()));
+        assert_eq!((&first.heard_by, &second.heard_by), (&vec![second.node], &vec![first.node]));
+        for server in servers {
+            server.stop().await;
+        }
+    });
+}
+
+#[test]
+fn a_node_that_one_other_hears_is_not_dead() {
+    let world = World::new(1);
+    world.run(async {
+        let servers = three(&world).await;
+        let (clock, third) = (world.env().clock, NodeId::new(3));
+        world.net().partition("n1", "n3");
+        clock.sleep(Duration::from_secs(6)).await;
+        let status = servers[0].operators().status().await.unwrap();
+        let node = status.node(third).unwrap();
+        assert_eq!((node.is_up, node.heard_by.as_slice()), (false, [NodeId::new(2)].as_slice()));
+        world.net().isolate("n3");
+        while servers[0].operators().status().await.unwrap().node(third).unwrap().heard_by.len() == 1 {
+            clock.sleep(Duration::from_millis(100)).await;
+        }
+        let status = servers[1].operators().status().await.unwrap();
+        assert!(status.node(third).unwrap().heard_by.is_empty(), "once nobody hears it nobody says so");
         world.net().heal_all();
         for server in servers {
             server.stop().await;
