@@ -33,7 +33,7 @@ use std::time::Duration;
 use chronos_app::authority::{Action, authorize};
 use chronos_app::{Class, Error, Node as _, Reason};
 use chronos_cluster::{Cluster, OrderError};
-use chronos_proto::cluster::{NodeId, Plan, PlannedStep, Status};
+use chronos_proto::cluster::{NodeId, Partition, Plan, PlannedStep, Status};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
@@ -60,6 +60,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long other nodes are waited for before a status is told. Who is late shows with what it said last, and as silent.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
+/// For how long a partition without a leader is looked at again before that is told, and how often: while one leader hands over
+/// to the next there is none for some 100 ms at most.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 impl Operators {
     pub(crate) fn new(edge: Arc<Edge>, cluster: Cluster, here: Arc<Here>) -> Self {
         Self { edge, cluster, here }
@@ -84,10 +89,20 @@ impl Operators {
         telling(self.look_now().await)
     }
 
-    /// A look for which the others were asked, as far as they answer soon.
+    /// A look for which the others were asked, as far as they answer soon. A partition that is being handed over is looked at
+    /// again until it has its next leader.
     async fn look_now(&self) -> Status {
-        let silent = self.cluster.look_around(ANSWERED_WITHIN).await;
-        self.told(&silent)
+        let clock = &self.edge.env.clock;
+        let until = clock.monotonic() + HANDED_OVER_WITHIN;
+        loop {
+            let silent = self.cluster.look_around(ANSWERED_WITHIN).await;
+            let status = self.told(&silent);
+            let is_handed_over = status.partitions.iter().any(|of| may_be_handed_over(&status, of));
+            if !is_handed_over || clock.monotonic() >= until {
+                return status;
+            }
+            clock.sleep(LOOK_AGAIN).await;
+        }
     }
 
     fn look(&self) -> Status {
@@ -164,6 +179,12 @@ impl Operators {
         done.map_err(not_ordered)?;
         Ok(self.cluster.epoch())
     }
+}
+
+/// Whether nobody leads a partition, though enough of its voters answer for somebody to do so any moment.
+fn may_be_handed_over(status: &Status, partition: &Partition) -> bool {
+    let answers = |node: &&NodeId| status.node(**node).is_some_and(|node| node.is_up && !node.is_silent);
+    partition.leader.is_none() && partition.voters.iter().filter(answers).count() * 2 > partition.voters.len()
 }
 
 /// A status in which anything is to be seen.

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use chronos_app::Principal;
 use chronos_block::{Compression, Draft, Packer};
 use chronos_cluster as cluster;
-use chronos_domain::{EntityId, EventId, EventType};
+use chronos_domain::{EntityId, EventId, EventType, PartitionId};
 use chronos_env::sim::World;
 use chronos_proto::cluster::{Comparison, NodeId, Verdict, VerifiedReplica};
 use futures::StreamExt;
 
 use super::answers::Which;
+use super::permit::Wish;
 use crate::{Config, Membership, Node as Server};
 
 const ALL: Which = Which { partitions: Vec::new(), nodes: Vec::new() };
@@ -181,6 +182,47 @@ fn a_node_that_one_other_hears_is_not_dead() {
         let status = servers[1].operators().status().await.unwrap();
         assert!(status.node(third).unwrap().heard_by.is_empty(), "once nobody hears it nobody says so");
         world.net().heal_all();
+        for server in servers {
+            server.stop().await;
+        }
+    });
+}
+
+#[test]
+fn a_partition_that_is_being_handed_over_is_not_told_to_have_no_leader() {
+    let world = World::new(1);
+    world.run(async {
+        let servers = three(&world).await;
+        let (operators, clock) = (servers[0].operators(), world.env().clock);
+        operators.steer(Wish::Pause, clock.monotonic() + Duration::from_secs(10)).await.unwrap();
+        let transfers = async {
+            for _ in 0..8 {
+                let view = servers[0].cluster().view();
+                for of in view.partitions.iter().filter(|of| of.id != PartitionId::SYSTEM) {
+                    let Some(leader) = of.leader else { continue };
+                    let next = NodeId::new(leader.get() % 3 + 1);
+                    let begun = servers[leader.get() as usize - 1].cluster().groups().transfer(of.id, next);
+                    let _refused_while_the_last_one_goes_on = begun.await;
+                }
+                clock.sleep(Duration::from_secs(2)).await;
+            }
+        };
+        let mut looked = 0;
+        let looks = async {
+            loop {
+                let status = operators.status().await.unwrap();
+                let without = status.partitions.iter().find(|of| of.leader.is_none());
+                assert!(without.is_none(), "{without:?}");
+                looked += 1;
+                clock.sleep(Duration::from_millis(3)).await;
+            }
+        };
+        tokio::select! {
+            biased; // whoever looks looks until all are through
+            () = transfers => {}
+            () = looks => {}
+        }
+        assert!(looked > 100, "it was looked {looked} times");
         for server in servers {
             server.stop().await;
         }
