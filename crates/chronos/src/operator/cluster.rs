@@ -6,7 +6,7 @@ use chronos_client::PartitionId;
 use chronos_client::cluster::{Health, Node, NodeId, NodeState, Partition, Plan, Status};
 
 use super::page::{Page, Tone};
-use super::{name, units};
+use super::{name, partition, units};
 use crate::table::{Align, Table};
 
 /// So many events behind is worth a line: fewer are on their way.
@@ -191,10 +191,10 @@ fn heard(status: &Status, node: &Node) -> String {
 
 /// How many events the node's replicas are behind, all together.
 fn lag(status: &Status, node: &Node) -> String {
-    if !node.is_up {
+    if !node.is_up || node.is_silent {
         return "?".to_owned();
     }
-    let of = |partition: &Partition| partition.replica(node.node).map(|replica| partition.lag(replica));
+    let of = |of: &Partition| partition::lag(status, of, of.replica(node.node)?);
     units::lag(status.partitions.iter().filter_map(of).sum())
 }
 
@@ -396,11 +396,10 @@ fn short(status: &Status) -> Option<(Tone, String)> {
 
 /// Replicas that are far behind.
 fn behind(status: &Status) -> Vec<(Tone, String)> {
-    let is_up = |node: NodeId| status.node(node).is_some_and(|node| node.is_up);
     let mut all = Vec::new();
     for partition in &status.partitions {
-        for replica in partition.replicas.iter().filter(|replica| is_up(replica.node)) {
-            let lag = partition.lag(replica);
+        for replica in &partition.replicas {
+            let lag = partition::lag(status, partition, replica).unwrap_or(0);
             if lag >= LAG_WORTH_A_LINE {
                 let (id, node, lag) = (name(partition.id), replica.node, units::lag(lag));
                 all.push((Tone::Warn, format!("partition {id} on {node} is {lag} events behind")));
@@ -482,7 +481,7 @@ placement is paused: go on with `chronos cluster resume`
         status.nodes[1].is_up = false;
         let shown = super::status(&status).plain();
         assert!(shown.contains("11 partitions have no leader: 1, 4, 7"), "{shown}");
-        let listed = crate::operator::partition::list(&status).plain();
+        let listed = partition::list(&status).plain();
         assert_eq!(listed.matches("NO LEADER").count(), 11, "{listed}");
     }
 

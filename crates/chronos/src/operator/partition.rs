@@ -35,8 +35,8 @@ pub(crate) fn list(status: &Status) -> Page {
 }
 
 fn row(status: &Status, partition: &Partition) -> [String; 10] {
-    let lags = partition.replicas.iter().map(|replica| partition.lag(replica));
-    let first = best(partition);
+    let lags = partition.replicas.iter().filter_map(|replica| lag(status, partition, replica));
+    let first = best(status, partition);
     let unknown = || "?".to_owned();
     [
         name(partition.id),
@@ -53,9 +53,22 @@ fn row(status: &Status, partition: &Partition) -> [String; 10] {
 }
 
 /// Whose numbers stand for the partition: the leader's, or of those that answer whoever is ahead.
-fn best(partition: &Partition) -> Option<&Replica> {
-    let leads = partition.leader.and_then(|leader| partition.replica(leader));
-    leads.or_else(|| partition.replicas.iter().max_by_key(|replica| replica.marks.applied))
+fn best<'a>(status: &Status, partition: &'a Partition) -> Option<&'a Replica> {
+    let answers = |replica: &&Replica| matches!(reached(status, replica.node), Reached::Yes);
+    let answer = || partition.replicas.iter().filter(answers);
+    let leads = answer().find(|replica| partition.leader == Some(replica.node));
+    leads.or_else(|| answer().max_by_key(|replica| replica.marks.applied))
+}
+
+/// How many events a replica is behind; `None` where that is not known, because it is not reached, or where it is not behind
+/// anything, because its node is no member of the group any more and is going to delete it.
+pub(super) fn lag(status: &Status, partition: &Partition, replica: &Replica) -> Option<u64> {
+    let is_reached = matches!(reached(status, replica.node), Reached::Yes);
+    (is_reached && is_member(partition, replica.node)).then(|| partition.lag(replica))
+}
+
+pub(super) fn is_member(partition: &Partition, node: NodeId) -> bool {
+    partition.members().any(|member| member == node)
 }
 
 /// Voters; learners with a plus.
@@ -113,18 +126,26 @@ pub(crate) fn show(status: &Status, partition: &Partition) -> Page {
     let mut columns = vec![("", Align::Left)];
     columns.extend(names.iter().map(|name| (name.as_str(), Align::Right)));
     let mut table = Table::new(&columns);
+    let mut row = |what: &str, cell: &dyn Fn(&Replica) -> String| {
+        table.row(std::iter::once(what.to_owned()).chain(partition.replicas.iter().map(cell)));
+    };
     let now = status.at;
     for (what, of) in FIELDS {
-        let cell = |replica: &Replica| match (*what, reached(status, replica.node)) {
-            ("health", Reached::Yes) => of(partition, replica, now.get()),
+        row(what, &|replica| match (*what, reached(status, replica.node)) {
             ("health", Reached::Silent) => "no answer".to_owned(),
             ("health", Reached::No) => "unreachable".to_owned(),
+            ("role", _) if !is_member(partition, replica.node) => "left over".to_owned(),
+            ("events behind", _) if !is_member(partition, replica.node) => "-".to_owned(),
+            // Whatever it was when it was heard of last.
+            ("role" | "takes for leader" | "events behind", Reached::Silent | Reached::No) => "?".to_owned(),
             _ => of(partition, replica, now.get()),
-        };
-        let cells = partition.replicas.iter().map(cell);
-        table.row(std::iter::once((*what).to_owned()).chain(cells));
+        });
     }
-    page.table(&table, FIELDS.iter().map(|_| Tone::Plain));
+    let is_old = |replica: &Replica| !matches!(reached(status, replica.node), Reached::Yes);
+    if partition.replicas.iter().any(is_old) {
+        row("as of", &|replica| if is_old(replica) { ago(status, replica.node) } else { "now".to_owned() });
+    }
+    page.table(&table, std::iter::repeat(Tone::Plain));
     for replica in &partition.replicas {
         if let Some(why) = replica.health.why() {
             page.line(Tone::Bad, format!("{} {}: {why}", replica.node, replica.health.as_str()));
@@ -146,6 +167,12 @@ pub(crate) fn show(status: &Status, partition: &Partition) -> Page {
         page.line(Tone::Warn, format!("{node} was not heard of since {} was started", status.me));
     }
     page
+}
+
+/// When a node was heard of.
+fn ago(status: &Status, node: NodeId) -> String {
+    let heard = status.node(node).and_then(|node| node.heard);
+    heard.map_or_else(|| "?".to_owned(), |ago| format!("{} ago", units::ago(ago)))
 }
 
 /// Whether what is shown of a node is how it is.
@@ -292,6 +319,46 @@ mod tests {
             health.split_whitespace().collect::<Vec<_>>(),
             ["health", "serving", "serving", "unreachable"]
         );
+        for unknown in ["role", "takes for leader", "events behind"] {
+            let line = shown.lines().find(|line| line.starts_with(unknown)).unwrap();
+            assert!(line.ends_with('?'), "nobody knows that of it now: {line}");
+        }
+        let last = shown.lines().find(|line| line.starts_with("as of")).unwrap();
+        assert_eq!(last.split_whitespace().collect::<Vec<_>>()[2..], ["now", "now", "12", "s", "ago"]);
+    }
+
+    #[test]
+    fn neither_what_a_dead_node_said_last_nor_what_is_left_of_a_replica_is_taken_for_lag() {
+        let mut status = sample::healthy();
+        let line = |status: &Status| list(status).plain().lines().nth(8).unwrap().to_owned();
+        let expected = "        7  n2         3  n1 n2 n3   1,007    2       89 %      4  11.8 MiB  ok";
+        assert_eq!(line(&status), expected);
+        // Long dead, and what it had is on another node by now.
+        status.nodes[2].is_up = false;
+        status.partitions[7].replicas[2].marks.applied = Position::new(3);
+        let dead = line(&status);
+        assert!(dead.contains("1,007    0 ") && dead.ends_with("n3 down"), "{dead}");
+        status.nodes[2].is_up = true;
+        status.partitions[7].voters.pop();
+        assert!(line(&status).contains("1,007    0 "), "{}", line(&status));
+        let shown = show(&status, &status.partitions[7]).plain();
+        let cells = |field: &str| {
+            let line = shown.lines().find(|line| line.starts_with(field)).unwrap();
+            line.split("  ")
+                .filter(|cell| !cell.is_empty())
+                .map(|cell| cell.trim().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(cells("role"), ["role", "follower", "leader", "left over"]);
+        assert_eq!(cells("events behind"), ["events behind", "0", "0", "-"]);
+        assert!(!shown.contains("as of"), "all of them have just answered");
+        // Of those that are gone nothing is known now, however much they said before.
+        for node in &mut status.nodes {
+            node.is_up = false;
+        }
+        status.partitions[7].leader = None;
+        let gone = line(&status);
+        assert_eq!(gone.matches('?').count(), 5, "{gone}");
     }
 
     #[test]
