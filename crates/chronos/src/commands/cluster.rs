@@ -58,11 +58,16 @@ enum Verb {
     #[command(after_help = "\
 Exit code 0 when all is well, 6 when anything is not as it should be, 1 when no node could be asked.
 
+What is only on its way is told and is no reason for 6: leaders that are evened out after a restart, replicas that move, or \
+one too many that is about to go. Every partition is led and has all its replicas meanwhile, so the next node may be taken \
+down. With --settled it is 6 until nothing is left to move, too.
+
 Examples:
   chronos cluster status
   chronos cluster status --watch
   chronos cluster status && ./deploy.sh
   until chronos cluster status >/dev/null; do sleep 1; done
+  until chronos cluster status --settled >/dev/null; do sleep 1; done
   chronos cluster status --json | jq .concerns")]
     Status {
         #[command(flatten)]
@@ -70,6 +75,9 @@ Examples:
         /// What is done without it, too
         #[arg(long, hide = true, conflicts_with = "watch")]
         check: bool,
+        /// Exit with 6 also while replicas or leaders are on their way to where they belong
+        #[arg(long, conflicts_with = "watch")]
+        settled: bool,
     },
     /// Every node with its addresses, release and age
     #[command(after_help = "Example:\n  chronos cluster nodes --json | jq -r .client_address")]
@@ -187,7 +195,10 @@ impl Cluster {
         let admin = operator.connect(context).await?;
         let done = Done { admin: &admin, format, asked_timeout: context.asked_timeout() };
         match verb {
-            Verb::Status { watched, check: _ } => view::status(&admin, &watched, format).await,
+            Verb::Status { watched, check: _, settled } => {
+                let until = if settled { view::Until::Settled } else { view::Until::Well };
+                view::status(&admin, &watched, until, format).await
+            }
             Verb::Nodes { watched } => view::nodes(&admin, &watched, format).await,
             Verb::Plan { watched } => view::plan(&admin, &watched, format).await,
             Verb::Drain { node, wait } => done.drain(node.called(&admin).await?, wait).await,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chronos_client::PartitionId;
-use chronos_client::cluster::{Health, Node, NodeId, NodeState, Partition, Plan, Status};
+use chronos_client::cluster::{Health, Node, NodeId, NodeState, Partition, Plan, PlannedStep, Status};
 
 use super::page::{Page, Tone};
 use super::{name, partition, units};
@@ -16,8 +16,9 @@ const STUCK_WORTH_A_LINE: Duration = Duration::from_secs(10);
 /// So many partitions are named; of more, only how many.
 const NAMED_MAX: usize = 8;
 
-/// Everything at one glance: who belongs to it, who leads how much, and what is not as it should be.
-pub(crate) fn status(status: &Status) -> Page {
+/// Everything at one glance: who belongs to it, who leads how much, and what is not as it should be; or, where all is well, what
+/// is on its way by `plan`.
+pub(crate) fn status(status: &Status, plan: Option<&Plan>) -> Page {
     let mut page = Page::default();
     page.line(Tone::Plain, heading(status));
     page.gap();
@@ -42,7 +43,24 @@ pub(crate) fn status(status: &Status) -> Page {
     for (tone, text) in concerns {
         page.line(tone, text);
     }
+    if let Some(text) = plan.and_then(on_its_way) {
+        page.line(Tone::Plain, text);
+    }
     page
+}
+
+/// What the placement driver still has to do in a cluster in which all is well, such as to even out who leads how much after a
+/// node was restarted; `None` when everything is where it belongs. No partition lacks a replica for that.
+pub(crate) fn on_its_way(plan: &Plan) -> Option<String> {
+    let Some(PlannedStep { partition, what, why, .. }) = plan.steps.first() else {
+        return plan.waits.first().map(|wait| format!("on its way: {wait}"));
+    };
+    let of = partition.map_or_else(String::new, |id| format!(", of partition {}", name(id)));
+    let steps = match plan.steps.len() {
+        1 => "1 step".to_owned(),
+        several => format!("{several} steps"),
+    };
+    Some(format!("on its way: {steps} of placement; next{of}: {what}, as {why} (chronos cluster plan)"))
 }
 
 /// The nodes with everything that is known of them.
@@ -417,14 +435,12 @@ fn named(partitions: &[PartitionId]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chronos_client::cluster::PlannedStep;
-
     use super::super::sample;
     use super::*;
 
     #[test]
     fn a_healthy_cluster_is_told_in_one_line_below_its_nodes() {
-        let shown = status(&sample::healthy()).plain();
+        let shown = status(&sample::healthy(), None).plain();
         let expected = "\
 cluster 01890a5d-ac96-774b-bcce-b302099a8057   epoch 42   3 replicas each   placement running   seen by n1
 
@@ -440,7 +456,7 @@ healthy: 33 of 33 partitions, the system partition included, have a leader and a
 
     #[test]
     fn what_is_not_as_it_should_be_is_told_with_what_to_do_the_gravest_first() {
-        let shown = status(&sample::troubled()).plain();
+        let shown = status(&sample::troubled(), None).plain();
         let expected = "\
 cluster 01890a5d-ac96-774b-bcce-b302099a8057   epoch 42   3 replicas each   placement paused   seen by n1
 
@@ -461,8 +477,35 @@ placement is paused: go on with `chronos cluster resume`
     }
 
     #[test]
+    fn what_is_only_on_its_way_is_told_beside_that_all_is_well() {
+        let nothing = Plan { is_paused: false, steps: Vec::new(), waits: Vec::new() };
+        let shown = |plan: &Plan| status(&sample::healthy(), Some(plan)).plain();
+        assert_eq!(shown(&nothing), status(&sample::healthy(), None).plain());
+        let step = |number| PlannedStep {
+            what: format!("let n{number} lead it"),
+            why: "n1 leads 13 partitions, n3 9".to_owned(),
+            partition: PartitionId::new(7),
+            node: None,
+        };
+        let moving = Plan { steps: vec![step(3), step(2)], ..nothing.clone() };
+        let expected = "on its way: 2 steps of placement; next, of partition 7: let n3 lead it, as n1 leads 13 partitions, \
+                        n3 9 (chronos cluster plan)\n";
+        assert!(
+            shown(&moving).contains("\nhealthy: ") && shown(&moving).ends_with(expected),
+            "{}",
+            shown(&moving)
+        );
+        let half_way = Plan { waits: vec!["partition 3 is half-way".to_owned()], ..nothing };
+        assert!(
+            shown(&half_way).ends_with("\non its way: partition 3 is half-way\n"),
+            "{}",
+            shown(&half_way)
+        );
+    }
+
+    #[test]
     fn a_cluster_of_one_is_healthy() {
-        let shown = status(&sample::alone()).plain();
+        let shown = status(&sample::alone(), None).plain();
         assert!(shown.contains("1 replica each"), "{shown}");
         assert!(shown.contains("n1          up     here         32    0     32"), "{shown}");
         assert!(shown.contains("healthy: 33 of 33") && shown.contains("started with --bootstrap"), "{shown}");
@@ -471,7 +514,7 @@ placement is paused: go on with `chronos cluster resume`
         assert_eq!(concerns(&lonely), []);
         let mut waiting = lonely;
         waiting.nodes[0].addresses.peer = "10.0.0.1:7401".to_owned();
-        let shown = status(&waiting).plain();
+        let shown = status(&waiting, None).plain();
         assert!(shown.contains("there is only 1 node to have them: add one"), "{shown}");
     }
 
@@ -479,7 +522,7 @@ placement is paused: go on with `chronos cluster resume`
     fn a_leader_that_is_down_leads_nothing() {
         let mut status = sample::healthy();
         status.nodes[1].is_up = false;
-        let shown = super::status(&status).plain();
+        let shown = super::status(&status, None).plain();
         assert!(shown.contains("11 partitions have no leader: 1, 4, 7"), "{shown}");
         let listed = partition::list(&status).plain();
         assert_eq!(listed.matches("NO LEADER").count(), 11, "{listed}");

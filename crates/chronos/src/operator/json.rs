@@ -2,17 +2,19 @@
 
 use chronos_client::Failure;
 use chronos_client::cluster::{
-    Change, Compacted, Comparison, Node, NodeId, Partition, PlannedStep, Repaired, Replica, ScrubBegun,
+    Change, Compacted, Comparison, Node, NodeId, Partition, Plan, PlannedStep, Repaired, Replica, ScrubBegun,
     SettingChanged, Status, VerifiedReplica,
 };
 use serde_json::{Value, json};
 
-use super::cluster::concerns;
+use super::cluster::{concerns, on_its_way};
 use super::page::Tone;
 
-/// The cluster as one object: what the page says, and whether all is well.
-pub(crate) fn status(status: &Status) -> Value {
+/// The cluster as one object: what the page says, whether all is well, and whether everything is where it belongs by `plan`,
+/// which is asked for where all is well.
+pub(crate) fn status(status: &Status, plan: Option<&Plan>) -> Value {
     let concerns = concerns(status);
+    let on_its_way = plan.and_then(on_its_way);
     json!({
         "cluster": chronos_client::EventId::from_u128(status.cluster).to_string(),
         "epoch": status.epoch,
@@ -21,6 +23,8 @@ pub(crate) fn status(status: &Status) -> Value {
         "me": status.me.get(),
         "at": status.at.get(),
         "healthy": concerns.is_empty(),
+        "settled": plan.is_some() && on_its_way.is_none(),
+        "on_its_way": on_its_way,
         "available": concerns.iter().all(|(tone, _)| *tone != Tone::Bad),
         "concerns": concerns.into_iter().map(|(_, text)| text).collect::<Vec<_>>(),
         "nodes": status.nodes.iter().map(node).collect::<Vec<_>>(),
@@ -204,15 +208,26 @@ pub(crate) fn refused(mut object: Value, failure: &Failure) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use chronos_client::cluster::Plan;
+
     use super::super::sample;
 
     #[test]
     fn machines_learn_whether_all_is_well_and_whether_all_is_served() {
-        let healthy = super::status(&sample::healthy());
+        let healthy = super::status(&sample::healthy(), None);
         assert_eq!((&healthy["healthy"], &healthy["available"]), (&true.into(), &true.into()));
         assert_eq!(healthy["partitions"][7]["replicas"][2]["lag"], 2);
-        let troubled = super::status(&sample::troubled());
+        let troubled = super::status(&sample::troubled(), None);
         assert_eq!((&troubled["healthy"], &troubled["available"]), (&false.into(), &false.into()));
         assert_eq!(troubled["partitions"][3]["replicas"][1]["why"], "part 12 is not as it was written");
+    }
+
+    #[test]
+    fn machines_learn_whether_anything_is_left_to_move() {
+        let settled = |plan: Option<&Plan>| super::status(&sample::healthy(), plan)["settled"].clone();
+        let mut plan = Plan { is_paused: false, steps: Vec::new(), waits: Vec::new() };
+        assert_eq!((settled(None), settled(Some(&plan))), (false.into(), true.into()));
+        plan.waits.push("partition 3 is half-way between two sets of voters".to_owned());
+        assert_eq!(settled(Some(&plan)), false);
     }
 }

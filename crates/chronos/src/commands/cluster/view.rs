@@ -9,15 +9,30 @@ use crate::operator::live::{Drawn, show};
 use crate::operator::{Watched, cluster, failed, json};
 use crate::output::Format;
 
-/// The exit code is that of [`Exit::Unwell`] when anything is not as it should be, so that a script can wait for it.
-pub(super) async fn status(admin: &ClusterAdmin, watched: &Watched, format: Format) -> Outcome {
+/// What a script waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Nothing is amiss: every partition is led, and has all its replicas.
+    Well,
+    /// Besides, nothing is left to move.
+    Settled,
+}
+
+/// The exit code is that of [`Exit::Unwell`] until what is waited for is so.
+pub(super) async fn status(admin: &ClusterAdmin, watched: &Watched, until: Until, format: Format) -> Outcome {
     let is_well = Cell::new(true);
     let look = async || {
         let status = admin.status().await.map_err(failed)?;
-        is_well.set(cluster::concerns(&status).is_empty());
+        let plan = match cluster::concerns(&status).is_empty() {
+            true => Some(admin.plan().await.map_err(failed)?),
+            false => None,
+        };
+        is_well.set(
+            plan.as_ref().is_some_and(|plan| until == Until::Well || cluster::on_its_way(plan).is_none()),
+        );
         Ok::<_, Failure>(match format {
-            Format::Table => Drawn::Page(cluster::status(&status)),
-            Format::Json => Drawn::Objects(vec![json::status(&status)]),
+            Format::Table => Drawn::Page(cluster::status(&status, plan.as_ref())),
+            Format::Json => Drawn::Objects(vec![json::status(&status, plan.as_ref())]),
         })
     };
     show(watched, look).await?;
