@@ -239,10 +239,11 @@ impl Cluster {
         })
     }
 
-    /// What the placement driver is going to do, in order, if nothing else happens, and what stays undone.
-    pub fn plan(&self) -> Plan {
+    /// What the placement driver is going to do, in order, if nothing else happens, and what stays undone; without these nodes,
+    /// which have not answered just now ([`Cluster::look_around`]).
+    pub fn plan(&self, silent: &BTreeSet<NodeId>) -> Plan {
         let state = self.inner.ledger.state();
-        let (steps, then) = foresee(&state, &self.inner.observe(), PLANNED_MAX);
+        let (steps, then) = foresee(&state, &self.inner.observe_without(silent), PLANNED_MAX);
         // With so many steps before it the end is not in sight; and who is alone waits for nobody.
         let is_told = steps.len() < PLANNED_MAX && self.inner.peers.is_some();
         let waits = if is_told { waits(&state, &then) } else { Vec::new() };

@@ -3,6 +3,7 @@
 //!
 //! It keeps nothing between two looks but when it may look again; another node goes on where it stops.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ use crate::view::{Health, Member, MemberState, Role};
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks while a copy is on its way, or a leader is.
 const LOOK_SOON: Duration = Duration::from_millis(200);
+/// A round of questions takes no longer; whoever has not answered by then is given nothing.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 /// After a step that failed.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 /// Who has just begun to lead waits until everybody had the time to report.
@@ -89,8 +92,8 @@ impl Inner {
     /// Takes step after step until there is none, or this node leads no longer.
     async fn look_and_act(&self, term: u64) -> Result<(), String> {
         while self.driver_term() == Some(term) {
-            self.look_around().await;
-            let (state, seen) = (self.ledger.state(), self.observe());
+            let silent = self.look_around(ANSWERED_WITHIN).await;
+            let (state, seen) = (self.ledger.state(), self.observe_without(&silent));
             self.note_members(&state, &seen).await?;
             if state.is_paused {
                 return Ok(());
@@ -100,13 +103,6 @@ impl Inner {
             self.have_taken(&step, term).await?;
         }
         Ok(())
-    }
-
-    /// Has everybody report now.
-    async fn look_around(&self) {
-        if let Some(poll) = &self.poll {
-            poll.everybody().await;
-        }
     }
 
     /// Writes down which groups have other members than was last written.
@@ -171,11 +167,14 @@ impl Inner {
         let leads = async {
             while self.observe().groups.get(&id).and_then(|group| group.leader) != Some(to) {
                 self.env.clock.sleep(LOOK_SOON / 4).await;
-                self.look_around().await;
+                if self.look_around(ANSWERED_WITHIN).await.contains(&to) {
+                    return Err(format!("{to}, which was to lead partition {id}, does not answer any more"));
+                }
             }
+            Ok(())
         };
-        let late = |_| format!("{to} did not begin to lead partition {id} within {SEEN_WITHIN:?}");
-        self.env.clock.timeout(SEEN_WITHIN, leads).await.map_err(late)
+        let late = |_| Err(format!("{to} did not begin to lead partition {id} within {SEEN_WITHIN:?}"));
+        self.env.clock.timeout(SEEN_WITHIN, leads).await.unwrap_or_else(late)
     }
 
     /// Takes a step that is this node's to take, whoever decided on it.
@@ -256,14 +255,21 @@ impl Inner {
 
     /// The cluster as the placement sees it.
     pub(super) fn observe(&self) -> Observed {
+        self.observe_without(&BTreeSet::new())
+    }
+
+    /// The same, with nodes for down that have not answered just now: what is given to one that has died a moment ago is waited
+    /// for in vain, and one that is only slow is given something at the next look.
+    pub(super) fn observe_without(&self, silent: &BTreeSet<NodeId>) -> Observed {
         let (now, state, heard) = (self.env.clock.monotonic(), self.ledger.state(), self.heard());
         let silence = |node: NodeId| {
             let at = heard.get(&node).map_or(self.began, |heard: &Heard| heard.at.max(self.began));
             now.saturating_sub(at)
         };
         let seen = |node: NodeId| {
-            let silent = silence(node);
-            Seen { is_up: heard.contains_key(&node) && silent < DOWN_AFTER, silent }
+            let silence = silence(node);
+            let is_up = heard.contains_key(&node) && silence < DOWN_AFTER && !silent.contains(&node);
+            Seen { is_up, silent: silence }
         };
         let nodes = state.members.keys().map(|node| (*node, seen(*node))).collect();
         let mut observed = Observed { nodes, ..Observed::default() };

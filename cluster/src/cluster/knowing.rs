@@ -92,16 +92,20 @@ impl Cluster {
     /// after `within`. Without it what is known of others is a second or two old. Gives those that did not answer: they
     /// show with what they said last, and may be gone.
     pub async fn look_around(&self, within: Duration) -> BTreeSet<NodeId> {
-        let Some(poll) = &self.inner.poll else { return BTreeSet::new() };
-        let began = self.inner.env.clock.monotonic();
-        let _ = self.inner.env.clock.timeout(within, poll.everybody()).await;
-        let has_answered = |node| self.inner.board.heard(node).is_some_and(|at| at >= began);
-        let asked = poll.peers.status().into_iter().map(|link| link.node);
-        asked.filter(|node| !has_answered(*node)).collect()
+        self.inner.look_around(within).await
     }
 }
 
 impl Inner {
+    pub(super) async fn look_around(&self, within: Duration) -> BTreeSet<NodeId> {
+        let Some(poll) = &self.poll else { return BTreeSet::new() };
+        let began = self.env.clock.monotonic();
+        let _ = self.env.clock.timeout(within, poll.everybody()).await;
+        let has_answered = |node| self.board.heard(node).is_some_and(|at| at >= began);
+        let asked = poll.peers.status().into_iter().map(|link| link.node);
+        asked.filter(|node| !has_answered(*node)).collect()
+    }
+
     pub(super) fn leader(&self, id: PartitionId) -> Option<NodeId> {
         let own = self.groups.leader_in_term(id);
         if self.peers.is_none() {

@@ -243,7 +243,7 @@ fn who_leads_is_known_without_a_break_while_all_is_well_and_not_any_more_when_a_
                 assert!(unknown.is_empty(), "{} knows nobody who leads {unknown:?}", node.cluster.me());
             }
         }
-        assert_eq!(town.nodes[&1].cluster.plan(), chronos_cluster::Plan::default());
+        assert_eq!(town.nodes[&1].cluster.plan(&BTreeSet::new()), chronos_cluster::Plan::default());
         town.kill(2);
         town.kill(3);
         // Who reports is believed for three seconds.
@@ -262,7 +262,7 @@ fn who_leads_is_known_without_a_break_while_all_is_well_and_not_any_more_when_a_
                 .is_some_and(|of| of.knows_leader.is_none())
         };
         assert!(view.partitions.iter().all(own), "{:?}", view.partitions);
-        let waits = left.plan().waits.join("\n");
+        let waits = left.plan(&BTreeSet::new()).waits.join("\n");
         assert!(
             waits.contains("the system partition has no majority of its voters, n2, n3 are down"),
             "{waits}"
@@ -301,6 +301,46 @@ fn who_does_not_answer_a_question_just_asked_is_named() {
             cluster.view().nodes.iter().all(is_up),
             "it was heard of a moment ago, and counts as up until it is missed"
         );
+        town.stop().await;
+    });
+}
+
+#[test]
+fn a_node_that_has_just_died_is_given_nothing() {
+    let world = World::new(37);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        town.join(2).await;
+        town.join(3).await;
+        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        let (cluster, clock) = (town.nodes[&1].cluster.clone(), town.clock.clone());
+        cluster.steer(Order::Pause, town.deadline()).await.unwrap();
+        for partition in PartitionId::all().chain([PartitionId::SYSTEM]) {
+            while cluster.leader(partition) != Some(n(1)) {
+                let _ = cluster.steer(Order::Transfer { partition, to: n(1) }, town.deadline()).await;
+                clock.sleep(SECOND / 10).await;
+            }
+        }
+        // Long enough to drive.
+        clock.sleep(5 * SECOND).await;
+        let given = async || {
+            let silent = cluster.look_around(SECOND).await;
+            let plan = cluster.plan(&silent);
+            let is_given = |to: u64| plan.steps.iter().any(|step| step.what == format!("let n{to} lead it"));
+            [2, 3].map(is_given)
+        };
+        assert_eq!(given().await, [true, true]);
+        town.kill(3);
+        clock.sleep(SECOND / 20).await;
+        assert_eq!(given().await, [true, false]);
+        cluster.steer(Order::Resume, town.deadline()).await.unwrap();
+        let resumed = clock.monotonic();
+        let leads = |node: usize| cluster.view().nodes[node].leads;
+        while leads(1) < 16 {
+            clock.sleep(SECOND / 10).await;
+        }
+        let took = clock.monotonic() - resumed;
+        assert!(took < 6 * SECOND, "the driver waited for a dead node to lead: {took:?}");
         town.stop().await;
     });
 }

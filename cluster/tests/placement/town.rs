@@ -212,8 +212,17 @@ impl Town {
             .map(|group| format!("{} {:?} {:?} {:?}", group.id, group.leader, group.voters, group.learners))
             .collect();
         let driver = self.driver();
-        let plan: Vec<_> =
-            self.nodes.values().next().unwrap().cluster.plan().steps.into_iter().take(3).collect();
+        let plan: Vec<_> = self
+            .nodes
+            .values()
+            .next()
+            .unwrap()
+            .cluster
+            .plan(&BTreeSet::new())
+            .steps
+            .into_iter()
+            .take(3)
+            .collect();
         format!("driver {driver:?}\n{}\n{}\n{plan:#?}", nodes.join("\n"), groups.join("\n"))
     }
 

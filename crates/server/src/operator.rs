@@ -119,8 +119,8 @@ impl Operators {
     /// When the caller may not observe.
     pub(crate) async fn plan(&self) -> Result<Plan, Error> {
         authorize(self.edge.principal(), Action::Observe)?;
-        self.cluster.look_around(ANSWERED_WITHIN).await;
-        let chronos_cluster::Plan { steps, waits } = self.cluster.plan();
+        let silent = self.cluster.look_around(ANSWERED_WITHIN).await;
+        let chronos_cluster::Plan { steps, waits } = self.cluster.plan(&silent);
         let steps = steps.into_iter().map(|step| PlannedStep {
             what: step.what,
             why: step.why,
