@@ -276,7 +276,7 @@ impl Inner {
                     continue;
                 }
                 Err(NotWritten::Refused(why)) => tracing::warn!(%why, "this node could not be introduced"),
-                Err(why) => tracing::debug!(?why, "this node is not introduced yet"),
+                Err(why) => tracing::debug!(%why, "this node is not introduced yet"),
             }
             self.env.clock.sleep(INTRODUCE_AGAIN).await;
         }

@@ -124,7 +124,9 @@ impl Inner {
                 true => Ok(Decided::Already(())),
                 false => Ok(Decided::Write(change.clone(), ())),
             };
-            self.ledger.change(NOTED_WITHIN, decide).await.map_err(|error| format!("{error:?}"))?;
+            self.ledger.change(NOTED_WITHIN, decide).await.map_err(|error| {
+                format!("where the replicas of partition {id} are was not written down: {error}")
+            })?;
         }
         Ok(())
     }
@@ -147,7 +149,7 @@ impl Inner {
             }
             false => self.ask_one(step.by, kinds::STEER, steer.encode(), STEP_WITHIN).await.map(drop),
         };
-        let taken = taken.map_err(|error| format!("{}: {error:?}", step.action));
+        let taken = taken.map_err(|error| format!("{}: {error}", step.action));
         match &step.action {
             Action::Transfer(to) => {
                 taken?;

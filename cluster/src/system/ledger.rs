@@ -30,16 +30,24 @@ const SPACE: Space<'static> = Space { tenant: TENANT, fork: ForkId::MAIN };
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Why a change was not written here, or perhaps was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotWritten {
     /// A rule says no.
+    #[error("{}", .0.text)]
     Refused(Denied),
-    /// Another node leads the system partition, if anybody does. Certainly not written.
+    /// Another node leads, if anybody does. Certainly not written.
+    #[error("{}", elsewhere(*.0))]
     Elsewhere(Option<NodeId>),
     /// Certainly not written, for this reason.
+    #[error("{0}")]
     Unavailable(String),
     /// Perhaps written.
+    #[error("{0}; perhaps it was done all the same")]
     Unknown(String),
+}
+
+fn elsewhere(leader: Option<NodeId>) -> String {
+    leader.map_or_else(|| "nobody leads now".to_owned(), |leader| format!("{leader} leads by now"))
 }
 
 /// This node's replica of the cluster's own data, folded.
@@ -177,9 +185,12 @@ impl Ledger {
         match self.groups.propose(PartitionId::SYSTEM, request, deadline).await {
             Ok(Outcome::Append(Verdict::Stored(_) | Verdict::Duplicate(_))) => Ok(true),
             Ok(Outcome::Append(Verdict::Rejected(Rejection::WrongExpectedVersion { .. }))) => Ok(false),
-            Ok(other) => {
-                let what = format!("the system partition did not take it: {other:?}");
+            Ok(Outcome::Append(Verdict::Rejected(why))) => {
+                let what = format!("the system partition did not take it: {why}");
                 Err(NotWritten::Refused(Denied::new(Denial::Malformed, what)))
+            }
+            Ok(Outcome::Truncate(_) | Outcome::Cut(_) | Outcome::Tick(_)) => {
+                unreachable!("an append has the outcome of an append")
             }
             Err(ProposeError::NotLeader { leader }) => Err(NotWritten::Elsewhere(leader)),
             Err(ProposeError::Unknown(why)) => Err(NotWritten::Unknown(why.to_string())),
@@ -211,4 +222,28 @@ fn take_in(state: &mut State, event: &Recorded) -> Result<(), String> {
     }
     state.apply(change.as_ref(), event.recorded_at);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_something_was_not_written_is_told_in_words() {
+        let told = [
+            NotWritten::Refused(Denied::new(Denial::Malformed, "n3 is down")),
+            NotWritten::Elsewhere(Some(NodeId::new(2))),
+            NotWritten::Elsewhere(None),
+            NotWritten::Unavailable("the disk is full".to_owned()),
+            NotWritten::Unknown("n2 did not answer".to_owned()),
+        ];
+        let expected = [
+            "n3 is down",
+            "n2 leads by now",
+            "nobody leads now",
+            "the disk is full",
+            "n2 did not answer; perhaps it was done all the same",
+        ];
+        assert_eq!(told.map(|why| why.to_string()), expected);
+    }
 }

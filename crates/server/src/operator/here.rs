@@ -93,13 +93,16 @@ impl Here {
         let partitions = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
         drop(self.edge.env.tasks.spawn("scrub on demand", async move {
             for partition in wanted {
-                let looked = edge.app.node().groups().verify(partition, Some(rate)).await;
-                let found = looked.map(|seen| seen.findings.len());
-                tracing::info!(
-                    partition = partition.get(),
-                    ?found,
-                    "looked for damage because an operator asked"
-                );
+                let (looked, partition) =
+                    (edge.app.node().groups().verify(partition, Some(rate)).await, partition.get());
+                match looked.map(|seen| seen.findings.len()) {
+                    Ok(found) => {
+                        tracing::info!(partition, found, "looked for damage because an operator asked")
+                    }
+                    Err(error) => {
+                        tracing::warn!(partition, %error, "could not look for damage as an operator asked")
+                    }
+                }
             }
             is_scrubbing.store(false, Ordering::Release);
         }));
