@@ -244,9 +244,14 @@ impl Cluster {
     pub fn plan(&self, silent: &BTreeSet<NodeId>) -> Plan {
         let state = self.inner.ledger.state();
         let (steps, then) = foresee(&state, &self.inner.observe_without(silent), PLANNED_MAX);
-        // With so many steps before it the end is not in sight; and who is alone waits for nobody.
-        let is_told = steps.len() < PLANNED_MAX && self.inner.peers.is_some();
-        let waits = if is_told { waits(&state, &then) } else { Vec::new() };
+        let waits = match &self.inner.peers {
+            // Who is alone waits for nobody.
+            None => Vec::new(),
+            Some(_) if steps.len() == PLANNED_MAX => {
+                vec![format!("what comes after these {PLANNED_MAX} steps was not looked at: ask again later")]
+            }
+            Some(_) => waits(&state, &then),
+        };
         Plan { steps: steps.iter().map(Step::told).collect(), waits }
     }
 
@@ -347,8 +352,8 @@ impl Inner {
     }
 }
 
-/// Steps that are foreseen.
-const PLANNED_MAX: usize = 256;
+/// Steps that are foreseen: more than any cluster was seen to need.
+const PLANNED_MAX: usize = 1500;
 /// How long one attempt to introduce this node may take.
 const INTRODUCED_WITHIN: Duration = Duration::from_secs(5);
 /// The pause before the next.
