@@ -38,18 +38,18 @@ pub(super) fn even_out(
     // The shortest way from who leads most to who leads two fewer; its last step makes room for the one before.
     while let Some(giver) = next.pop_front() {
         let led = seen.groups.iter().filter(|(id, group)| is_led(**id, group, giver));
-        for (id, group) in led {
+        let given = led.flat_map(|(id, group)| {
             let stays = |node: &NodeId| targets.get(id).is_none_or(|target| target.voters.contains(node));
-            for heir in heirs(state, seen, group).filter(stays) {
-                if leads[&heir] + 2 <= most {
-                    let why = format!("{giver} leads {} partitions, {heir} {}", leads[&giver], leads[&heir]);
-                    return Some(transfer(*id, group, giver, heir, why));
-                }
-                if reached.insert(heir) {
-                    next.push_back(heir);
-                }
-            }
+            heirs(state, seen, group).filter(stays).map(|heir| (*id, group, heir)).collect::<Vec<_>>()
+        });
+        let given: Vec<(PartitionId, &Group, NodeId)> = given.collect();
+        // To whoever leads least: another one would have to give it on.
+        let least = given.iter().min_by_key(|(id, _, heir)| (leads[heir], *id)).copied();
+        if let Some((id, group, heir)) = least.filter(|(.., heir)| leads[heir] + 2 <= most) {
+            let why = format!("{giver} leads {} partitions, {heir} {}", leads[&giver], leads[&heir]);
+            return Some(transfer(id, group, giver, heir, why));
         }
+        next.extend(given.into_iter().map(|(.., heir)| heir).filter(|heir| reached.insert(*heir)));
     }
     None
 }
@@ -59,7 +59,7 @@ fn is_led(id: PartitionId, group: &Group, by: NodeId) -> bool {
 }
 
 /// How many data partitions each node that could lead some leads.
-fn counts(state: &State, seen: &Observed) -> BTreeMap<NodeId, usize> {
+pub(super) fn counts(state: &State, seen: &Observed) -> BTreeMap<NodeId, usize> {
     let able = state.active().filter(|node| seen.is_up(*node));
     let count = |node| seen.groups.iter().filter(|(id, group)| is_led(**id, group, node)).count();
     able.map(|node| (node, count(node))).collect()

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chronos_domain::PartitionId;
 
-use super::leaders::{self, transfer};
-use super::observed::{Group, Observed};
+use super::leaders::{self, counts, transfer};
+use super::observed::Observed;
 use super::step::{Action, Step};
 use super::targets::{Target, targets};
 use crate::node::NodeId;
@@ -83,7 +83,7 @@ fn towards(state: &State, seen: &Observed, id: PartitionId, target: &Target) -> 
     if target.voters == *voters {
         return None;
     }
-    change(seen, id, group, (leader, voters), target)
+    change(state, seen, id, (leader, voters), target)
 }
 
 /// Whether a node may receive a group's data without a say.
@@ -96,18 +96,19 @@ fn may_learn(state: &State, id: PartitionId, coming: &BTreeSet<NodeId>, node: No
 
 /// Everybody who shall vote is there: they do when they have caught up, and once a leader that shall not has given way.
 fn change(
+    state: &State,
     seen: &Observed,
     id: PartitionId,
-    group: &Group,
     (leader, voters): (NodeId, &BTreeSet<NodeId>),
     target: &Target,
 ) -> Option<Step> {
+    let group = &seen.groups[&id];
     let is_current = |node: &NodeId| seen.is_current(group, *node);
     let has_caught_up = target.voters.difference(voters).all(is_current);
     let wide: BTreeSet<NodeId> = voters.union(&target.voters).copied().collect();
     let next = match target.voters.contains(&leader) {
         true => &target.voters,
-        false => match target.voters.intersection(voters).copied().find(is_current) {
+        false => match heir(state, seen, target.voters.intersection(voters).copied().filter(is_current)) {
             Some(heir) => {
                 let why = format!("{leader}, which leads it, gives its replica up: {}", target.why);
                 return Some(transfer(id, group, leader, heir, why));
@@ -119,6 +120,12 @@ fn change(
     let is_safe = has_caught_up && next != voters && seen.has_quorum(group, next);
     let action = Action::SetVoters(next.clone());
     is_safe.then(|| Step { partition: id, action, at: group.members.at, by: leader, why: target.why.clone() })
+}
+
+/// Who of these leads the fewest partitions: another one would soon have to give it on.
+fn heir(state: &State, seen: &Observed, able: impl Iterator<Item = NodeId>) -> Option<NodeId> {
+    let leads = counts(state, seen);
+    able.min_by_key(|node| (leads.get(node).copied().unwrap_or(usize::MAX), *node))
 }
 
 /// Data partitions that are being copied to somebody.

@@ -203,6 +203,21 @@ fn a_cluster_grows_from_one_node_to_three_to_five_and_shrinks_again() {
 }
 
 #[test]
+fn no_partition_changes_its_leader_twice_while_a_cluster_grows() {
+    for (from, to, replication) in [(1, 3, 3), (1, 5, 3), (3, 4, 3), (3, 5, 5), (5, 7, 3), (1, 9, 5)] {
+        let state = members(from, replication);
+        let mut seen = settle(&state, &at_first(&state));
+        let state = members(to, replication);
+        seen.nodes = state.members.keys().map(|node| (*node, UP)).collect();
+        let (steps, _) = foresee(&state, &seen, STEPS_MAX);
+        let handed = steps.iter().filter(|step| matches!(step.action, Action::Transfer(_)));
+        let mut once = BTreeSet::new();
+        let twice = handed.map(|step| step.partition).find(|partition| !once.insert(*partition));
+        assert_eq!(twice, None, "{from} become {to}, with {replication} replicas");
+    }
+}
+
+#[test]
 fn who_is_silent_for_a_moment_keeps_its_share_and_who_is_silent_for_long_is_replaced() {
     let state = members(4, 3);
     let mut seen = settle(&state, &at_first(&state));
