@@ -40,9 +40,13 @@ pub(crate) fn targets(state: &State, seen: &Observed) -> BTreeMap<PartitionId, T
             false => state.replicas(),
         };
         // Who votes for the system partition does not depend on who holds how much data.
-        let target = kept(state, seen, group, voters, most, if is_system { &nothing } else { &load });
+        let mut target = kept(state, seen, group, voters, most, if is_system { &nothing } else { &load });
         if !is_system {
             note(&mut load, voters, &target.voters);
+        } else if target.voters.len() > voters.len() {
+            target.why += &format!(
+                " (who belongs to the cluster is kept by up to {SYSTEM_VOTERS_MAX} nodes, however many replicas events have)"
+            );
         }
         targets.insert(*id, target);
     }
@@ -125,8 +129,12 @@ fn reason(
         return why.join(", ");
     }
     match voters.len().cmp(&chosen.len()) {
-        std::cmp::Ordering::Less if voters.len() == 1 => format!("it has 1 replica and shall have {most}"),
-        std::cmp::Ordering::Less => format!("it has {} replicas and shall have {most}", voters.len()),
+        std::cmp::Ordering::Less if voters.len() == 1 => {
+            format!("it has 1 replica and shall have {}", chosen.len())
+        }
+        std::cmp::Ordering::Less => {
+            format!("it has {} replicas and shall have {}", voters.len(), chosen.len())
+        }
         std::cmp::Ordering::Greater => format!("it has {} replicas, more than {most}", voters.len()),
         std::cmp::Ordering::Equal => String::new(),
     }

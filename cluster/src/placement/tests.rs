@@ -218,6 +218,33 @@ fn no_partition_changes_its_leader_twice_while_a_cluster_grows() {
 }
 
 #[test]
+fn what_a_partition_shall_have_is_what_it_gets_and_why_the_system_partition_gets_more_is_said() {
+    let mut state = members(5, 3);
+    let mut seen = at_first(&state);
+    // Admitted, and not started yet.
+    seen.nodes.insert(n(5), DOWN);
+    let whys = |state: &State, seen: &Observed, is_system: bool| -> BTreeSet<String> {
+        let of = |step: &&Step| (step.partition == PartitionId::SYSTEM) == is_system;
+        let (steps, _) = foresee(state, seen, STEPS_MAX);
+        let grows = |step: &Step| step.why.contains("shall have").then(|| step.why.clone());
+        steps.iter().filter(of).filter_map(grows).collect()
+    };
+    let system = |has, gets| {
+        format!(
+            "it has {has} and shall have {gets} (who belongs to the cluster is kept by up to 5 nodes, however many replicas \
+             events have)"
+        )
+    };
+    assert_eq!(whys(&state, &seen, true), [system("1 replica", 3)].into());
+    assert_eq!(whys(&state, &seen, false), ["it has 1 replica and shall have 3".to_owned()].into());
+    seen = settle(&state, &seen);
+    seen.nodes.insert(n(5), UP);
+    assert_eq!(whys(&state, &seen, true), [system("3 replicas", 5)].into());
+    happen(&mut state, &Change::Settings { replication: Some(5), replace_after: None });
+    assert_eq!(whys(&state, &seen, false), ["it has 3 replicas and shall have 5".to_owned()].into());
+}
+
+#[test]
 fn who_is_silent_for_a_moment_keeps_its_share_and_who_is_silent_for_long_is_replaced() {
     let state = members(4, 3);
     let mut seen = settle(&state, &at_first(&state));
