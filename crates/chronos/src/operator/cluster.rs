@@ -1,5 +1,6 @@
 //! The cluster at one glance, and its nodes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chronos_client::PartitionId;
@@ -273,14 +274,17 @@ fn leaderless(status: &Status) -> Option<(Tone, String)> {
     Some((Tone::Bad, text))
 }
 
-/// Replicas that do not serve.
+/// Replicas that do not serve; those that miss the same disk space in one line.
 fn unwell(status: &Status) -> Vec<(Tone, String)> {
-    let mut all = Vec::new();
+    let (mut all, mut full) = (Vec::new(), BTreeMap::<NodeId, Vec<PartitionId>>::new());
     for partition in &status.partitions {
         for replica in &partition.replicas {
             let (tone, what) = match &replica.health {
                 Health::Serving | Health::Starting => continue,
-                Health::Full => (Tone::Bad, "has no room on its disk: free some".to_owned()),
+                Health::Full => {
+                    full.entry(replica.node).or_default().push(partition.id);
+                    continue;
+                }
                 Health::Refused(why) => (Tone::Bad, format!("is refused: {why}")),
                 Health::Repairing(why) => (Tone::Warn, format!("is being made whole: {why}")),
                 Health::Ended(why) => (Tone::Bad, format!("has stopped: {why}")),
@@ -288,7 +292,13 @@ fn unwell(status: &Status) -> Vec<(Tone, String)> {
             all.push((tone, format!("partition {} on {} {what}", name(partition.id), replica.node)));
         }
     }
+    all.extend(full.into_iter().map(|(node, partitions)| (Tone::Bad, out_of_space(node, &partitions))));
     all
+}
+
+fn out_of_space(node: NodeId, partitions: &[PartitionId]) -> String {
+    let of = if partitions.len() == 1 { "the partition" } else { &format!("{} partitions", partitions.len()) };
+    format!("{node} has no room on its disk for {of} {}: free space in its data directory", named(partitions))
 }
 
 fn down(status: &Status, node: &Node) -> (Tone, String) {
@@ -452,6 +462,16 @@ n3    db3   up     0.4 s ago        32   44     10  ■■■■■■■■■�
 healthy: 33 of 33 partitions, the system partition included, have a leader and all their replicas
 ";
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_however_many_replicas_wait_for_it() {
+        let mut status = sample::healthy();
+        for partition in &mut status.partitions {
+            partition.replicas[2].health = Health::Full;
+        }
+        let text = "n3 has no room on its disk for 33 partitions 0, 1, 2, 3, 4, 5, 6, 7, …: free space in its data directory";
+        assert_eq!(unwell(&status), [(Tone::Bad, text.to_owned())]);
     }
 
     #[test]
