@@ -20,18 +20,13 @@ async fn set_back_behind_the_back_of_who_led(world: &World, dice: &Entropy) {
         world.net().partition("n1", "n3");
     }
     let gap = Duration::from_millis(dice.below(2_000));
-    let (second, third) = if dice.below(2) == 0 {
-        let third = Node::start(world, 3, 2).await;
-        clock.sleep(gap).await;
-        (Node::start(world, 2, 2).await, third)
-    } else {
-        let second = Node::start(world, 2, 2).await;
-        clock.sleep(gap).await;
-        (second, Node::start(world, 3, 2).await)
-    };
+    let order = if dice.below(2) == 0 { [3, 2] } else { [2, 3] };
+    let earlier = Node::start(world, order[0], 2).await;
+    clock.sleep(gap).await;
+    let mut nodes = [first, earlier, Node::start(world, order[1], 2).await];
+    nodes.sort_by_key(|node| node.number);
     clock.sleep(Duration::from_secs(8)).await;
     world.net().heal_all();
-    let nodes = [first, second, third];
     append(&nodes, 60..63).await;
     converge(&nodes, 63).await;
     for id in used() {
@@ -110,6 +105,12 @@ fn who_led_once_remembers_what_it_was_promised() {
     });
 }
 
+/// Starts the node again that stood at this place, and counts its lives.
+async fn start_again(world: &World, nodes: &mut Vec<Node>, (at, lives): (usize, &mut [u64; 3])) {
+    lives[at] += 1;
+    nodes.insert(at, Node::start(world, at as u64 + 1, lives[at]).await);
+}
+
 /// A life in which everything happens that may happen to replicas whose disks keep what they were given.
 async fn life(world: &World, dice: &Entropy) {
     let nodes = three(world, 20).await;
@@ -129,8 +130,7 @@ async fn life(world: &World, dice: &Entropy) {
                 append(&nodes, events..events + 4).await;
                 events += 4;
                 clock.sleep(Duration::from_millis(dice.below(3_000))).await;
-                lives[at] += 1;
-                nodes.insert(at, Node::start(world, at as u64 + 1, lives[at]).await);
+                start_again(world, &mut nodes, (at, &mut lives)).await;
             }
             2 => {
                 // What a leader wrote that nobody else has is cut when it is back.
@@ -142,9 +142,8 @@ async fn life(world: &World, dice: &Entropy) {
                 }
                 clock.sleep(Duration::from_millis(dice.below(5_000))).await;
                 if dice.below(2) == 0 {
-                    lives[at] += 1;
                     nodes.remove(at).kill();
-                    nodes.insert(at, Node::start(world, at as u64 + 1, lives[at]).await);
+                    start_again(world, &mut nodes, (at, &mut lives)).await;
                 }
                 world.net().heal_all();
             }
@@ -163,9 +162,8 @@ async fn life(world: &World, dice: &Entropy) {
                     drop(nodes[at].groups.reset(id, Leftovers::Remove).await);
                 }
                 if dice.below(2) == 0 {
-                    lives[at] += 1;
                     nodes.remove(at).kill();
-                    nodes.insert(at, Node::start(world, at as u64 + 1, lives[at]).await);
+                    start_again(world, &mut nodes, (at, &mut lives)).await;
                 }
             }
         }

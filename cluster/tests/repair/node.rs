@@ -1,6 +1,5 @@
 //! Three nodes whose disks rot, and some partitions that live on all of them.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use chronos_cluster::peer::Limits;
 use chronos_domain::PartitionId;
 use chronos_env::sim::World;
 
-use crate::machine::{Kind, agree};
+use crate::machine::{Kind, agree, make_members};
 pub(crate) use crate::machine::{LONG, Node, n, until};
 
 /// The partitions that have events.
@@ -30,9 +29,7 @@ pub(crate) async fn three(world: &World, events: u64) -> [Node; 3] {
     let first = Node::start(world, 1, 1).await;
     let (second, third) = (Node::start(world, 2, 1).await, Node::start(world, 3, 1).await);
     for id in used() {
-        first.groups.add_learner(id, n(2)).await.unwrap();
-        first.groups.add_learner(id, n(3)).await.unwrap();
-        first.groups.set_voters(id, BTreeSet::from([n(1), n(2), n(3)])).await.unwrap();
+        make_members(&first, id, &[1, 2, 3]).await;
     }
     let nodes = [first, second, third];
     append(&nodes, 0..events).await;

@@ -1,18 +1,16 @@
 //! Three nodes whose files take their time, and a partition that lives on some of them.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_cluster::NodeId;
 use chronos_cluster::peer::Limits;
 use chronos_domain::PartitionId;
 use chronos_env::sim::World;
 use chronos_store::{Manifest, Partition};
 
-use crate::machine::{Kind, LONG, agree};
+use crate::machine::{self, Kind, LONG, agree};
 pub(crate) use crate::machine::{Node, n, until};
 
 pub(crate) fn id() -> PartitionId {
@@ -83,11 +81,7 @@ pub(crate) async fn converge(nodes: &[&Node], events: u64) {
 
 /// Makes these the voters of the partition; who is new learns first.
 pub(crate) async fn make_members(leader: &Node, numbers: &[u64]) {
-    for number in numbers.iter().filter(|number| **number != 1) {
-        leader.groups.add_learner(id(), n(*number)).await.unwrap();
-    }
-    let voters: BTreeSet<NodeId> = numbers.iter().copied().map(n).collect();
-    leader.groups.set_voters(id(), voters).await.unwrap();
+    machine::make_members(leader, id(), numbers).await;
 }
 
 /// Bytes of the files of all parts.

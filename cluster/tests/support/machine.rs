@@ -161,26 +161,33 @@ fn event_id(number: u64) -> EventId {
     EventId::from_u128(u128::from(number) + 1)
 }
 
+/// Makes these the voters of a partition that the first of them leads; who is new learns first.
+pub(crate) async fn make_members(leader: &Node, id: PartitionId, numbers: &[u64]) {
+    for number in numbers.iter().filter(|number| **number != leader.number) {
+        leader.groups.add_learner(id, n(*number)).await.unwrap();
+    }
+    leader.groups.set_voters(id, numbers.iter().copied().map(n).collect()).await.unwrap();
+}
+
 /// Waits until `is_so`, as long as it takes, within reason.
 pub(crate) async fn until(clock: &Clock, what: &str, is_so: impl Fn() -> bool) {
+    assert!(comes_true(clock, is_so).await, "it never came to this: {what}");
+}
+
+async fn comes_true(clock: &Clock, is_so: impl Fn() -> bool) -> bool {
     let waiting = clock.timeout(LONG, async {
         while !is_so() {
             clock.sleep(Duration::from_millis(20)).await;
         }
     });
-    waiting.await.unwrap_or_else(|_| panic!("it never came to this: {what}"));
+    waiting.await.is_ok()
 }
 
 /// Waits until all nodes have so many events in each of these partitions, and compares them.
 pub(crate) async fn agree(nodes: &[&Node], ids: &[PartitionId], events: u64) {
     let clock = &nodes[0].env.clock;
     let all = || nodes.iter().flat_map(move |node| ids.iter().map(move |id| (node, *id)));
-    let waiting = clock.timeout(LONG, async {
-        while !all().all(|(node, id)| node.head(id) == events) {
-            clock.sleep(Duration::from_millis(20)).await;
-        }
-    });
-    if waiting.await.is_err() {
+    if !comes_true(clock, || all().all(|(node, id)| node.head(id) == events)).await {
         let heads: Vec<_> = all().map(|(node, id)| (node.number, id.get(), node.head(id))).collect();
         let wards: Vec<_> = nodes.iter().map(|node| node.groups.wards()).collect();
         panic!("not all have all {events} events: {heads:?}; {wards:#?}");
