@@ -18,7 +18,8 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// The body of one HTTP request: an append as JSON text is larger than the same append packed.
     pub http_body_bytes_max: usize,
-    /// Connections at once; one more waits until another closes. Less where the process may not open so many files.
+    /// Connections at once; one more takes the place of one on which no request is open, or is turned away. Less where the
+    /// process may not open so many files.
     pub connections_max: usize,
     /// Requests at once on one connection.
     pub streams_per_connection_max: u32,

@@ -61,6 +61,8 @@ pub(crate) struct Metrics {
     query_errors: IntCounterVec,
     pub(crate) sessions: IntGauge,
     pub(crate) connections: IntGauge,
+    pub(crate) connections_ended: IntCounter,
+    pub(crate) connections_refused: IntCounter,
     pub(crate) panics: IntCounter,
     watermarks: IntGaugeVec,
     entities: IntGaugeVec,
@@ -139,6 +141,14 @@ impl Metrics {
             ),
             sessions: make.gauge("chronos_append_sessions", "Open append sessions."),
             connections: make.gauge("chronos_connections", "Open connections."),
+            connections_ended: make.counter(
+                "chronos_connections_ended_total",
+                "Quiet connections that were ended to make room for others.",
+            ),
+            connections_refused: make.counter(
+                "chronos_connections_refused_total",
+                "Connections that were turned away because a request was open on every other one.",
+            ),
             panics: make.counter("chronos_panics_total", "Requests that ended in a panic of the server."),
             watermarks: make.gauges(
                 "chronos_watermark_position",

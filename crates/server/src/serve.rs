@@ -1,5 +1,7 @@
 //! One port for gRPC and HTTP: accepts connections, bounds what each may cost, and ends them in order.
 
+mod guests;
+
 use std::convert::Infallible;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
+use chronos_app::{Class, Error, Reason};
 use futures::FutureExt;
 use http::Request;
 use hyper::body::Incoming;
@@ -16,8 +19,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tower::ServiceExt;
+
+use self::guests::{Guests, Stay};
 
 use crate::edge::Edge;
 use crate::limits::Limits;
@@ -29,6 +34,10 @@ use crate::{grpc, http as rest};
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Connections of operators at once.
 const OPERATORS_MAX: usize = 64;
+/// Connections at once on which somebody is told that there is no room; who comes besides is hung up on.
+const TURNED_AWAY_MAX: usize = 16;
+/// When who is turned away may ask again.
+const ROOM_RETRY_MS: u64 = 1000;
 
 /// Serves gRPC and HTTP on `listener` until `shutdown` resolves; then takes nothing new, hands over what it leads, lets what
 /// is open end (for at most `limits.drain_timeout_ms`), and returns. The node keeps running: stop it afterwards.
@@ -40,9 +49,9 @@ pub async fn serve(node: &Node, listener: TcpListener, shutdown: impl Future<Out
     let (health, watch_faults) = grpc::health(&edge);
     let router = rest::router(&edge, grpc::routes(&edge, health));
     let connections_max = edge.limits.connections_max;
-    let server = Server::new(edge, router, connections_max);
+    let server = Server::new(edge, router, ("clients", connections_max));
     // Callers in mid-flight meet a new leader instead of an election.
-    server.run("gRPC and HTTP", listener, shutdown, watch_faults, node.hand_over()).await
+    server.run(listener, shutdown, watch_faults, node.hand_over()).await
 }
 
 /// Serves operators on a `listener` of their own until `shutdown` resolves, and ends as [`serve`] does: what they see of
@@ -58,25 +67,31 @@ pub async fn serve_admin(
     let edge = node.edge().clone();
     let (health, watch_faults) = grpc::health(&edge);
     let router = grpc::operators_routes(&edge, node.operators().clone(), health);
-    let server = Server::new(edge, router, OPERATORS_MAX);
-    server.run("operators", listener, shutdown, watch_faults, std::future::ready(())).await
+    let server = Server::new(edge, router, ("operators", OPERATORS_MAX));
+    server.run(listener, shutdown, watch_faults, std::future::ready(())).await
 }
+
 struct Server {
     edge: Arc<Edge>,
     connection: auto::Builder<TokioExecutor>,
     router: Router,
-    room: Arc<Semaphore>,
+    /// Whom it is for.
+    whom: &'static str,
+    guests: Arc<Guests>,
+    turning_away: Arc<Semaphore>,
     graceful: GracefulShutdown,
     /// Dropped to cut the connections that are still open.
     open: watch::Sender<()>,
 }
 
 impl Server {
-    fn new(edge: Arc<Edge>, router: Router, connections_max: usize) -> Self {
+    fn new(edge: Arc<Edge>, router: Router, (whom, connections_max): (&'static str, usize)) -> Self {
         Self {
             connection: connection_settings(&edge.limits),
             router,
-            room: Arc::new(Semaphore::new(connections_max)),
+            whom,
+            guests: Guests::new(connections_max),
+            turning_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             graceful: GracefulShutdown::new(),
             open: watch::Sender::new(()),
             edge,
@@ -86,14 +101,13 @@ impl Server {
     /// Accepts until it is told to stop, then lets what is open end while the node is `parting`.
     async fn run(
         self,
-        whom: &'static str,
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
         watch_faults: impl Future<Output = ()>,
         parting: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let address = listener.local_addr()?;
-        tracing::info!(%address, "serving {whom}");
+        tracing::info!(%address, "serving {}", self.whom);
         tokio::select! {
             biased; // stopping wins over another connection; the fault watcher only ever ends by itself
             () = shutdown => {}
@@ -108,9 +122,11 @@ impl Server {
     /// Accepts until it is dropped.
     async fn accept(&self, listener: TcpListener) {
         loop {
-            let Ok(room) = self.room.clone().acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => self.spawn(stream, room),
+                Ok((stream, _)) => match self.guests.admit() {
+                    Some(stay) => self.host(stream, stay),
+                    None => self.turn_away(stream),
+                },
                 // Out of file handles or the like: it passes when connections close.
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
@@ -120,26 +136,77 @@ impl Server {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, room: OwnedSemaphorePermit) {
+    /// One connection, until it ends or has to.
+    fn host(&self, stream: TcpStream, stay: Stay) {
         // Small answers must not wait for more to send. A connection that is gone already fails at its first read.
         let _ = stream.set_nodelay(true);
         let (edge, router) = (self.edge.clone(), self.router.clone());
         let (builder, watcher, mut open) =
             (self.connection.clone(), self.graceful.watcher(), self.open.subscribe());
         let task = self.edge.env.tasks.spawn("connection", async move {
-            let _room = room;
             edge.metrics.connections.inc();
-            if speaks(&edge, &stream).await {
-                let answer = service_fn(|request| answer(edge.clone(), router.clone(), request));
-                let connection = builder.serve_connection(TokioIo::new(stream), answer);
-                let connection = watcher.watch(connection);
-                tokio::select! {
-                    biased; // both end the connection
-                    _ = connection => {}
-                    _ = open.changed() => {}
+            let served = async {
+                if !speaks(&edge, &stream).await {
+                    return;
                 }
+                let answer = service_fn(|request| {
+                    let asking = stay.guest().asks();
+                    let answered = answer(edge.clone(), router.clone(), request);
+                    async move {
+                        answered.await.map(|response| response.map(|body| asking.until_the_end_of(body)))
+                    }
+                });
+                let connection = builder.serve_connection(TokioIo::new(stream), answer);
+                // How it ends concerns nobody but the caller.
+                let _ = watcher.watch(connection).await;
+            };
+            tokio::select! {
+                biased; // all end the connection
+                () = served => {}
+                _ = open.changed() => {}
+                () = stay.over() => edge.metrics.connections_ended.inc(),
             }
             edge.metrics.connections.dec();
+        });
+        drop(task);
+    }
+
+    /// Says that there is no room, if whoever has come asks soon, and hangs up.
+    fn turn_away(&self, stream: TcpStream) {
+        self.edge.metrics.connections_refused.inc();
+        let Ok(turn) = self.turning_away.clone().try_acquire_owned() else { return };
+        let (edge, builder) = (self.edge.clone(), self.connection.clone());
+        let text = format!(
+            "this node takes {} connections of {}, and on each of them a request is open; nothing was done: ask again or ask \
+             another node, and see to it that whoever follows or waits for something ends",
+            self.guests.max(),
+            self.whom
+        );
+        let task = self.edge.env.tasks.spawn("turned away", async move {
+            let _turn = turn;
+            let (told, graceful) = (Notify::new(), GracefulShutdown::new());
+            let answer = service_fn(|request: Request<Incoming>| {
+                told.notify_one();
+                let error = Error::new(Class::NotApplied, Reason::Unavailable, text.as_str());
+                std::future::ready(Ok::<_, Infallible>(refused(
+                    &request,
+                    error.retry_after_ms(ROOM_RETRY_MS),
+                )))
+            });
+            let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), answer));
+            let hung_up = async {
+                told.notified().await;
+                graceful.shutdown().await;
+            };
+            let over = async {
+                tokio::select! {
+                    biased; // both end with the connection
+                    _ = connection => {}
+                    () = hung_up => {}
+                }
+            };
+            let patience = Duration::from_millis(edge.limits.header_read_timeout_ms);
+            let _ = edge.env.clock.timeout(patience, over).await;
         });
         drop(task);
     }
@@ -168,8 +235,7 @@ async fn speaks(edge: &Edge, stream: &TcpStream) -> bool {
 /// Answers one request.
 async fn answer(edge: Arc<Edge>, router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
     if let Err(error) = edge.is_meant(request.headers()) {
-        let is_grpc = grpc::is_grpc(request.headers());
-        return Ok(if is_grpc { grpc::refused(error) } else { rest::Problem::from(error).into_response() });
+        return Ok(refused(&request, error));
     }
     if !grpc::is_grpc(request.headers()) {
         let patience = rest::patience(&edge, request.uri());
@@ -180,6 +246,14 @@ async fn answer(edge: Arc<Edge>, router: Router, request: Request<Incoming>) -> 
     let patience = grpc::patience(&edge, request.headers());
     let answered = guarded(&edge.metrics, true, router.oneshot(request));
     Ok(edge.env.clock.timeout(patience, answered).await.unwrap_or_else(|_| grpc::late()))
+}
+
+/// A request that is refused before anybody looks at it, in the caller's own protocol.
+fn refused(request: &Request<Incoming>, error: Error) -> Response {
+    if grpc::is_grpc(request.headers()) {
+        return grpc::refused(error);
+    }
+    rest::Problem::from(error).into_response()
 }
 
 /// What `handling` gives; a panic on the way is logged, counted and told in the caller's own protocol.

@@ -4,6 +4,7 @@
 mod append;
 mod backup;
 mod bad_input;
+mod crowds;
 mod damage;
 mod deadlines;
 mod disk;
