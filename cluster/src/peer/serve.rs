@@ -26,22 +26,46 @@ const OURS: &str = "/chronos.peer.v1.Peer/";
 /// When nobody can be accepted (no file handles, say) it is tried again after this.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// The connections that are open at our port; they end with it.
+/// The connections that are open at our port, in the order in which they came; they end with it.
 #[derive(Default)]
-pub(super) struct Guests(Mutex<BTreeMap<u64, Task<()>>>);
+pub(super) struct Guests(Mutex<BTreeMap<u64, Guest>>);
+
+struct Guest {
+    task: Task<()>,
+    /// Set when its greeting was welcome.
+    is_welcome: Arc<AtomicBool>,
+}
 
 impl Drop for Guests {
     fn drop(&mut self) {
-        self.0.get_mut().values().for_each(Task::abort);
+        self.0.get_mut().values().for_each(|guest| guest.task.abort());
     }
 }
 
+/// Whether one more may come in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Free,
+    /// A stranger had to leave for it.
+    Made,
+    /// All that are inside are nodes.
+    None,
+}
+
 impl Guests {
-    /// Makes room for one more, if there may be.
-    fn has_room(&self, max: usize) -> bool {
+    /// Makes room for one more, if there may be: whoever was not welcomed leaves, the oldest first, so that strangers keep no
+    /// node out.
+    fn make_room(&self, max: usize) -> Room {
         let mut open = self.0.lock();
-        open.retain(|_, task| !task.is_finished());
-        open.len() < max
+        open.retain(|_, guest| !guest.task.is_finished());
+        if open.len() < max {
+            return Room::Free;
+        }
+        let is_stranger = |guest: &Guest| !guest.is_welcome.load(Ordering::Relaxed);
+        let stranger = open.iter().find_map(|(number, guest)| is_stranger(guest).then_some(*number));
+        let Some(stranger) = stranger.and_then(|number| open.remove(&number)) else { return Room::None };
+        stranger.task.abort();
+        Room::Made
     }
 }
 
@@ -66,21 +90,33 @@ impl Inbound {
 
     fn admit(&self, connection: Connection, guests: &Guests, number: u64) {
         count(&self.counters.connections_accepted, 1);
-        if !guests.has_room(self.limits.connections_max) {
+        let (address, room) = (connection.peer_addr(), guests.make_room(self.limits.connections_max));
+        if room != Room::Free {
             count(&self.counters.connections_too_many, 1);
-            tracing::warn!(address = %connection.peer_addr(), "too many connections at the port for other nodes");
-            return;
         }
-        let task = self.env.tasks.spawn("peer connection", self.clone().host(connection));
-        guests.0.lock().insert(number, task);
+        match room {
+            Room::Free => {}
+            Room::Made => tracing::debug!(%address, "a stranger at the port for other nodes makes room"),
+            Room::None => {
+                tracing::warn!(%address, "turned away: too many connections at the port for other nodes");
+                return;
+            }
+        }
+        let is_welcome = Arc::new(AtomicBool::new(false));
+        let hosted = self.clone().host(connection, Arc::clone(&is_welcome));
+        let task = self.env.tasks.spawn("peer connection", hosted);
+        guests.0.lock().insert(number, Guest { task, is_welcome });
     }
 
     /// One connection, from its first byte to its end.
-    async fn host(self, connection: Connection) {
+    async fn host(self, connection: Connection, is_welcome: Arc<AtomicBool>) {
         let address = connection.peer_addr();
         let begun = self.env.clock.timeout(self.limits.connect_timeout, self.begin(connection)).await;
         match begun {
-            Ok(Some((wire, certificate))) => self.serve(address, wire, certificate).await,
+            Ok(Some((wire, certificate))) => {
+                let is_joining = Arc::default();
+                self.serve(wire, Visitor { address, certificate, is_welcome, is_joining }).await;
+            }
             Ok(None) => {}
             Err(_) => self.silent(address),
         }
@@ -115,14 +151,9 @@ impl Inbound {
         }
     }
 
-    async fn serve(self, address: SocketAddr, wire: Begun, certificate: Option<Certificate>) {
-        let (is_welcome, is_joining) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
-        let visitor = Visitor {
-            address,
-            certificate,
-            is_welcome: Arc::clone(&is_welcome),
-            is_joining: Arc::clone(&is_joining),
-        };
+    async fn serve(self, wire: Begun, visitor: Visitor) {
+        let address = visitor.address;
+        let (is_welcome, is_joining) = (Arc::clone(&visitor.is_welcome), Arc::clone(&visitor.is_joining));
         let max = self.limits.wire_bytes_max();
         let server =
             PeerServer::new(self.clone()).max_decoding_message_size(max).max_encoding_message_size(max);

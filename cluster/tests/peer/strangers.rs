@@ -164,18 +164,32 @@ fn a_call_that_does_not_begin_with_a_greeting_is_turned_away() {
 }
 
 #[test]
-fn a_crowd_is_kept_outside() {
+fn a_crowd_of_strangers_keeps_no_node_out() {
     real(async {
         let limits = Limits { connections_max: 3, ..patient() };
         let (host, _) = begin(Config { limits, ..local(1) }).await;
-        let mut inside = Vec::new();
-        for _ in 0..3 {
-            inside.push(visit(&host).await);
+        let mut strangers = Vec::new();
+        for _ in 0..5 {
+            strangers.push(visit(&host).await);
         }
-        let clock = Env::real().clock;
-        until(&clock, "three are in", || host.stats().connections_accepted == 3).await;
-        let mut outside = visit(&host).await;
-        assert_eq!(farewell(&mut outside).await, b"");
-        assert_eq!(host.stats().connections_too_many, 1);
+        for early in &mut strangers[..2] {
+            assert_eq!(farewell(early).await, b"");
+        }
+        assert_eq!(host.stats().connections_too_many, 2);
+        is_fine(&host).await;
+    });
+}
+
+#[test]
+fn no_node_leaves_for_whoever_comes() {
+    real(async {
+        let limits = Limits { connections_max: 1, ..patient() };
+        let (host, _) = begin(Config { limits, ..local(1) }).await;
+        let (friend, _) = begin(local(2)).await;
+        friend.set_peer(n(1), &host.address().to_string());
+        echo_at_last(&Env::real().clock, &friend, 1).await;
+        let mut stranger = visit(&host).await;
+        assert_eq!(farewell(&mut stranger).await, b"");
+        assert_eq!((host.stats().connections_too_many, host.stats().connections_accepted), (1, 2));
     });
 }
