@@ -54,15 +54,12 @@ impl Connection {
         let counters = Arc::new(Counters::default());
         let options = Options { observer: Some(counters.clone()), ..options };
         let client = Client::connect_with(&addresses.join(","), options).map_err(Failure::usage)?;
-        for address in addresses {
-            if let Ok(Ok(_)) = timeout(DIAL_MAX, TcpStream::connect(address.trim())).await {
-                return Ok(Self { client, counters });
-            }
-        }
-        Err(Failure::failed(format!(
-            "no server answers at {}; start one with `chronos server --data DIR`, or name another with --addr",
-            addresses.join(", ")
-        )))
+        picked_up(addresses).await.map_err(|silence| {
+            Failure::failed(format!(
+                "no server answers at {silence}; start one with `chronos server --data DIR`, or name another with --addr"
+            ))
+        })?;
+        Ok(Self { client, counters })
     }
 
     /// Counts what finding the way has cost.
@@ -164,6 +161,23 @@ impl Connection {
     pub(crate) async fn info(&self) -> Outcome<Info> {
         self.client.info().await.map_err(|e| Failure::from(&e))
     }
+}
+
+/// Waits until somebody picks up at one of these addresses, and asks nothing.
+///
+/// # Errors
+/// The addresses, each with what it came to.
+pub(crate) async fn picked_up(addresses: &[String]) -> Result<(), String> {
+    let mut silence = Vec::new();
+    for address in addresses {
+        let address = address.trim();
+        match timeout(DIAL_MAX, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => silence.push(format!("{address} ({error})")),
+            Err(_) => silence.push(format!("{address} (it took nobody in for {DIAL_MAX:?})")),
+        }
+    }
+    Err(silence.join(", "))
 }
 
 /// The events of a read.

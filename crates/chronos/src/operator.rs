@@ -27,15 +27,12 @@ use std::time::{Duration, Instant};
 use chronos_client::cluster::{NodeId, Status};
 use chronos_client::{ClusterAdmin, Options, PartitionId, ReadError, Replicas};
 use clap::Args;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::cli::Context;
+use crate::connect::picked_up;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::Format;
 
-/// How long to wait for somebody to pick up at all.
-const DIAL_MAX: Duration = Duration::from_secs(3);
 /// How often a verb that waits looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// What is waited for and does not change is told again after so long.
@@ -112,16 +109,13 @@ impl Operator {
                  CHRONOS_ADMIN)"
             )));
         }
-        for address in &self.admin {
-            if let Ok(Ok(_)) = timeout(DIAL_MAX, TcpStream::connect(address.trim())).await {
-                return ClusterAdmin::connect_with(&self.admin.join(","), options).map_err(Failure::usage);
-            }
-        }
-        Err(Failure::failed(format!(
-            "no node answers operators at {}; name a node's operators' port with --admin or CHRONOS_ADMIN (its server \
-             says `admin on HOST:PORT` when it starts), or open one with `chronos server --admin-listen ADDR`",
-            self.admin.join(", ")
-        )))
+        picked_up(&self.admin).await.map_err(|silence| {
+            Failure::failed(format!(
+                "no node answers operators at {silence}; name a node's operators' port with --admin or CHRONOS_ADMIN (its \
+                 server says `admin on HOST:PORT` when it starts), or open one with `chronos server --admin-listen ADDR`"
+            ))
+        })?;
+        ClusterAdmin::connect_with(&self.admin.join(","), options).map_err(Failure::usage)
     }
 }
 
