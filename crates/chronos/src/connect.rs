@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::cli::Context;
+use crate::commands::backup;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ingest::same;
 use crate::ingest::settle::{Ack, Sink};
@@ -112,7 +113,7 @@ impl Connection {
 
     /// Begins a copy of everything the server has at rest.
     pub(crate) async fn backup(&self) -> Outcome<Backup> {
-        self.client.backup().await.map_err(|e| Failure::from(&e))
+        self.client.backup_telling(backup::told).await.map_err(|e| Failure::from(&e))
     }
 
     pub(crate) async fn watermarks(&self) -> Outcome<Watermarks> {

@@ -56,6 +56,15 @@ impl Client {
     /// # Errors
     /// See [`ReadError`]. Nothing was changed but how the node holds its events.
     pub async fn backup(&self) -> Result<Backup, ReadError> {
+        self.backup_telling(|_| {}).await
+    }
+
+    /// The same; every few seconds, as long as it is not ready, `told` is what is waited for: of which partitions, on which
+    /// nodes, in words for people.
+    ///
+    /// # Errors
+    /// As [`Client::backup`].
+    pub async fn backup_telling(&self, told: impl FnMut(&str)) -> Result<Backup, ReadError> {
         let ask = |over| async move {
             let mut rpc = backup_rpc(over);
             let (asks, requests) = asking();
@@ -66,17 +75,21 @@ impl Client {
             Some(until) => inner.call_until(Aim::Named, until, ask).await?,
             None => inner.call_long(Aim::Named, ask).await?,
         };
-        Backup::begin(call, until).await
+        Backup::begin(call, until, told).await
     }
 }
 
 impl Backup {
-    /// All that is to be copied has to be made ready by `until`.
-    pub(crate) async fn begin((asks, answers): Call, until: Option<Deadline>) -> Result<Self, ReadError> {
+    /// All that is to be copied has to be made ready by `until`; what is waited for is `told`.
+    pub(crate) async fn begin(
+        (asks, answers): Call,
+        until: Option<Deadline>,
+        told: impl FnMut(&str),
+    ) -> Result<Self, ReadError> {
         let mut backup = Self { asks, answers, listing: Bytes::new() };
         let listing = async {
-            backup.ask(Ask::Begin(Begin {})).await?;
-            backup.read_listing().await
+            backup.ask(Ask::Begin(Begin { tell: true })).await?;
+            backup.read_listing(told).await
         };
         let listing = wait_until(until, "what is to be copied was not made ready", listing).await;
         backup.listing = listing.map_err(ReadError::new)??;
@@ -116,11 +129,16 @@ impl Backup {
         })
     }
 
-    async fn read_listing(&mut self) -> Result<Bytes, ReadError> {
+    async fn read_listing(&mut self, mut told: impl FnMut(&str)) -> Result<Bytes, ReadError> {
         let mut listing = BytesMut::new();
         loop {
-            let Answer::Listing(piece) = answer(&mut self.answers).await? else {
-                return Err(garbled("a piece of a file came where the listing was due"));
+            let piece = match answer(&mut self.answers).await? {
+                Answer::Listing(piece) => piece,
+                Answer::Waiting(waiting) => {
+                    told(&waiting.text);
+                    continue;
+                }
+                Answer::Chunk(_) => return Err(garbled("a piece of a file came where the listing was due")),
             };
             listing.extend_from_slice(&piece.bytes);
             if piece.last {

@@ -286,12 +286,23 @@ impl ClusterAdmin {
     ///
     /// [`Client::backup`]: crate::Client::backup
     pub async fn backup(&self) -> Result<Backup, ReadError> {
+        self.backup_telling(|_| {}).await
+    }
+
+    /// The same; every few seconds, as long as it is not ready, `told` is what is waited for, as by
+    /// [`Client::backup_telling`].
+    ///
+    /// # Errors
+    /// As [`ClusterAdmin::backup`].
+    ///
+    /// [`Client::backup_telling`]: crate::Client::backup_telling
+    pub async fn backup_telling(&self, told: impl FnMut(&str)) -> Result<Backup, ReadError> {
         let until = self.0.options.work_due();
         let call = self.0.call(|mut rpc, _| async move {
             let (asks, requests) = backup::asking();
             Ok(Response::new((asks, rpc.backup(due(requests, until)).await?.into_inner())))
         });
-        Backup::begin(call.await?, until).await
+        Backup::begin(call.await?, until, told).await
     }
 
     /// What nodes (all, when none is named) were told about how to run.

@@ -8,6 +8,8 @@
 //! Each partition's share is a prefix of its history, complete up to the moment of the cut, whichever node it comes from:
 //! that is all a listing promises, so it does not matter that they are of different nodes.
 
+mod steps;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,8 @@ use futures::future::try_join_all;
 
 use crate::engine::{Engine, Fetching, Lent, Shared};
 use crate::node::RELEASE;
+
+pub(crate) use self::steps::{Step, Steps};
 
 /// How long everything applied may take to get into parts.
 const COMPACT_MAX: Duration = Duration::from_secs(3600);
@@ -49,7 +53,8 @@ enum At<'a> {
     There(Box<Fetching<'a>>),
 }
 
-/// Makes parts of everything that is applied, by the time that it is `due`, and holds them.
+/// Makes parts of everything that is applied, by the time that it is `due`, and holds them. How far that is, is noted in
+/// `steps`.
 ///
 /// # Errors
 /// When a partition is served neither here nor by a node that can be asked, or did not get into parts: a backup without it
@@ -59,12 +64,16 @@ pub(crate) async fn cut(
     engine: Engine,
     identity: &Identity,
     due: Option<Duration>,
+    steps: &Steps,
 ) -> Result<Cut, Error> {
     // The moment itself is not over.
     let created_at = Timestamp::new(env.clock.wall_micros() - 1);
     let most = env.clock.monotonic() + COMPACT_MAX;
     let deadline = due.map_or(most, |due| due.min(most));
-    let shares = try_join_all(PartitionId::all().map(|id| engine.share(id, created_at, deadline)));
+    let shares = try_join_all(PartitionId::all().map(|id| {
+        let noted = move |step| steps.at(id, step);
+        engine.share(id, created_at, deadline, noted)
+    }));
     let (mut held, mut lent) = (Vec::new(), BTreeMap::new());
     for (id, shared) in PartitionId::all().zip(shares.await.map_err(incomplete)?) {
         held.push(match shared {

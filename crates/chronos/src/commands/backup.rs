@@ -106,6 +106,11 @@ pub(super) async fn copy_all(
     done?.print(format, dir)
 }
 
+/// Says what the nodes do before anything can be copied: as progress, and not as an error.
+pub(crate) fn told(waiting: &str) {
+    eprintln!("waiting: {waiting}");
+}
+
 async fn copy_into(
     dir: &Path,
     begin: impl AsyncFnOnce() -> Outcome<chronos_client::Backup>,

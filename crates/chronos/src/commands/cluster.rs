@@ -214,7 +214,7 @@ impl Cluster {
             Verb::Events => events::run(&admin, format).await,
             Verb::Backup { to } => {
                 let dir = data_dir::resolve(&to)?;
-                let begin = async || admin.backup().await.map_err(failed);
+                let begin = async || admin.backup_telling(backup::told).await.map_err(failed);
                 backup::copy_all(&dir, (format, context.asked_timeout()), begin).await
             }
             Verb::Demo(_) => unreachable!("a demo returned above"),

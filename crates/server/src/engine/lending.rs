@@ -23,6 +23,7 @@ use chronos_store::{FileMeta, Manifest, Partition, Shelf};
 
 use super::archive::not_compacted;
 use super::{Engine, UNAVAILABLE_RETRY_MS, not_fresh, refused, same_life};
+use crate::backup::Step;
 
 /// How often a lender is told that its parts are still needed: several times before it gives them up.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
@@ -69,7 +70,7 @@ pub(crate) struct Fetching<'a> {
 
 impl Engine {
     /// Makes parts of everything that a partition holds, and holds them: everything that is recorded at `until` or before is
-    /// in them, and nothing else ever will have been. `until` must have passed.
+    /// in them, and nothing else ever will have been. `until` must have passed. What comes next is `noted`.
     ///
     /// # Errors
     /// Why not, and of which partition; among others that no node which holds it could be reached.
@@ -78,15 +79,19 @@ impl Engine {
         id: PartitionId,
         until: Timestamp,
         deadline: Duration,
+        noted: impl Fn(Step) + Send + Sync,
     ) -> Result<Shared, Error> {
         let clock = &self.env.clock;
         let look_until = (clock.monotonic() + LOOK_FOR).min(deadline);
         loop {
-            match self.share_as_known(id, until, deadline).await {
+            match self.share_as_known(id, until, deadline, &noted).await {
                 Err(error) if error.reason == Reason::NotLeader && clock.monotonic() < look_until => {
                     clock.sleep(LOOK_AGAIN).await;
                 }
-                shared => return shared,
+                shared => {
+                    noted(Step::Ready);
+                    return shared;
+                }
             }
         }
     }
@@ -97,11 +102,13 @@ impl Engine {
         id: PartitionId,
         until: Timestamp,
         deadline: Duration,
+        noted: &(impl Fn(Step) + Send + Sync),
     ) -> Result<Shared, Error> {
         let Some(away) = self.away(Class::Failed, id)? else {
-            let settled = self.settle_into_parts(id, until, deadline).await?;
+            let settled = self.settle_into_parts(id, until, deadline, noted).await?;
             return shelf_of(id, &settled).map(Shared::Here);
         };
+        noted(Step::Elsewhere(away.holders.clone()));
         let loan = self.env.entropy.child("loans").u64();
         let (lender, manifest) = away.lend(loan, until, deadline).await?;
         let keeping = self.env.tasks.spawn("borrowed", self.clone().keep_lent(id, lender, loan));
@@ -119,7 +126,7 @@ impl Engine {
         until: Timestamp,
         deadline: Duration,
     ) -> Result<Arc<Shelf>, Error> {
-        let (partition, life) = self.settle_into_parts(id, until, deadline).await?;
+        let (partition, life) = self.settle_into_parts(id, until, deadline, &|_| {}).await?;
         let shelf = self.groups.lend(id, to, loan).map_err(|why| refused(Class::Failed, id, &why))?;
         same_life(id, &partition, life).map(|()| shelf)
     }
@@ -142,9 +149,12 @@ impl Engine {
         id: PartitionId,
         until: Timestamp,
         deadline: Duration,
+        noted: &(impl Fn(Step) + Send + Sync),
     ) -> Result<(Partition, u64), Error> {
+        noted(Step::Confirmed(self.cluster.leader(id)));
         let applied = self.groups.pass(id, until, deadline).await.map_err(|error| not_fresh(id, &error))?;
         self.floors.raise(id, applied);
+        noted(Step::IntoParts);
         let (partition, life) = self.replica(id, deadline).await?;
         self.groups.compact(&[id], deadline).await.map_err(|error| not_compacted(id, &error))?;
         Ok((partition, life))

@@ -11,6 +11,7 @@ use chronos_env::sim::World;
 use chronos_wal::Mark;
 
 use super::*;
+use crate::backup::Step;
 use crate::{Config, Node as Server};
 
 const EVENTS: u64 = 5;
@@ -108,7 +109,7 @@ async fn share(world: &World, reset_after: Option<Duration>) -> (Option<u64>, Du
         let _ = engine.groups().reset(id, Leftovers::Remove).await;
     };
     let sharing = async {
-        let shared = engine.share(id, until, soon(&env)).await;
+        let shared = engine.share(id, until, soon(&env), |_| {}).await;
         (shared, env.clock.monotonic() - began)
     };
     let ((), (shared, took)) = futures::future::join(resetting, sharing).await;
@@ -120,6 +121,22 @@ async fn share(world: &World, reset_after: Option<Duration>) -> (Option<u64>, Du
     (events, took)
 }
 
+#[test]
+fn what_is_waited_for_is_noted_while_a_partition_is_shared() {
+    let world = World::new(5);
+    world.run(async {
+        let env = world.env();
+        let (server, id) = server(&env).await;
+        let noted = parking_lot::Mutex::new(Vec::new());
+        let until = Timestamp::new(env.clock.wall_micros() - 1);
+        let note = |step| noted.lock().push(step);
+        assert!(server.app().node().share(id, until, soon(&env), note).await.is_ok());
+        let me = Some(chronos_cluster::NodeId::FIRST);
+        assert_eq!(noted.into_inner(), [Step::Confirmed(me), Step::IntoParts, Step::Ready]);
+        server.stop().await;
+    });
+}
+
 /// Between the last step that settles a share and the look at its parts nothing is waited for, so that this is done by hand.
 #[test]
 fn parts_of_a_replica_that_was_discarded_after_they_were_settled_are_no_share() {
@@ -129,7 +146,7 @@ fn parts_of_a_replica_that_was_discarded_after_they_were_settled_are_no_share() 
         let (server, id) = server(&env).await;
         let engine = server.app().node();
         let until = Timestamp::new(env.clock.wall_micros() - 1);
-        let settled = engine.settle_into_parts(id, until, soon(&env)).await.unwrap();
+        let settled = engine.settle_into_parts(id, until, soon(&env), &|_| {}).await.unwrap();
         assert_eq!(lending::shelf_of(id, &settled).unwrap().compacted().get(), EVENTS);
         engine.groups().reset(id, Leftovers::Remove).await.unwrap();
         assert_eq!(settled.0.shelf().compacted().get(), 0, "it would look like all of it");

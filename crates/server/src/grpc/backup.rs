@@ -15,14 +15,14 @@ use chronos_domain::{Invalid, Rejection};
 use chronos_proto::v1;
 use chronos_proto::v1::backup_server::Backup;
 use chronos_proto::v1::copy_request::{Ask, Fetch};
-use chronos_proto::v1::copy_response::{Answer, Chunk, Listing};
+use chronos_proto::v1::copy_response::{Answer, Chunk, Listing, Waiting};
 use futures::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 
 use super::{deadline, failure};
-use crate::backup::{self, Cut};
+use crate::backup::{self, Cut, Steps};
 use crate::edge::{Edge, Routing};
 use crate::engine::Engine;
 
@@ -32,6 +32,8 @@ const PIECE_BYTES: usize = 256 << 10;
 const AHEAD: usize = 2;
 /// Backups at once. Each holds parts that would be gone otherwise.
 const BACKUPS_MAX: usize = 4;
+/// How often whoever wants to know is told what is waited for.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 /// How long a caller may neither read nor ask.
 const IDLE_MAX: Duration = Duration::from_secs(120);
 
@@ -112,18 +114,20 @@ impl Call {
     }
 
     async fn serve(&mut self) -> Result<(), End> {
-        match self.ask().await? {
-            Some(Ask::Begin(_)) => {}
+        let tells = match self.ask().await? {
+            Some(Ask::Begin(begin)) => begin.tell,
             Some(Ask::Fetch(_)) => return Err(invalid("a backup starts with begin")),
             None => return Ok(()),
-        }
+        };
         let instead = "run `chronos cluster backup`, or ask a node that passes on";
         self.engine.all_here("a backup", instead).map_err(End::Failed)?;
-        let cut = backup::cut(&self.edge.env, self.engine.clone(), &self.edge.identity, self.due);
+        let steps = Steps::default();
+        let cut = backup::cut(&self.edge.env, self.engine.clone(), &self.edge.identity, self.due, &steps);
         let cut = tokio::select! {
             biased; // who is gone needs no cut
             () = self.answers.closed() => return Ok(()),
             cut = cut => cut.map_err(End::Failed)?,
+            () = self.tell(&steps), if tells => unreachable!("there is always more to tell"),
         };
         self.send_listing(&cut).await?;
         while let Some(ask) = self.ask().await? {
@@ -133,6 +137,17 @@ impl Call {
             }
         }
         Ok(())
+    }
+
+    /// Says what is waited for, again and again. Who does not read it misses it.
+    async fn tell(&self, steps: &Steps) {
+        loop {
+            self.edge.env.clock.sleep(TELL_EVERY).await;
+            let text = steps.to_string();
+            tracing::info!(waits = text, "a backup is being made ready");
+            let answer = Some(Answer::Waiting(Waiting { text }));
+            let _ = self.answers.try_send(Ok(v1::CopyResponse { answer }));
+        }
     }
 
     /// What the caller asks next; `None` when it is done.

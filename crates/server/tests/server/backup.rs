@@ -39,7 +39,7 @@ impl Call {
     }
 
     async fn begin(&mut self) -> Listing {
-        self.ask(Some(Ask::Begin(Begin {}))).await;
+        self.ask(Some(Ask::Begin(Begin::default()))).await;
         let mut bytes = Vec::new();
         loop {
             let Answer::Listing(piece) = self.answer().await else { panic!("a listing comes first") };
@@ -128,7 +128,7 @@ async fn what_makes_no_sense_is_refused() {
         call.fetch(&file, offset).await;
         assert_eq!(call.refusal().await.reason, "INVALID", "{file:?} from {offset}");
     }
-    for ask in [None, Some(Ask::Begin(Begin {}))] {
+    for ask in [None, Some(Ask::Begin(Begin::default()))] {
         let mut call = Call::open(&served).await.unwrap();
         call.begin().await;
         call.ask(ask).await;
