@@ -151,10 +151,14 @@ impl Engine {
             };
             let Some(forward) = &self.forward else { return Err(turned_away) };
             match self.at_leader(forward, id, (tenant, &ask, deadline), turned_away).await {
-                Err(error) if is_leaderless(&error) && self.left(deadline) > ELECTION_POLL => {
+                // Nobody leads, or those that are said to lead send to one another: an election is on.
+                Err(error) if is_not_led(&error) && self.left(deadline) > ELECTION_POLL => {
                     self.env.clock.sleep(ELECTION_POLL).await;
                 }
-                answer => return answer.map(Done::There).map_err(|error| self.explained(id, error)),
+                answer => {
+                    let explained = |error| passed_on_in_vain(self.explained(id, error));
+                    return answer.map(Done::There).map_err(explained);
+                }
             }
         }
     }
@@ -199,9 +203,25 @@ pub(super) enum Done {
     There(Answer),
 }
 
+/// Whether the command was certainly not done because whoever was asked does not lead.
+fn is_not_led(error: &Error) -> bool {
+    is_elsewhere(error) && error.reason == Reason::NotLeader
+}
+
+/// What a caller is told for whom others were asked: to ask again, and not whom else to ask, which is for those who find the
+/// way themselves.
+pub(super) fn passed_on_in_vain(error: Error) -> Error {
+    let names =
+        |(name, value): &(&str, String)| matches!(*name, "leader_node" | "holders") && !value.is_empty();
+    if error.reason != Reason::NotLeader || !error.details.iter().any(names) {
+        return error;
+    }
+    Error { reason: Reason::Unavailable, ..error }.retry_after_ms(ELECTION_RETRY_MS)
+}
+
 /// Whether the command was certainly not done because nobody leads now.
 fn is_leaderless(error: &Error) -> bool {
-    is_elsewhere(error) && error.reason == Reason::NotLeader && named(error).is_none()
+    is_not_led(error) && named(error).is_none()
 }
 
 /// The leader that an error names.

@@ -137,6 +137,17 @@ fn what_is_waited_for_is_noted_while_a_partition_is_shared() {
     });
 }
 
+#[test]
+fn whoever_has_others_asked_is_told_to_ask_again_and_not_whom() {
+    let not_leader = || Error::new(Class::NotApplied, Reason::NotLeader, "n2 leads");
+    let sent_away = routing::passed_on_in_vain(not_leader().with("leader_node", 2));
+    assert_eq!((sent_away.class, sent_away.reason), (Class::NotApplied, Reason::Unavailable));
+    assert!(sent_away.retry_after_ms.is_some());
+    assert_eq!(routing::passed_on_in_vain(not_leader()), not_leader(), "that nobody leads says no more");
+    let other = || Error::new(Class::Failed, Reason::NotCaughtUp, "soon").with("leader_node", 2);
+    assert_eq!(routing::passed_on_in_vain(other()), other());
+}
+
 /// Between the last step that settles a share and the look at its parts nothing is waited for, so that this is done by hand.
 #[test]
 fn parts_of_a_replica_that_was_discarded_after_they_were_settled_are_no_share() {

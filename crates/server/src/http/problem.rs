@@ -106,7 +106,10 @@ impl Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         // Whom else to ask is only known where a node is named.
-        let is_named = error.details.iter().any(|(name, _)| matches!(*name, "leader_node" | "holders"));
+        let is_named = error
+            .details
+            .iter()
+            .any(|(name, value)| matches!(*name, "leader_node" | "holders") && !value.is_empty());
         let status = match error.reason {
             Reason::NotLeader if !is_named => StatusCode::SERVICE_UNAVAILABLE,
             reason => status(reason),
@@ -155,6 +158,15 @@ mod tests {
             assert_eq!(body["details"]["partition"], "7");
             assert_eq!(body["retry_after_ms"], 1500);
         }
+    }
+
+    #[test]
+    fn only_who_is_told_whom_to_ask_is_sent_there() {
+        let not_here = || Error::new(Class::Failed, Reason::NotLeader, "not here");
+        let status = |error| Problem::from(error).body()["status"].clone();
+        assert_eq!(status(not_here().with("holders", "n2")), 421);
+        assert_eq!(status(not_here().with("leader_node", 2)), 421);
+        assert_eq!(status(not_here().with("holders", "")), 503);
     }
 
     #[test]

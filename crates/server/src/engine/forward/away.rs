@@ -17,6 +17,7 @@ use chronos_store::Manifest;
 
 use super::failures::ASKED_NODE;
 use super::{Forward, Kind, odd, senseless, wire};
+use crate::engine::routing::passed_on_in_vain;
 
 /// How long a read that names no deadline may take elsewhere.
 const READ_WITHIN: Duration = Duration::from_secs(10);
@@ -181,7 +182,8 @@ impl Away<'_> {
     }
 
     async fn read(&self, space: Option<Space<'_>>, ask: Ask, deadline: Duration) -> Result<Answer, Error> {
-        self.read_from(space, ask, deadline).await.map(|(_, answer)| answer)
+        let answer = self.read_from(space, ask, deadline).await;
+        answer.map(|(_, answer)| answer).map_err(passed_on_in_vain)
     }
 
     /// Asks one holder after the other, until one of them can say something about the partition. Of the errors that of one
