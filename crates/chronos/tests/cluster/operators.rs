@@ -25,10 +25,12 @@ fn a_node_without_others_says_so_and_what_would_change_that() {
         (&["cluster", "config", "get", "nothing"], 3, "no setting has \"nothing\""),
         (
             &["cluster", "config", "set", "nonsense", "1"],
-            2,
+            3,
             "these can be changed: cluster.transfer_bytes_per_second",
         ),
         (&["cluster", "config", "set", "log.filter", "bogus"], 4, "is no level; give off, error, warn"),
+        (&["cluster", "config", "set", "log.filter", "info", "--node", "n8"], 3, "no node n8"),
+        (&["cluster", "log-level", "info", "--node", "n8"], 3, "no node n8"),
         (&["cluster", "log-level", ""], 2, "it is empty"),
         (&["cluster", "log-level", "bogus"], 2, "is no level; give off, error, warn"),
         (&["partition", "transfer", "7", "--to", "n1"], 0, "partition 7 is led by n1"),

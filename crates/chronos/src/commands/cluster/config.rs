@@ -19,6 +19,9 @@ A setting that is marked `live` can be changed while nodes run; all others are r
 its environment and its file. A live change is forgotten at the next start of a node, but for `cluster.replication`, which \
 the cluster itself keeps.
 
+Exit codes as of every command: 3 for a setting or a node that there is not, 4 for a value that the setting does not take, or \
+one that is read at the start only; 2 only for what makes no sense before a node is asked.
+
 Examples:
   chronos cluster config get
   chronos cluster config get compaction
@@ -206,7 +209,7 @@ fn told(key: &str, changed: &[SettingChanged], format: Format) -> Outcome {
     match refusals.as_slice() {
         [] => Ok(()),
         all if all.iter().all(|failure| failure.reason == NOT_FOUND) => {
-            Err(Failure::already_told(Exit::Usage))
+            Err(Failure::already_told(Exit::NotFound))
         }
         all if all.iter().all(|failure| failure.class == Class::Rejected) => {
             Err(Failure::already_told(Exit::Rejected))
