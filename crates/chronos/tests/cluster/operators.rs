@@ -31,6 +31,7 @@ fn a_node_without_others_says_so_and_what_would_change_that() {
         (&["cluster", "config", "set", "log.filter", "bogus"], 4, "is no level; give off, error, warn"),
         (&["cluster", "config", "set", "log.filter", "info", "--node", "n8"], 3, "no node n8"),
         (&["cluster", "log-level", "info", "--node", "n8"], 3, "no node n8"),
+        (&["cluster", "undrain", "n1"], 0, "n1 is not being drained, so there is nothing to take back"),
         (&["cluster", "log-level", ""], 2, "it is empty"),
         (&["cluster", "log-level", "bogus"], 2, "is no level; give off, error, warn"),
         (&["partition", "transfer", "7", "--to", "n1"], 0, "partition 7 is led by n1"),

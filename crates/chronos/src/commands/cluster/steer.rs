@@ -42,8 +42,15 @@ impl Done<'_> {
     }
 
     pub(super) async fn undrain(&self, node: NodeId) -> Outcome {
+        let before = self.admin.status().await.map_err(failed)?;
         let epoch = self.admin.undrain(node).await.map_err(failed)?;
-        self.say(epoch, &format!("{node} takes its share again"))
+        let was_drained = before.node(node).is_some_and(|of| of.state == NodeState::Draining);
+        let text = if was_drained {
+            format!("{node} takes its share again")
+        } else {
+            format!("{node} is not being drained, so there is nothing to take back")
+        };
+        self.say(epoch, &text)
     }
 
     pub(super) async fn remove(&self, node: NodeId, force: bool) -> Outcome {
