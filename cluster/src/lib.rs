@@ -73,6 +73,7 @@ pub use raft::TransferStats;
 pub use repair::{RepairError, RepairStats, Repaired, Stage, Ward};
 pub use request::Request;
 pub use scrubber::{ScrubConfig, ScrubPass, ScrubProgress, ScrubStats};
+pub use status::DOWN_AFTER;
 pub use view::{Health, Member, MemberState, NodeView, PartitionView, ReplicaView, Role, View};
 pub use wish::CompactError;
 

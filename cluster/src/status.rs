@@ -8,7 +8,8 @@ mod poll;
 mod report;
 mod wire;
 
-pub(crate) use board::{Board, DOWN_AFTER, Heard, leader_in_term, leader_of};
+pub use board::DOWN_AFTER;
+pub(crate) use board::{Board, Heard, leader_in_term, leader_of};
 pub(crate) use poll::Poll;
 pub(crate) use report::{NodeReport, Report, own};
 pub(crate) use wire::encode;

@@ -11,7 +11,7 @@ use super::report::{NodeReport, Report};
 use crate::node::NodeId;
 
 /// A node of which nothing was heard for so long is down.
-pub(crate) const DOWN_AFTER: Duration = Duration::from_secs(3);
+pub const DOWN_AFTER: Duration = Duration::from_secs(3);
 
 /// A node's last words.
 #[derive(Clone, Debug)]

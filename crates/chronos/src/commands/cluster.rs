@@ -120,7 +120,8 @@ Examples:
     },
     /// Give up a dead node: what it held is made anew on others at once
     #[command(after_help = "\
-Without this the placement driver does so by itself when a node has been down for long.
+Without this the placement driver does so by itself when a node has been down for long. Of one that was lost just now it is \
+waited until that shows, which takes 3 s.
 
 Example:
   chronos cluster replace n3 && chronos cluster plan --watch")]

@@ -94,6 +94,21 @@ fn the_server_of_a_node_that_was_removed_ends_by_itself_and_says_why_and_does_no
 }
 
 #[test]
+fn whether_a_node_that_was_killed_just_now_can_be_replaced_is_decided_when_that_shows() {
+    let (_home, [first, second, third]) = home();
+    let asked = Node::start(&first, &["--bootstrap"]);
+    let [_other, dead] = [&second, &third].map(|data| Node::start(data, &["--join", &asked.peers]));
+    asked.leaders();
+    until(|| asked.asked(&["cluster", "status"]).0 == Some(0));
+    let (code, said) = asked.asked(&["cluster", "replace", "n3"]);
+    assert!(code == Some(4) && said.contains("n3 is up: it answered just now"), "{code:?} {said}");
+    drop(dead);
+    // It is not said to be up any more; what speaks against it is that nobody is there to take its place.
+    let (code, said) = asked.asked(&["cluster", "replace", "n3"]);
+    assert!(code == Some(4) && said.contains("without n3 there are 2 nodes left"), "{code:?} {said}");
+}
+
+#[test]
 fn what_is_waited_for_is_told_as_progress_and_what_fails_as_an_error() {
     let (_home, [first, second, _]) = home();
     let founder = Node::start(&first, &["--bootstrap"]);

@@ -4,7 +4,7 @@
 //! refused what is hardly meant, with what to do instead.
 
 use chronos_app::{Class, Error, Reason};
-use chronos_cluster::Order;
+use chronos_cluster::{DOWN_AFTER, Order};
 use chronos_domain::PartitionId;
 use chronos_proto::cluster::{Health, Node, NodeId, NodeState, Partition, Status};
 
@@ -158,9 +158,13 @@ fn replace(status: &Status, id: NodeId) -> Result<Permit, Error> {
     if node.state == NodeState::Removed {
         return Ok(Permit::Done);
     }
+    if node.is_up && node.is_silent {
+        return Err(silent(node));
+    }
     if node.is_up {
         return Err(rule(format!(
-            "{id} is up; only a dead node is replaced. To take a live one out: chronos cluster drain {id} --wait"
+            "{id} is up: it answered just now, and only a dead node is replaced. To take a live one out: chronos cluster drain \
+             {id} --wait"
         )));
     }
     if let [first, ..] = node.heard_by.as_slice() {
@@ -180,6 +184,18 @@ fn replace(status: &Status, id: NodeId) -> Result<Permit, Error> {
         )));
     }
     Ok(Permit::Order(Order::Remove(id)))
+}
+
+/// A node that may be dead: `UNAVAILABLE`, upon which callers ask again by themselves, and by then it shows.
+fn silent(node: &Node) -> Error {
+    let id = node.node;
+    let heard = node.heard.unwrap_or_default().as_secs_f64();
+    let down = DOWN_AFTER.as_secs();
+    let text = format!(
+        "{id} does not answer, but was heard of {heard:.1} s ago, and only a dead node is replaced: it counts as down when \
+         nothing was heard of it for {down} s; ask again then, or allow more time (--timeout)"
+    );
+    Error::new(Class::NotApplied, Reason::Unavailable, text).with("node", id)
 }
 
 /// Partitions that cannot decide anything while this node is gone.
@@ -289,6 +305,8 @@ fn rule(text: String) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use chronos_domain::Position;
 
     use super::super::sample::cluster;
@@ -371,6 +389,9 @@ mod tests {
     fn only_a_dead_node_is_replaced_and_only_while_the_others_can_decide() {
         let mut status = cluster(3);
         assert!(refusal(&status, Wish::Replace(n(3))).contains("n3 is up"));
+        (status.nodes[2].is_silent, status.nodes[2].heard) = (true, Some(Duration::from_millis(1240)));
+        let why = refusal(&status, Wish::Replace(n(3)));
+        assert!(why.contains("heard of 1.2 s ago") && why.contains("for 3 s"), "{why}");
         status.nodes[2].is_up = false;
         assert_eq!(ordered(&status, Wish::Replace(n(3))), Order::Remove(n(3)));
         status.nodes[2].heard_by = vec![n(2)];
