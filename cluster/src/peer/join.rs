@@ -69,6 +69,12 @@ pub enum JoinError {
     /// Nobody decided in time, or nobody who was asked can.
     #[error("no node admitted this one to its cluster: {}", listed(.0))]
     Nobody(BTreeMap<String, String>),
+    /// Somebody is there who may be a node of a cluster, so none may be founded beside it.
+    #[error(
+        "no cluster is founded, because there may be one already: {}; wait until it is known whether these are nodes of a \
+         cluster, and start again", listed(.0)
+    )]
+    Unclear(BTreeMap<String, String>),
     /// Nobody is known who could be asked.
     #[error("no address to join was given; name the peer address of at least one node of the cluster")]
     NoAddress,

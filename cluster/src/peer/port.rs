@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use chronos_env::{Env, Listener};
 
 use super::security::Guard;
+use super::serve::ACCEPT_AGAIN;
 use super::{Security, StartError};
 
 /// A port at which other nodes will be listened for: whoever comes waits until [`Peers::start_at`](super::Peers::start_at).
@@ -25,6 +26,16 @@ impl Port {
         let address = listener.local_addr()?;
         Guard::new(security, env)?.may_listen(address)?;
         Ok(Port { listener, address })
+    }
+
+    /// Hangs up on whoever comes, as long as this is polled: so others know at once that nobody can be asked here yet.
+    pub async fn nobody_yet(&self, env: &Env) {
+        loop {
+            // What cannot be accepted is tried again: nobody depends on it.
+            if self.listener.accept().await.is_err() {
+                env.clock.sleep(ACCEPT_AGAIN).await;
+            }
+        }
     }
 
     /// The address that was taken.

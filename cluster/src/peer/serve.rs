@@ -24,7 +24,7 @@ use super::wire::Begun;
 /// What the paths of our calls begin with.
 const OURS: &str = "/chronos.peer.v1.Peer/";
 /// When nobody can be accepted (no file handles, say) it is tried again after this.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The connections that are open at our port, in the order in which they came; they end with it.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_cluster::peer::{
-    Admission, Admitted, Config, Denial, Denied, JoinConfig, JoinError, Joined, Limits, Names, Peers,
-    Registrar, Security, join,
+    Admission, Admitted, Config, Denial, Denied, JoinConfig, JoinError, Joined, Limits, Names, Peers, Port,
+    Registrar, Security, join, look,
 };
 use chronos_cluster::{Addresses, Neighbour, NodeId};
 use chronos_env::sim::World;
@@ -116,6 +116,52 @@ fn a_machine_becomes_a_node_and_the_same_one_when_it_asks_again() {
         assert_eq!(ask(7).await, joined);
         assert_eq!(clerk.asked.lock()[0], admission(7));
         assert_eq!(peers.stats().joins_admitted, 3);
+    });
+}
+
+/// The port of a machine that is not a node, at the address where its peers would find it.
+async fn port(env: &Env) -> Port {
+    Port::open(env, "0.0.0.0:7000", &Security::PlaintextAnywhere).await.unwrap()
+}
+
+#[test]
+fn a_node_is_found_before_a_cluster_is_founded_and_nothing_is_asked_of_it() {
+    let world = World::new(21);
+    world.run(async {
+        let (peers, clerk, env) = office(&world).await;
+        let found = look(&env, &plain(), &to(&["n3:7000", "n1:7000"])).await.unwrap();
+        assert_eq!(found.as_deref(), Some("n1:7000"));
+        assert!(clerk.asked.lock().is_empty());
+        assert_eq!(peers.stats().joins_admitted, 0);
+    });
+}
+
+#[test]
+fn who_asks_itself_is_nobody_yet() {
+    let world = World::new(22);
+    world.run(async {
+        let (env, asking) = (host(&world, 2).env(), host(&world, 3).env());
+        let port = port(&asking).await;
+        let world_of_it = asking.clone();
+        let hangs_up = asking.tasks.spawn("asking", async move { port.nobody_yet(&world_of_it).await });
+        let found = look(&env, &plain(), &to(&["n1:7000", "n3:7000"])).await.unwrap();
+        assert_eq!(found, None);
+        hangs_up.abort();
+    });
+}
+
+#[test]
+fn who_says_nothing_may_be_a_node_that_starts() {
+    let world = World::new(23);
+    world.run(async {
+        let (env, starting) = (host(&world, 2).env(), host(&world, 3).env());
+        let port = port(&starting).await;
+        let error = look(&env, &plain(), &to(&["n1:7000", "n3:7000"])).await.unwrap_err();
+        let JoinError::Unclear(unclear) = &error else { panic!("{error}") };
+        assert_eq!(unclear.keys().collect::<Vec<_>>(), ["n3:7000"]);
+        assert!(error.to_string().contains("no cluster is founded, because there may be one"), "{error}");
+        drop(port);
+        assert_eq!(look(&env, &plain(), &to(&["n1:7000", "n3:7000"])).await.unwrap(), None);
     });
 }
 

@@ -30,8 +30,8 @@ pub(crate) async fn take(env: &Env, config: &Config) -> Result<Seated, StartErro
     let host = wanted.advertise.clone().or_else(|| advertised_before(threshold.seat()?));
     let port = take_port(env, wanted, threshold.seat(), host.is_some()).await?;
     let addresses = addresses(config, port.as_ref().map(Port::address), host.as_deref());
-    if threshold.is_nobodys() && !wanted.join.is_empty() {
-        threshold = join(env, wanted, threshold, &addresses).await?;
+    if threshold.is_nobodys() && joins(env, wanted, &threshold, &addresses).await? {
+        threshold = join(env, wanted, threshold, (&addresses, port.as_ref())).await?;
     }
     let (world, options) = (env.clone(), Options { cluster: wanted.id, release: RELEASE.to_owned() });
     let at = Whereabouts {
@@ -57,19 +57,19 @@ fn may_sit(wanted: &Membership, threshold: &Threshold) -> Result<(), Invalid> {
     let Some(seat) = threshold.seat() else {
         let is_founder = threshold.identity().is_some();
         return match wanted.given_for_others() {
-            _ if is_founder && !wanted.join.is_empty() => Err(founder_joins(NodeId::FIRST)),
+            _ if is_founder && wanted.only_joins() => Err(founder_joins(NodeId::FIRST)),
             Some(given) if !is_founder && !wanted.is_among_others() => Err(neither(given)),
             _ => Ok(()),
         };
     };
     match seat.origin {
-        Origin::Founder if !wanted.join.is_empty() => Err(founder_joins(seat.node)),
-        Origin::Joined if wanted.bootstrap => Err(Invalid(format!(
+        Origin::Founder if wanted.only_joins() => Err(founder_joins(seat.node)),
+        Origin::Joined if wanted.only_founds() => Err(Invalid(format!(
             "this data directory belongs to node {} of cluster {:032x}, which it joined, so it cannot found one; remove \
              --bootstrap, or give an empty directory",
             seat.node, seat.cluster
         ))),
-        Origin::Asking if wanted.bootstrap => Err(Invalid(
+        Origin::Asking if wanted.only_founds() => Err(Invalid(
             "this data directory has asked to join a cluster, so it cannot found one; start with --join again, or give an \
              empty directory"
                 .to_owned(),
@@ -189,12 +189,46 @@ fn reached(host: Option<&str>, bound: SocketAddr) -> String {
     }
 }
 
+/// Whether a machine that is nobody yet joins a cluster, and does not found one. Where it may do either it looks first: the
+/// first node of a cluster that has lost its directory must not found another one.
+async fn joins(
+    env: &Env,
+    wanted: &Membership,
+    threshold: &Threshold,
+    addresses: &Addresses,
+) -> Result<bool, StartError> {
+    if wanted.join.is_empty() {
+        return Ok(false);
+    }
+    // Who has asked may have been admitted.
+    if wanted.only_joins() || threshold.seat().is_some() {
+        return Ok(true);
+    }
+    // All nodes may be given the same list.
+    let others: Vec<String> =
+        wanted.join.iter().filter(|address| **address != addresses.peer).cloned().collect();
+    if others.is_empty() {
+        return Ok(false);
+    }
+    tracing::info!(join = ?others, "looking for a cluster before one is founded");
+    match peer::look(env, &JoinConfig::new(wanted.security()), &others).await? {
+        Some(at) => {
+            tracing::info!(at, "there is a cluster, so none is founded");
+            Ok(true)
+        }
+        None => {
+            tracing::info!("there is no cluster yet, so one is founded");
+            Ok(false)
+        }
+    }
+}
+
 /// Asks until the machine is a node, and writes that down.
 async fn join(
     env: &Env,
     wanted: &Membership,
     mut threshold: Threshold,
-    addresses: &Addresses,
+    (addresses, port): (&Addresses, Option<&Port>),
 ) -> Result<Threshold, StartError> {
     let world = env.clone();
     let asking = env.tasks.blocking(move || {
@@ -211,7 +245,17 @@ async fn join(
         release: RELEASE.to_owned(),
     };
     tracing::info!(join = ?wanted.join, machine = %format_args!("{machine:032x}"), "asking to join a cluster");
-    let joined = peer::join(env, &config, &wanted.join, &admission).await?;
+    let unheard = async {
+        match port {
+            Some(port) => port.nobody_yet(env).await,
+            None => std::future::pending().await,
+        }
+    };
+    let joined = tokio::select! {
+        biased; // whoever comes never ends the asking
+        joined = peer::join(env, &config, &wanted.join, &admission) => joined?,
+        () = unheard => unreachable!("whoever asks has nothing else to do at its port"),
+    };
     tracing::info!(node = %joined.node, cluster = %format_args!("{:032x}", joined.cluster), "joined the cluster");
     let world = env.clone();
     let admitting = env.tasks.blocking(move || {

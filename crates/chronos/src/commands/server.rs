@@ -31,12 +31,15 @@ Flags win over environment variables, those over the TOML file, that over defaul
 Without --bootstrap and --join a node is a cluster of one; in an empty directory, only when nothing is said that is meant \
 for several nodes (--token, --peer-listen, --advertise). Several nodes make a cluster when one of them founds it \
 (--bootstrap) and the others join it (--join, with the address that one or more of its nodes listen on for their peers). \
-Once a node belongs to a cluster it needs neither again, and listens where it did unless it is told otherwise. Ready \
-lines, in this order: `listening on`, `peers on` (if it has others beside it), `admin on` (if operators are listened for).
+With both a node founds one only when for 10 s none of those addresses is that of a node, and joins otherwise: so the first \
+node, should it lose its directory, founds no second cluster beside the others. Give --bootstrap to one node only. Once a \
+node belongs to a cluster it needs neither again, and listens where it did unless it is told otherwise. Ready lines, in \
+this order: `listening on`, `peers on` (if it has others beside it), `admin on` (if operators are listened for).
 
 Examples:
   chronos server --data ./data
   chronos server --data ./a --bootstrap
+  chronos server --data ./a --bootstrap --join db2:7401,db3:7401    # founds none where there is one
   chronos server --data ./b --listen 127.0.0.1:7500 --peer-listen 127.0.0.1:7501 --join 127.0.0.1:7401
   chronos server --data /var/lib/chronos --listen 0.0.0.0:7400 --log json
   chronos server --config chronos.toml

@@ -236,9 +236,31 @@ fn who_is_not_admitted_is_told_why_and_it_is_counted() {
     // The directory belongs to nobody yet, and is not taken for one of its own.
     let (code, why) = refused(&second, &[]);
     assert!(code == Some(1) && why.contains("start with --join again"), "{why}");
-    let join = ["--join", founder.clients.as_str(), "--peer-listen", "127.0.0.1:0"];
-    let (code, why) = refused(&second, &join);
+    let client_port = ["--join", founder.clients.as_str(), "--peer-listen", "127.0.0.1:0"];
+    let (code, why) = refused(&second, &client_port);
     assert!(code == Some(1) && why.contains("--peer-listen"), "{why}");
+    // What was refused is done with the right words, in the same directory.
+    let admitted = Node::started(&second, &[&join[..], &["--token", "hush"]].concat());
+    assert_eq!(admitted.stop().node, NodeId::new(2));
+}
+
+#[test]
+fn the_first_node_of_a_cluster_that_has_lost_its_directory_founds_no_other_one() {
+    let (_home, [first, second, third]) = home();
+    // Nobody is anywhere yet, so it founds; and it comes back with the same words.
+    let nobody = ["--bootstrap", "--join", "127.0.0.1:1"];
+    let founded = Node::start(&first, &nobody).stop();
+    let founder = Node::start(&first, &nobody);
+    let join = ["--join", founder.peers.as_str()];
+    let others = [&second, &third].map(|data| Node::start(data, &join));
+    founder.leaders();
+    drop(founder);
+    std::fs::remove_dir_all(&first).unwrap();
+    let peers = others.each_ref().map(|other| other.peers.as_str()).join(",");
+    let either = ["--bootstrap", "--join", &peers];
+    let seat = Node::start(&first, &either).stop();
+    assert_eq!((seat.node, seat.cluster), (NodeId::new(4), founded.cluster));
+    assert_eq!(Node::start(&first, &either).stop().node, NodeId::new(4), "as often as it is started");
 }
 
 #[test]
@@ -288,8 +310,7 @@ fn a_client_that_reaches_one_node_of_three_is_served_there_unless_the_operator_o
 fn what_contradicts_itself_is_refused_with_what_to_do() {
     let (_home, [first, ..]) = home();
     for (flags, wanted) in [
-        (&["--bootstrap", "--join", "a:1"][..], "exactly one node of a cluster founds it"),
-        (&["--bootstrap", "--replication", "2"], "give 1, 3 or 5"),
+        (&["--bootstrap", "--replication", "2"][..], "give 1, 3 or 5"),
         (&["--bootstrap", "--peer-listen", "0.0.0.0:0"], "--advertise HOST"),
         (&["--bootstrap", "--peer-listen", "0.0.0.0:0", "--advertise", "here"], "allow plaintext explicitly"),
         (&["--bootstrap", "--peer-certificate", "c"], "give --peer-key, too"),

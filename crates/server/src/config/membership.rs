@@ -30,9 +30,9 @@ pub struct Membership {
     pub admin_listen: Option<SocketAddr>,
     /// The host under which others reach this node; otherwise the address it listens on.
     pub advertise: Option<String>,
-    /// Found a cluster that others will join.
+    /// Found a cluster that others will join; with `join`, only if none of those is a node of one.
     pub bootstrap: bool,
-    /// Peer addresses (`host:port`) of nodes whose cluster to join.
+    /// Peer addresses (`host:port`) of nodes whose cluster to join, if there is one where it may be founded, too.
     pub join: Vec<String>,
     /// The secret that whoever joins must know. Of the founder: what it will ask for.
     #[serde(skip_serializing)]
@@ -107,6 +107,16 @@ impl Membership {
         self.bootstrap || !self.join.is_empty()
     }
 
+    /// Whether a cluster is joined, and none founded.
+    pub(crate) fn only_joins(&self) -> bool {
+        !self.bootstrap && !self.join.is_empty()
+    }
+
+    /// Whether a cluster is founded, and none joined.
+    pub(crate) fn only_founds(&self) -> bool {
+        self.bootstrap && self.join.is_empty()
+    }
+
     /// A setting, by its flag, that only means something to a node that has others beside it.
     pub(crate) fn given_for_others(&self) -> Option<&'static str> {
         [
@@ -141,13 +151,6 @@ impl Membership {
     }
 
     pub(super) fn check(&self) -> Result<(), Invalid> {
-        if self.bootstrap && !self.join.is_empty() {
-            return invalid(
-                "cluster.bootstrap and cluster.join are both given; exactly one node of a cluster founds it \
-                 (--bootstrap), and the others join it (--join ADDR)"
-                    .to_owned(),
-            );
-        }
         if ![1, 3, 5].contains(&self.replication) {
             return invalid(format!("cluster.replication is {}; give 1, 3 or 5", self.replication));
         }
@@ -246,7 +249,6 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused_with_what_to_do() {
         for (text, wanted) in [
-            ("bootstrap = true\njoin = [\"a:1\"]", "exactly one node of a cluster founds it"),
             ("replication = 2", "give 1, 3 or 5"),
             ("transfer_bytes_per_second = 0", "give at least 1"),
             ("join = [\"a\"]", "give HOST:PORT"),

@@ -29,7 +29,8 @@ pub(super) struct MembershipArgs {
     /// What people call this node [default: what they did before, or its number]
     #[arg(long, env = "CHRONOS_NAME", value_name = "NAME")]
     name: Option<String>,
-    /// Found a cluster that others will join; no effect on a node that has founded one
+    /// Found a cluster that others will join, with --join only if nobody there is a node of one; no effect on a node that
+    /// has founded one
     #[arg(long, env = "CHRONOS_BOOTSTRAP")]
     bootstrap: bool,
     /// Join the cluster of the nodes that listen for their peers there; no effect on a node that has joined one
