@@ -133,16 +133,52 @@ fn is_ours(line: &str) -> bool {
     ours.iter().any(|flag| line.contains(flag)) || !others.iter().any(|other| line.contains(other))
 }
 
+/// The text that a configuration map has under a name.
+fn mapped(name: &str) -> String {
+    let manifest = read("deploy/kubernetes/chronos.yaml");
+    let head = format!("  {name}: |\n");
+    let from = manifest.find(&head).expect("the map has it") + head.len();
+    let lines = manifest[from..].lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+    lines.map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line))).collect()
+}
+
+/// What the server of a pod is started with.
+fn started_with(pod: &str) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
+    let script = mapped("start.sh").replace("exec chronos", "echo");
+    fs::write(dir.path().join("start.sh"), script).expect("it can be written");
+    let output = Command::new("sh")
+        .arg(dir.path().join("start.sh"))
+        .env("POD_NAME", pod)
+        .env("POD_NAMESPACE", "default")
+        .output()
+        .expect("there is a shell");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("arguments are text")
+}
+
+#[test]
+fn no_node_founds_a_cluster_without_looking_for_one() {
+    let founder = started_with("chronos-0");
+    assert!(founder.contains(" --bootstrap --join chronos-0.chronos-nodes.default.svc:7401,"), "{founder}");
+    // By which it knows itself among them.
+    assert!(founder.contains(" --advertise chronos-0.chronos-nodes.default.svc "), "{founder}");
+    let other = started_with("chronos-1");
+    assert!(other.contains(" --join ") && !other.contains("--bootstrap"), "{other}");
+    for file in ["deploy/compose/compose.yaml", "deploy/systemd/node.env.example"] {
+        let text = read(file);
+        let founding = text.lines().filter(|line| !line.starts_with('#') && line.contains("--bootstrap"));
+        let founding: Vec<&str> = founding.collect();
+        assert!(founding.len() == 1 && founding[0].contains("--join"), "{file}: {founding:?}");
+    }
+}
+
 #[test]
 fn the_configuration_of_a_pod_is_one_that_a_server_takes() {
-    let manifest = read("deploy/kubernetes/chronos.yaml");
-    let from =
-        manifest.find("chronos.toml: |\n").expect("it has a configuration") + "chronos.toml: |\n".len();
-    let lines = manifest[from..].lines().take_while(|line| line.is_empty() || line.starts_with("    "));
-    let toml: String = lines.map(|line| format!("{}\n", line.trim_start())).collect();
     let dir = tempfile::tempdir().expect("a directory");
     // Everything but where it would serve: a certificate that is not there must be the first thing it misses.
-    let toml = toml.replace("/var/lib/chronos", dir.path().join("data").to_str().expect("a path of text"));
+    let toml = mapped("chronos.toml")
+        .replace("/var/lib/chronos", dir.path().join("data").to_str().expect("a path of text"));
     // Ports that are nobody else's.
     let toml = [":7400", ":7401", ":7402"].iter().fold(toml, |toml, port| toml.replace(port, ":0"));
     let file = dir.path().join("chronos.toml");
