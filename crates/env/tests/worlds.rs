@@ -36,6 +36,20 @@ fn the_wall_clock_can_be_wrong_while_the_monotonic_is_not() {
 }
 
 #[test]
+fn one_host_can_have_a_wrong_wall_clock_in_all_its_lives_and_the_others_have_the_right_one() {
+    let world = World::new(1);
+    let [wrong, right] = ["a", "b"].map(|name| world.host(name));
+    let before = right.env().clock.wall_micros();
+    wrong.set_wall_offset_micros(5_000_000);
+    wrong.kill();
+    assert_eq!(wrong.env().clock.wall_micros(), before + 5_000_000);
+    assert_eq!(right.env().clock.wall_micros(), before);
+    world.set_wall_offset_micros(-1_000_000);
+    assert_eq!(wrong.env().clock.wall_micros(), before + 4_000_000);
+    assert_eq!(wrong.env().clock.monotonic(), Duration::ZERO);
+}
+
+#[test]
 fn a_timeout_ends_what_never_ends() {
     let world = World::new(1);
     let env = world.env();

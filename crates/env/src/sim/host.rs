@@ -64,6 +64,12 @@ impl Host {
         self.disk.clone()
     }
 
+    /// Makes this machine's wall clock differ from the others' by this much, forwards or back, from now on, also in its next
+    /// lives.
+    pub fn set_wall_offset_micros(&self, micros: i64) {
+        self.time.set_wrong_by(micros);
+    }
+
     /// Cuts the power of this machine's disk at the `nth` hit of the crash point `name` from now on, counted from 1.
     /// Replaces an earlier arming.
     pub fn arm_crash(&self, name: &str, nth: u64) {

@@ -4,6 +4,7 @@
 //! between runs it stands still.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,9 +13,13 @@ use tokio::time::Instant;
 /// 2026-01-01T00:00:00Z, the wall time at which every simulated world begins.
 const EPOCH_MICROS: i64 = 1_767_225_600_000_000;
 
-/// The time of one world. Clones share it.
+/// The time of one world, as one wall clock in it shows it. Clones share both.
 #[derive(Clone)]
-pub(crate) struct VirtualTime(Arc<Mutex<State>>);
+pub(crate) struct VirtualTime {
+    world: Arc<Mutex<State>>,
+    /// By how much this wall clock differs from the world's, in microseconds.
+    wrong_by: Arc<AtomicI64>,
+}
 
 struct State {
     /// Time spent in finished runs.
@@ -26,33 +31,41 @@ struct State {
 
 impl VirtualTime {
     pub(crate) fn new() -> VirtualTime {
-        VirtualTime(Arc::new(Mutex::new(State {
-            spent: Duration::ZERO,
-            run_began: None,
-            wall_offset_micros: 0,
-        })))
+        let state = State { spent: Duration::ZERO, run_began: None, wall_offset_micros: 0 };
+        VirtualTime { world: Arc::new(Mutex::new(state)), wrong_by: Arc::default() }
+    }
+
+    /// The same time, with a wall clock of its own.
+    pub(crate) fn on_another_wall(&self) -> VirtualTime {
+        VirtualTime { world: Arc::clone(&self.world), wrong_by: Arc::default() }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
-        self.0.lock().elapsed()
+        self.world.lock().elapsed()
     }
 
     pub(crate) fn wall_micros(&self) -> i64 {
-        let state = self.0.lock();
+        let state = self.world.lock();
         let elapsed =
             i64::try_from(state.elapsed().as_micros()).expect("a simulation spans less than 292,000 years");
-        EPOCH_MICROS.saturating_add(elapsed).saturating_add(state.wall_offset_micros)
+        let shown = EPOCH_MICROS.saturating_add(elapsed).saturating_add(state.wall_offset_micros);
+        shown.saturating_add(self.wrong_by.load(Ordering::Relaxed))
     }
 
     pub(crate) fn set_wall_offset(&self, micros: i64) {
-        self.0.lock().wall_offset_micros = micros;
+        self.world.lock().wall_offset_micros = micros;
+    }
+
+    /// Makes this wall clock alone differ from the world's.
+    pub(crate) fn set_wrong_by(&self, micros: i64) {
+        self.wrong_by.store(micros, Ordering::Relaxed);
     }
 
     /// A run begins; must be called inside its runtime. Time is counted until the guard goes, which must be inside
     /// the runtime too.
     #[expect(clippy::disallowed_methods, reason = "inside the runtime of a world this is virtual time")]
     pub(crate) fn begin_run(&self) -> Running {
-        let mut state = self.0.lock();
+        let mut state = self.world.lock();
         assert!(
             state.run_began.is_none(),
             "a world lives one life at a time: the previous run has not ended"
@@ -74,7 +87,7 @@ pub(crate) struct Running(VirtualTime);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut state = self.0.0.lock();
+        let mut state = self.0.world.lock();
         state.spent = state.elapsed();
         state.run_began = None;
     }

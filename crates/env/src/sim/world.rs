@@ -60,7 +60,7 @@ impl World {
         let mut hosts = self.hosts.lock();
         let made = || {
             let entropy = self.entropy.child(&format!("host {name}"));
-            Host::new(name, entropy, self.time.clone(), self.trace.clone(), &self.net)
+            Host::new(name, entropy, self.time.on_another_wall(), self.trace.clone(), &self.net)
         };
         hosts.entry(name.to_owned()).or_insert_with(made).clone()
     }
@@ -86,7 +86,8 @@ impl World {
         self.crash.arm(name, nth);
     }
 
-    /// Makes the wall clock differ from true time by this much, forwards or back, from now on.
+    /// Makes every wall clock differ from true time by this much, forwards or back, from now on; one host's alone:
+    /// [`Host::set_wall_offset_micros`].
     pub fn set_wall_offset_micros(&self, micros: i64) {
         self.time.set_wall_offset(micros);
     }
