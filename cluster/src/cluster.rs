@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_domain::PartitionId;
+use chronos_domain::{PartitionId, Timestamp};
 use chronos_env::{Env, Task};
 use chronos_store::Neighbour;
 use chronos_wal::Wal;
@@ -162,8 +162,10 @@ impl Cluster {
             standing.members.iter().for_each(|other| peers.set_peer(other.node, &other.peer));
         }
         let board = Board::default();
-        let poll = peers.clone().map(|peers| Poll { env: env.clone(), peers, board: board.clone() });
-        let poll = poll.map(Arc::new);
+        let poll = peers.clone().map(|peers| {
+            let clocks = Arc::clone(groups.clocks());
+            Arc::new(Poll { env: env.clone(), peers, board: board.clone(), clocks })
+        });
         let inner = Inner {
             env: env.clone(),
             me,
@@ -314,6 +316,7 @@ impl Inner {
             release: self.known.release.clone(),
             incarnation: self.known.incarnation,
             epoch: self.ledger.state().version,
+            wall: Some(Timestamp::new(self.env.clock.wall_micros())),
             groups: own(&self.groups, self.me),
             silences: self.silences(),
         }

@@ -34,6 +34,7 @@ use chronos_wal::{Fault, Log, Mark};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 
 use crate::backlog::Backlog;
+use crate::clocks::Clocks;
 use crate::flight::Flight;
 use crate::node::NodeId;
 use crate::peer::Link;
@@ -80,6 +81,8 @@ pub(crate) struct Running {
 pub(crate) struct Common {
     pub(crate) env: Env,
     pub(crate) node: NodeId,
+    /// What time it is, for what is written.
+    pub(crate) clocks: Arc<Clocks>,
     /// When all of them look at their clocks.
     pub(crate) beat: Beat,
     pub(crate) cluster: u128,

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chronos_domain::limits::CLOCK_OFFSET_MICROS_MAX;
 use chronos_domain::{PartitionId, Timestamp};
 use chronos_wal::Mark;
 use futures::FutureExt;
@@ -45,7 +46,7 @@ pub(crate) const PASS: u8 = 17;
 /// Asks the leader to cut, so that everything applied by then can be compacted.
 pub(crate) const CUT: u8 = 18;
 
-/// Refusals: this node does not lead that group; the time has not come on its clock; its disk is full.
+/// Refusals: this node does not lead that group; the time has not come for it; its disk is full.
 const NOT_LEADER: u32 = 1;
 const FUTURE: u32 = 2;
 const NO_SPACE: u32 = 3;
@@ -58,6 +59,8 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 /// By how much the clock of a leader may be behind that of whoever asks; more is not waited for.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+// Whose clock is as good as it has to be gets an answer as of now: the one's may be ahead while the other's is behind.
+const _: () = assert!(CLOCKS_DIFFER.as_micros() > 2 * CLOCK_OFFSET_MICROS_MAX as u128);
 /// How long a leader is waited for, however long the caller would: several elections.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a replica that has to catch up may apply nothing at all, however long the caller would wait.
@@ -105,7 +108,7 @@ pub enum ReadError {
         /// The term of the last entry that the leader has acknowledged.
         leaders: u64,
     },
-    /// The time that is asked about has not come on the leader's clock.
+    /// The time that is asked about has not come for the leader.
     #[error("{0}; ask about an earlier time, and have the nodes' clocks synchronised")]
     Future(Arc<str>),
     /// That the time has passed cannot be written down.
@@ -212,18 +215,17 @@ impl Freshness {
     /// Where this node leads: has an entry later than `t` applied, and gives the last one that is.
     async fn tick_until(&self, t: Timestamp) -> Result<Mark, ReadError> {
         while !self.has_passed(t) {
-            let clock = &self.consensus.env.clock;
-            let behind = t.get().saturating_add(1).saturating_sub(clock.wall_micros());
+            let now = self.consensus.common.clocks.now();
+            let behind = t.get().saturating_add(1).saturating_sub(now.get());
             let Ok(behind @ 1..) = u64::try_from(behind) else {
                 self.ticking.join(self.write(Request::Tick)).await?;
                 continue;
             };
             if Duration::from_micros(behind) > CLOCKS_DIFFER {
-                let now = Timestamp::new(clock.wall_micros());
-                let why = format!("{t} has not come on the leader's clock, which says {now}");
+                let why = format!("{t} has not come where the partition is led: it is {now} there");
                 return Err(ReadError::Future(why.into()));
             }
-            clock.sleep(Duration::from_micros(behind)).await;
+            self.consensus.env.clock.sleep(Duration::from_micros(behind)).await;
         }
         Ok(self.consensus.partition.applied_mark())
     }

@@ -16,6 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::backlog::Backlog;
+use crate::clocks::Clocks;
 use crate::compacting::Compacting;
 use crate::compaction::{CompactionConfig, CompactionStats};
 use crate::compactor::Subjects;
@@ -194,6 +195,7 @@ impl Groups {
         let common = Common {
             env: env.clone(),
             node: config.node,
+            clocks: Arc::new(Clocks::new(&env.clock, config.node)),
             beat: Beat::of(config.node),
             cluster: config.store.cluster,
             link: among.link,
@@ -252,6 +254,12 @@ impl Groups {
     /// Whether the log of the partition on this node has no room, so that it takes nothing in.
     pub fn is_full(&self, id: PartitionId) -> bool {
         self.group(id).is_ok_and(|group| matches!(group.consensus.phase_now(), Phase::Full))
+    }
+
+    /// What time it is, as far as this node may say: what its wall clock says, but not much later than what a majority's
+    /// clocks say. What this node writes now carries this time, or that of what was written before where that is later.
+    pub fn now(&self) -> Timestamp {
+        self.inner.common.clocks.now()
     }
 
     /// Replicates one command and returns what apply said of it.
@@ -441,6 +449,10 @@ impl Groups {
         let groups: Vec<_> = served.chain(withheld).collect();
         groups.iter().for_each(|group| group.close());
         join_all(groups.iter().map(|group| group.stop())).await;
+    }
+
+    pub(crate) fn clocks(&self) -> &Arc<Clocks> {
+        &self.inner.common.clocks
     }
 
     pub(crate) fn post(&self) -> &Post {

@@ -24,6 +24,7 @@
 
 mod addresses;
 mod backlog;
+mod clocks;
 mod cluster;
 mod compacting;
 mod compaction;

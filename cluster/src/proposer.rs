@@ -84,9 +84,10 @@ impl Proposer {
         }
     }
 
-    /// Time never goes back: not behind what was stamped before, nor behind what another leader has recorded.
+    /// Time never goes back: not behind what was stamped before, nor behind what another leader has recorded. That is for
+    /// good, and why a clock that is ahead is not believed: see [`crate::clocks`].
     fn stamp(&mut self, commands: &mut [Command]) {
-        let now = Timestamp::new(self.consensus.env.clock.wall_micros());
+        let now = self.consensus.common.clocks.now();
         self.recorded_at = self.recorded_at.max(now).max(self.consensus.partition.recorded_at());
         commands.iter_mut().for_each(|command| command.stamp(self.recorded_at));
     }

@@ -151,6 +151,9 @@ pub struct NodeView {
     pub heard_by: Vec<NodeId>,
     /// Those that have not for so long that they take it to be down.
     pub missed_by: Vec<NodeId>,
+    /// By how many microseconds its wall clock is at least ahead of what a majority's clocks say, or behind it when negative;
+    /// `None` when it is not up, or no other clock is known.
+    pub clock_offset_micros: Option<i64>,
 }
 
 /// The cluster, as one node sees it.

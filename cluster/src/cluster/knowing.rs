@@ -138,6 +138,7 @@ impl Inner {
         let last = heard.get(&node);
         let report: Option<&NodeReport> = last.map(|heard| &*heard.report);
         let ago = last.map(|heard| self.env.clock.monotonic().saturating_sub(heard.at));
+        let is_up = ago.is_some_and(|ago: Duration| ago < DOWN_AFTER);
         let data = || groups.iter().filter(|group| group.id != PartitionId::SYSTEM);
         let count =
             |is_so: &dyn Fn(&PartitionView) -> bool| data().filter(|group| is_so(group)).count() as u8;
@@ -150,7 +151,7 @@ impl Inner {
         let who = |hears: bool| said.iter().filter(|of| of.1 == hears).map(|of| of.0).collect();
         NodeView {
             member: member.clone(),
-            is_up: ago.is_some_and(|ago: Duration| ago < DOWN_AFTER),
+            is_up,
             heard: ago,
             release: report.map_or_else(String::new, |report| report.release.clone()),
             incarnation: report.map_or(0, |report| report.incarnation),
@@ -158,6 +159,7 @@ impl Inner {
             replicas: count(&|group| is_member(group, node)),
             heard_by: who(true),
             missed_by: who(false),
+            clock_offset_micros: self.groups.clocks().offset(node).filter(|_| is_up),
         }
     }
 }

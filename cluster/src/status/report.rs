@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chronos_domain::{Marks, PartitionId};
+use chronos_domain::{Marks, PartitionId, Timestamp};
 
 use super::board::DOWN_AFTER;
 use super::poll::EVERY;
@@ -25,6 +25,8 @@ pub(crate) struct NodeReport {
     pub(crate) incarnation: u64,
     /// The version of the cluster's state that it has read.
     pub(crate) epoch: u64,
+    /// What its wall clock said then, if it says so.
+    pub(crate) wall: Option<Timestamp>,
     /// By the number of the group.
     pub(crate) groups: Vec<Report>,
     /// How long it has not heard of each other node that it looks for; since its own start where it never did.

@@ -26,6 +26,7 @@ pub(crate) fn encode(report: &NodeReport) -> Bytes {
         epoch: report.epoch,
         replicas: report.groups.iter().map(replica_to_wire).collect(),
         silences: report.silences.iter().map(|(node, silence)| silence_to_wire(*node, *silence)).collect(),
+        wall: report.wall.map(Timestamp::get),
     };
     Bytes::from(status.encode_to_vec())
 }
@@ -40,6 +41,7 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<NodeReport, Malformed> {
         release: status.release,
         incarnation: status.incarnation,
         epoch: status.epoch,
+        wall: status.wall.map(Timestamp::new),
         groups: groups.collect::<Result<_, _>>()?,
         silences: status.silences.into_iter().map(silence).collect(),
     })
@@ -221,6 +223,7 @@ mod tests {
             release: "1.2.3".into(),
             incarnation: 8,
             epoch: 77,
+            wall: Some(Timestamp::new(-5)),
             groups: vec![group],
             silences: BTreeMap::from([(n(1), Duration::from_millis(7)), (n(4), Duration::from_secs(5))]),
         };

@@ -105,7 +105,7 @@ impl<N: Node> App<N> {
         if t < now {
             return Ok(());
         }
-        let text = format!("as_of {t} has not passed (the node's clock says {now}); give a time before now");
+        let text = format!("as_of {t} has not passed (it is {now} for this node); give a time before now");
         Err(Error::invalid(text).with("now", now))
     }
 }

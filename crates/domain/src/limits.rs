@@ -44,6 +44,10 @@ pub const STATE_CHECKPOINT_VERSIONS: u64 = 256;
 pub const STATE_CHECKPOINTS_BYTES_MAX: usize = 32 << 20;
 /// Events of one sample.
 pub const SAMPLE_EVENTS_MAX: usize = 1000;
+/// Microseconds by which a node's wall clock may differ from what a majority's clocks say: no event is stamped later than
+/// that, and a clock that is further off is told of. Clocks that are synchronised at all are within a tenth of it, so that a
+/// sound one is never held back; and what reads as of now leave out because of it shows half a second later.
+pub const CLOCK_OFFSET_MICROS_MAX: i64 = 500_000;
 /// Characters of a token's text form.
 pub const TOKEN_CHARS_MAX: usize = 512;
 

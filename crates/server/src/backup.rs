@@ -67,7 +67,7 @@ pub(crate) async fn cut(
     steps: &Steps,
 ) -> Result<Cut, Error> {
     // The moment itself is not over.
-    let created_at = Timestamp::new(env.clock.wall_micros() - 1);
+    let created_at = Timestamp::new(engine.groups().now().get() - 1);
     let most = env.clock.monotonic() + COMPACT_MAX;
     let deadline = due.map_or(most, |due| due.min(most));
     let shares = try_join_all(PartitionId::all().map(|id| {

@@ -281,7 +281,7 @@ impl Engine {
 
 impl Node for Engine {
     fn now(&self) -> Timestamp {
-        Timestamp::new(self.env.clock.wall_micros())
+        self.groups.now()
     }
 
     async fn propose(

@@ -2,10 +2,11 @@
 //! calls; swapped are clock, randomness, disk and tasks. Power is cut, bits rot, syncs fail, the disk fills up; after
 //! every restart a ledger of what was promised is held against what is there.
 //!
-//! Several nodes on hosts of their own, with a network between them, are in `forwarding` and `flips`.
+//! Several nodes on hosts of their own, with a network between them, are in `forwarding`, `flips` and `clocks`.
 //!
 //! Not in here: sockets, gRPC and HTTP (tested over real connections in the server's own tests).
 
+mod clocks;
 mod compact;
 mod crash;
 mod determinism;

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::backlog::Backlog;
+use crate::clocks::Clocks;
 use crate::compaction::CompactionConfig;
 use crate::consensus::{Common, Phase};
 use crate::exchange::kinds;
@@ -261,6 +262,7 @@ impl Node {
         let common = Common {
             env: env.clone(),
             node: id,
+            clocks: Arc::new(Clocks::new(&env.clock, id)),
             beat: Beat::of(id),
             cluster: 7,
             link: Arc::new(Seen { net: net.clone(), from: id }),
