@@ -3,6 +3,7 @@
 //! ```text
 //! commands/{cluster,partition,repair} ─► operator ─┬─ page      lines with a tone, painted on terminals only
 //!                                                  ├─ cluster   the cluster and its nodes as a page
+//!                                                  ├─ clocks    nodes whose clocks are off
 //!                                                  ├─ partition partitions and replicas as a page
 //!                                                  ├─ said      why nodes did not answer, once for each
 //!                                                  ├─ json      the same for machines
@@ -12,6 +13,7 @@
 //! A page is made of a [`Status`](chronos_client::cluster::Status) and nothing else, so that what is printed is tested
 //! without a cluster.
 
+mod clocks;
 pub(crate) mod cluster;
 pub(crate) mod json;
 pub(crate) mod live;

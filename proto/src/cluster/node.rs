@@ -60,6 +60,9 @@ pub struct Node {
     pub replicas: u8,
     /// Whether it was asked just now and did not answer in time.
     pub is_silent: bool,
+    /// By how many microseconds its wall clock is at least ahead of what a majority's clocks say, or behind it when negative;
+    /// `None` when that is not known.
+    pub clock_offset_micros: Option<i64>,
     /// Other nodes that are up, without the answering one, that hear it.
     pub heard_by: Vec<NodeId>,
     /// Those that have not for so long that they take it to be down.
@@ -84,6 +87,7 @@ impl From<Node> for v1::Node {
             leads: of.leads.into(),
             replicas: of.replicas.into(),
             silent: of.is_silent,
+            clock_offset_micros: of.clock_offset_micros,
             heard_by: numbers(of.heard_by),
             missed_by: numbers(of.missed_by),
         }
@@ -112,6 +116,7 @@ impl TryFrom<v1::Node> for Node {
             leads: small("leads", message.leads)?,
             replicas: small("replicas", message.replicas)?,
             is_silent: message.silent,
+            clock_offset_micros: message.clock_offset_micros,
             heard_by: nodes(message.heard_by),
             missed_by: nodes(message.missed_by),
         })

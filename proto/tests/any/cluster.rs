@@ -27,11 +27,12 @@ fn addresses() -> impl Strategy<Value = Addresses> {
 fn node() -> impl Strategy<Value = Node> {
     let who = (node_id(), any::<String>(), any::<u128>(), addresses());
     let how = (select(NodeState::ALL), time(), any::<bool>(), option::of(any::<u64>()));
-    let what = (any::<String>(), any::<u64>(), any::<u8>(), any::<u8>(), any::<bool>());
+    let what =
+        (any::<String>(), any::<u64>(), any::<u8>(), any::<u8>(), any::<bool>(), option::of(any::<i64>()));
     let by = (vec(node_id(), 0..3), vec(node_id(), 0..3));
     (who, how, what, by).prop_map(|(who, how, what, (heard_by, missed_by))| {
-        let (release, incarnation, leads, replicas, is_silent) = what;
         let (node, name, machine, addresses) = who;
+        let (release, incarnation, leads, replicas, is_silent, clock_offset_micros) = what;
         let (state, since, is_up, heard) = how;
         let heard = heard.map(Duration::from_millis);
         Node {
@@ -48,6 +49,7 @@ fn node() -> impl Strategy<Value = Node> {
             leads,
             replicas,
             is_silent,
+            clock_offset_micros,
             heard_by,
             missed_by,
         }

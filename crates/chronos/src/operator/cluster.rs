@@ -7,7 +7,7 @@ use chronos_client::PartitionId;
 use chronos_client::cluster::{Health, Node, NodeId, NodeState, Partition, Plan, PlannedStep, Status};
 
 use super::page::{Page, Tone};
-use super::{name, partition, units};
+use super::{clocks, name, partition, units};
 use crate::table::{Align, Table};
 
 /// So many events behind is worth a line: fewer are on their way.
@@ -228,6 +228,7 @@ pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
     all.extend(short(status));
     all.extend(behind(status));
     all.extend(status.nodes.iter().filter_map(|node| stuck(status, node)));
+    all.extend(status.nodes.iter().filter_map(clocks::off));
     for node in status.nodes.iter().filter(|node| node.is_up && node.state == NodeState::Draining) {
         let text = if status.partitions.iter().any(|of| of.needs(node.node)) {
             format!("{} is being drained: {} to go", node.node, held(status, node.node))

@@ -49,6 +49,7 @@ pub(crate) fn node(node: &Node) -> Value {
         "leads": node.leads,
         "replicas": node.replicas,
         "silent": node.is_silent,
+        "clock_offset_micros": node.clock_offset_micros,
         "heard_by": numbers(&node.heard_by),
         "missed_by": numbers(&node.missed_by),
     })

@@ -80,6 +80,7 @@ fn node(number: u64, leads: u8) -> Node {
         leads,
         replicas: 32,
         is_silent: false,
+        clock_offset_micros: Some(0),
         heard_by: Vec::new(),
         missed_by: Vec::new(),
     }

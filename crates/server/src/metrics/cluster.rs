@@ -115,6 +115,10 @@ fn members(view: &View) -> Vec<MetricFamily> {
         let labels = vec![("node", node.member.node.to_string()), ("name", node.member.name.clone())];
         (labels, flag(node.is_up))
     });
+    let clocks = view.nodes.iter().filter_map(|node| {
+        let labels = vec![("node", node.member.node.to_string()), ("name", node.member.name.clone())];
+        Some((labels, seconds(node.clock_offset_micros?)))
+    });
     vec![
         gauge("chronos_cluster_epoch", "Changes of members, placement and settings so far.", view.epoch),
         gauge("chronos_cluster_replication", "Replicas a partition shall have.", view.replication.into()),
@@ -124,6 +128,11 @@ fn members(view: &View) -> Vec<MetricFamily> {
             view.is_paused.into(),
         ),
         gauges("chronos_cluster_node_up", "1 for each member this node has heard of lately.", up),
+        gauges(
+            "chronos_cluster_clock_offset_seconds",
+            "How far a member's clock is at least ahead of what a majority's clocks say, or behind when negative.",
+            clocks,
+        ),
     ]
 }
 
@@ -186,6 +195,11 @@ fn flag(set: bool) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "the registry's numbers are floats")]
 fn float(number: u64) -> f64 {
     number as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the registry's numbers are floats")]
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
 }
 
 /// What this node passes on to others for its callers.
@@ -290,6 +304,34 @@ mod tests {
         assert_eq!(values("chronos_repair_attempts"), [4.0, 4.0, 4.0]);
         let none = repairs(&RepairStats::default(), &[]);
         assert!(none.iter().all(|family| family.name() != "chronos_repair_attempts"), "no empty family");
+    }
+
+    #[test]
+    fn the_clock_of_a_node_is_told_where_it_is_known() {
+        let node = |number, clock_offset_micros| chronos_cluster::NodeView {
+            member: chronos_cluster::Member {
+                node: NodeId::new(number),
+                name: format!("db{number}"),
+                machine: number.into(),
+                addresses: chronos_cluster::Addresses::default(),
+                state: chronos_cluster::MemberState::Active,
+                since: chronos_domain::Timestamp::ZERO,
+            },
+            is_up: true,
+            heard: None,
+            release: String::new(),
+            incarnation: 1,
+            leads: 0,
+            replicas: 0,
+            clock_offset_micros,
+        };
+        let nodes = vec![node(1, None), node(2, Some(-2_500_000))];
+        let all = families(&View { nodes, ..view(Vec::new()) });
+        let family =
+            all.iter().find(|family| family.name() == "chronos_cluster_clock_offset_seconds").unwrap();
+        let [only] = family.get_metric() else { panic!("{family:?}") };
+        assert_eq!(only.get_gauge().get_value(), -2.5);
+        assert_eq!(only.get_label()[0].value(), "n2");
     }
 
     #[test]

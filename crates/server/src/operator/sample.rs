@@ -20,6 +20,7 @@ fn node(number: u64) -> Node {
         leads: 0,
         replicas: 32,
         is_silent: false,
+        clock_offset_micros: None,
         heard_by: Vec::new(),
         missed_by: Vec::new(),
     }

@@ -42,6 +42,7 @@ fn node(of: cluster::NodeView, silent: &BTreeSet<NodeId>) -> Node {
         leads: of.leads,
         replicas: of.replicas,
         is_silent,
+        clock_offset_micros: of.clock_offset_micros,
         heard_by: of.heard_by,
         missed_by: of.missed_by,
     }
