@@ -114,7 +114,15 @@ mod tests {
         group.replica.marks = Marks { committed, applied, ..Marks::default() };
         let (release, incarnation, epoch) = (String::new(), 1, 1);
         let silences = BTreeMap::new();
-        NodeReport { node: NodeId::new(node), release, incarnation, epoch, wall: None, groups: vec![group], silences }
+        NodeReport {
+            node: NodeId::new(node),
+            release,
+            incarnation,
+            epoch,
+            wall: None,
+            groups: vec![group],
+            silences,
+        }
     }
 
     #[test]

@@ -37,13 +37,13 @@ mod tests {
         let mut off = sample::healthy();
         off.nodes[1].clock_offset_micros = Some(5_000_000);
         off.nodes[2].clock_offset_micros = Some(-60_000_001);
-        let shown = status(&off).plain();
+        let shown = status(&off, None).plain();
         let expected = "\
 n2's clock is 5.0 s ahead of the other nodes': synchronise the clocks of all nodes (chrony, ntpd, systemd-timesyncd); what it leads is stamped by theirs meanwhile
 n3's clock is 60 s behind the other nodes': synchronise the clocks of all nodes (chrony, ntpd, systemd-timesyncd); where it leads, events are stamped late and reads as of now refused meanwhile
 ";
         assert!(shown.ends_with(expected), "{shown}");
-        let object = json::status(&off);
+        let object = json::status(&off, None);
         assert_eq!((&object["healthy"], &object["available"]), (&false.into(), &true.into()));
         assert_eq!(object["nodes"][1]["clock_offset_micros"], 5_000_000);
     }

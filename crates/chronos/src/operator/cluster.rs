@@ -298,7 +298,8 @@ fn unwell(status: &Status) -> Vec<(Tone, String)> {
 }
 
 fn out_of_space(node: NodeId, partitions: &[PartitionId]) -> String {
-    let of = if partitions.len() == 1 { "the partition" } else { &format!("{} partitions", partitions.len()) };
+    let of =
+        if partitions.len() == 1 { "the partition" } else { &format!("{} partitions", partitions.len()) };
     format!("{node} has no room on its disk for {of} {}: free space in its data directory", named(partitions))
 }
 

@@ -324,6 +324,8 @@ mod tests {
             leads: 0,
             replicas: 0,
             clock_offset_micros,
+            heard_by: Vec::new(),
+            missed_by: Vec::new(),
         };
         let nodes = vec![node(1, None), node(2, Some(-2_500_000))];
         let all = families(&View { nodes, ..view(Vec::new()) });
