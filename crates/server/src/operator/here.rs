@@ -97,10 +97,10 @@ impl Here {
                     (edge.app.node().groups().verify(partition, Some(rate)).await, partition.get());
                 match looked.map(|seen| seen.findings.len()) {
                     Ok(found) => {
-                        tracing::info!(partition, found, "looked for damage because an operator asked")
+                        tracing::info!(partition, found, "looked for damage because an operator asked");
                     }
                     Err(error) => {
-                        tracing::warn!(partition, %error, "could not look for damage as an operator asked")
+                        tracing::warn!(partition, %error, "could not look for damage as an operator asked");
                     }
                 }
             }
