@@ -271,7 +271,9 @@ impl Inner {
         let seen = |node: NodeId| {
             let silence = silence(node);
             let is_up = heard.contains_key(&node) && silence < DOWN_AFTER && !silent.contains(&node);
-            Seen { is_up, silent: silence }
+            let is_full = |of: &Report| of.replica.health == Health::Full;
+            let has_room = heard.get(&node).is_none_or(|heard| !heard.report.groups.iter().any(is_full));
+            Seen { is_up, has_room, silent: silence }
         };
         let nodes = state.members.keys().map(|node| (*node, seen(*node))).collect();
         let mut observed = Observed { nodes, ..Observed::default() };
@@ -299,8 +301,9 @@ fn group_of(reports: &[&Report], is_up: impl Fn(NodeId) -> bool) -> Group {
     let replica = |report: &&Report| {
         let (node, view) = (report.replica.node, &report.replica);
         let lag = leader.and_then(|leader| {
-            let matched = leader.matched.get(&node)?;
-            Some(leader.replica.log_last.saturating_sub(*matched))
+            // However short the log is: who has none of it may have no room for it.
+            let matched = leader.matched.get(&node).copied().filter(|matched| *matched > 0)?;
+            Some(leader.replica.log_last.saturating_sub(matched))
         });
         let holds = view.log_last > 0 || view.parts > 0;
         (node, Replica { is_sound: view.health == Health::Serving, lag, last: view.log_last, holds })

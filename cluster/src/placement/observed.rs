@@ -27,6 +27,8 @@ pub(crate) struct Observed {
 pub(crate) struct Seen {
     /// Whether it was heard of lately.
     pub(crate) is_up: bool,
+    /// Whether no log on it was refused space lately.
+    pub(crate) has_room: bool,
     /// For how long it has not been heard of.
     pub(crate) silent: Duration,
 }
@@ -47,7 +49,7 @@ pub(crate) struct Group {
 pub(crate) struct Replica {
     /// Whether it does what it is there for.
     pub(crate) is_sound: bool,
-    /// Entries it is behind the leader; `None` when that is not known.
+    /// Entries it is behind the leader; `None` when that is not known, or it has none of the leader's on its disk.
     pub(crate) lag: Option<u64>,
     /// The last entry it has; 0 without any.
     pub(crate) last: u64,
@@ -68,7 +70,8 @@ impl Observed {
 
     /// Whether a node can be given something now.
     pub(crate) fn can_take(&self, state: &State, node: NodeId) -> bool {
-        self.is_up(node) && state.state_of(node) == Some(MemberState::Active)
+        let has_room = self.nodes.get(&node).is_some_and(|seen| seen.has_room);
+        self.is_up(node) && has_room && state.state_of(node) == Some(MemberState::Active)
     }
 
     /// Whether a node's replica of a group is up and up to date.

@@ -45,9 +45,10 @@ fn members(nodes: u64, replication: u8) -> State {
     state
 }
 
-const UP: Seen = Seen { is_up: true, silent: Duration::ZERO };
-const DOWN: Seen = Seen { is_up: false, silent: Duration::from_secs(60) };
-const DEAD: Seen = Seen { is_up: false, silent: Duration::from_secs(3600) };
+const UP: Seen = Seen { is_up: true, has_room: true, silent: Duration::ZERO };
+const DOWN: Seen = Seen { is_up: false, has_room: true, silent: Duration::from_secs(60) };
+const FULL: Seen = Seen { has_room: false, ..UP };
+const DEAD: Seen = Seen { is_up: false, has_room: true, silent: Duration::from_secs(3600) };
 const CURRENT: Replica = Replica { is_sound: true, lag: Some(0), last: 9, holds: true };
 
 fn group(voters: &BTreeSet<NodeId>, leader: Option<NodeId>) -> Group {
@@ -263,6 +264,25 @@ fn who_is_silent_for_a_moment_keeps_its_share_and_who_is_silent_for_long_is_repl
     for (id, group) in seen.groups.iter().filter(|(id, _)| **id != PartitionId::SYSTEM) {
         assert_eq!(group.voters(), Some(&others), "{id}");
     }
+}
+
+#[test]
+fn who_has_no_room_keeps_what_it_has_and_is_given_nothing() {
+    let state = members(3, 1);
+    let mut seen = settle(&state, &at_first(&state));
+    let held = |seen: &Observed| -> BTreeSet<PartitionId> {
+        let groups = seen.groups.iter().filter(|(_, group)| group.members.contains(n(3)));
+        groups.map(|(id, _)| *id).collect()
+    };
+    // It looks empty, as nobody speaks for its groups.
+    for group in seen.groups.values_mut().filter(|group| group.leader == Some(n(3))) {
+        (group.leader, group.members) = (None, Members::default());
+    }
+    let before = held(&seen);
+    seen.nodes.insert(n(3), FULL);
+    assert_eq!(held(&settle(&state, &seen)), before, "it is given something");
+    seen.nodes.insert(n(3), UP);
+    assert_ne!(held(&settle(&state, &seen)), before, "it was not worth giving it anything");
 }
 
 #[test]

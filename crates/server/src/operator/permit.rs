@@ -85,6 +85,7 @@ fn keeps_enough(status: &Status, id: NodeId, done: &str) -> Result<(), Error> {
     let active = || status.nodes.iter().filter(|node| node.state == NodeState::Active);
     let (up, down): (Vec<&Node>, Vec<&Node>) =
         active().filter(|other| other.node != id).partition(|other| other.is_up && !other.is_silent);
+    let (full, up): (Vec<&Node>, Vec<&Node>) = up.into_iter().partition(|other| is_full(status, other.node));
     let wanted = odd(usize::from(status.replication).min(active().count()));
     if up.len() >= wanted {
         return Ok(());
@@ -95,13 +96,18 @@ fn keeps_enough(status: &Status, id: NodeId, done: &str) -> Result<(), Error> {
         format!("{} {verb}", names.join(", "))
     };
     let others = if up.is_empty() { "no other node is".to_owned() } else { format!("only {}", names(&up)) };
-    let first = match down.as_slice() {
-        [] => format!(
+    let first = match (full.as_slice(), down.as_slice()) {
+        ([_, ..], _) => format!(
+            "{} out of room: free space there first (in the data directory), or have another node join (chronos server --join \
+             ADDR)",
+            names(&full)
+        ),
+        ([], []) => format!(
             "have another node join first (chronos server --join ADDR), or, if fewer copies are meant, lower the \
              replication (chronos cluster replication {})",
             odd(up.len())
         ),
-        [one, ..] => format!(
+        ([], [one, ..]) => format!(
             "{} down: start {} again first, or have another node join (chronos server --join ADDR) and give it up (chronos \
              cluster replace {})",
             names(&down),
@@ -110,8 +116,13 @@ fn keeps_enough(status: &Status, id: NodeId, done: &str) -> Result<(), Error> {
         ),
     };
     Err(rule(format!(
-        "{id} cannot be {done} now: partitions have {wanted} replicas, and beside it {others} up to hold them; {first}"
+        "{id} cannot be {done} now: partitions have {wanted} replicas, and beside it {others} up, with room to hold them; {first}"
     )))
+}
+
+/// Whether the disk of a node has no room for what it holds already.
+fn is_full(status: &Status, id: NodeId) -> bool {
+    status.partitions.iter().filter_map(|of| of.replica(id)).any(|replica| replica.health == Health::Full)
 }
 
 /// The greatest odd number that is not above, as the cluster counts replicas; 0 for 0.
@@ -446,8 +457,8 @@ mod tests {
         let mut status = cluster(4);
         status.nodes[3].is_up = false;
         let why = refusal(&status, Wish::Drain(n(1)));
-        let expected = "n1 cannot be drained now: partitions have 3 replicas, and beside it only n2, n3 are up to hold \
-                        them; n4 is down: start it again first, or have another node join (chronos server --join ADDR) \
+        let expected = "n1 cannot be drained now: partitions have 3 replicas, and beside it only n2, n3 are up, with \
+                        room to hold them; n4 is down: start it again first, or have another node join (chronos server --join ADDR) \
                         and give it up (chronos cluster replace n4)";
         assert_eq!(why, expected);
         assert!(
@@ -455,6 +466,9 @@ mod tests {
         );
         (status.nodes[3].is_up, status.nodes[3].is_silent) = (true, true);
         assert_eq!(refusal(&status, Wish::Drain(n(1))), expected, "one that does not answer may be down");
+        (status.nodes[3].is_silent, status.partitions[7].replicas[2].health) = (false, Health::Full);
+        let why = refusal(&status, Wish::Drain(n(1)));
+        assert!(why.contains("only n2, n4 are up") && why.contains("n3 is out of room: free space"), "{why}");
         let three = cluster(3);
         let why = refusal(&three, Wish::Drain(n(1)));
         assert!(
