@@ -27,7 +27,7 @@ use crate::order::{Order, OrderError, Plan};
 use crate::parcel::Parcels;
 use crate::peer::{self, Denial, Denied, Peers, Port};
 use crate::placement::{Action, Steer, Step, foresee, undecided, waits};
-use crate::status::{Board, NodeReport, Poll, own};
+use crate::status::{Board, DOWN_AFTER, NodeReport, Poll, own};
 use crate::system::{Ask, Entrant, Ledger, NotWritten, State, TokenHash};
 use desk::Desk;
 
@@ -322,12 +322,16 @@ impl Inner {
         }
     }
 
-    /// How long this node has not heard of each other one that it looks for.
+    /// How long this node has not heard of each other one that it looks for; of one that it has never heard of it says nothing
+    /// before that means something.
     fn silences(&self) -> BTreeMap<NodeId, Duration> {
         let now = self.env.clock.monotonic();
-        let silence = |node| now.saturating_sub(self.board.heard(node).unwrap_or(self.began));
+        let silence = |node| match self.board.heard(node) {
+            Some(at) => Some(now.saturating_sub(at)),
+            None => Some(now.saturating_sub(self.began)).filter(|silence| *silence >= DOWN_AFTER),
+        };
         let links = self.peers.iter().flat_map(Peers::status);
-        links.map(|link| (link.node, silence(link.node))).collect()
+        links.filter_map(|link| Some((link.node, silence(link.node)?))).collect()
     }
 
     /// Why what was wanted was not written.

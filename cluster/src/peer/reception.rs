@@ -23,12 +23,15 @@ impl Inbound {
     pub(super) async fn receive(&self, visitor: &Visitor, request: v1::JoinRequest) -> v1::JoinResponse {
         let address = visitor.address;
         let (name, release) = (request.name.clone(), request.release.clone());
+        let is_look = request == v1::JoinRequest::default();
         let answer = match self.decide(visitor, request).await {
             Ok((machine, admitted)) => {
                 count(&self.counters.joins_admitted, 1);
                 tracing::info!(%address, name, release, machine = %format_args!("{machine:032x}"), node = %admitted.node, "admitted to the cluster");
                 Answer::Joined(self.joined(admitted))
             }
+            // Who looks for a cluster asks nothing: see `look`.
+            Err(denied) if is_look => Answer::Denied(denied.to_wire()),
             Err(denied) => {
                 self.counters.denied(denied.why);
                 tracing::warn!(%address, name, release, why = denied.why.name(), "not admitted to the cluster: {}", denied.text);

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 
 use super::report::{NodeReport, Report};
 use crate::node::NodeId;
+use crate::view::Role;
 
 /// A node of which nothing was heard for so long is down.
 pub const DOWN_AFTER: Duration = Duration::from_secs(3);
@@ -92,7 +93,9 @@ fn stuck(
         let was = before.and_then(|before| before.report.group(group.id));
         let has_moved = was.is_none_or(|was| was.replica.marks.applied != applied);
         let since = before.and_then(|before| before.stuck.get(&group.id)).filter(|_| !has_moved);
-        is_behind.then(|| (group.id, since.copied().unwrap_or(now)))
+        // Who is no member yet is behind nobody.
+        let is_part = group.replica.role != Role::Outside;
+        (is_part && is_behind).then(|| (group.id, since.copied().unwrap_or(now)))
     };
     report.groups.iter().filter_map(since).collect()
 }
@@ -110,6 +113,7 @@ mod tests {
 
     fn report(node: u64, committed: u64, applied: u64) -> NodeReport {
         let mut group = silent(ID, NodeId::new(node), Health::Serving);
+        group.replica.role = Role::Follower;
         let [committed, applied] = [committed, applied].map(Position::new);
         group.replica.marks = Marks { committed, applied, ..Marks::default() };
         let (release, incarnation, epoch) = (String::new(), 1, 1);
@@ -157,7 +161,7 @@ mod tests {
     fn a_leader_that_no_quorum_hears_leads_nothing() {
         let named = |term, leader: Option<u64>| {
             let mut report = silent(ID, NodeId::new(term), Health::Serving);
-            (report.replica.term, report.replica.role) = (term, crate::view::Role::Leader);
+            (report.replica.term, report.replica.role) = (term, Role::Leader);
             report.replica.knows_leader = leader.map(NodeId::new);
             report
         };
