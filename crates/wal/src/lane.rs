@@ -297,7 +297,7 @@ impl Lane {
         if framed_bytes(ops, extras) == 0 || self.fits(framed_bytes(ops, extras), 0) {
             return Ok(());
         }
-        Err("the disk is full and the room kept for truncations and purges is used up".to_owned())
+        Err("the disk is full and the room kept for truncations and purges is used up: free space in the data directory".to_owned())
     }
 
     /// Makes a spare the active segment.

@@ -47,6 +47,10 @@ pub(crate) fn status(status: &Status, plan: Option<&Plan>) -> Page {
     if let Some(text) = plan.and_then(on_its_way) {
         page.line(Tone::Plain, text);
     }
+    // Somebody wants it so.
+    if status.is_paused {
+        page.line(Tone::Warn, "placement is paused: go on with `chronos cluster resume`");
+    }
     page
 }
 
@@ -237,9 +241,6 @@ pub(crate) fn concerns(status: &Status) -> Vec<(Tone, String)> {
         };
         all.push((Tone::Warn, text));
     }
-    if status.is_paused {
-        all.push((Tone::Warn, "placement is paused: go on with `chronos cluster resume`".to_owned()));
-    }
     all.sort_by_key(|(tone, _)| std::cmp::Reverse(*tone));
     all
 }
@@ -327,8 +328,13 @@ fn down(status: &Status, node: &Node) -> (Tone, String) {
         );
         return (Tone::Bad, text);
     }
+    let others = status.nodes.iter().filter(|other| other.is_up && other.state == NodeState::Active).count();
+    let first = match others < usize::from(status.replication) {
+        true => "have another node join (chronos server --join ADDR) and then ",
+        false => "",
+    };
     let text = format!(
-        "{0} is down {since}, with {1}: start it again, or give it up with `chronos cluster replace {0}`",
+        "{0} is down {since}, with {1}: start it again, or {first}give it up with `chronos cluster replace {0}`",
         node.node,
         held(status, node.node)
     );
@@ -489,7 +495,7 @@ n3    db3   DOWN      12 s ago         32      ?      0
 
 partition 7 has no leader: it takes nothing until it has one
 partition 3 on n2 is refused: part 12 is not as it was written
-n3 is down for 12 s, with 32 replicas and that of the system partition: start it again, or give it up with `chronos cluster replace n3`
+n3 is down for 12 s, with 32 replicas and that of the system partition: start it again, or have another node join (chronos server --join ADDR) and then give it up with `chronos cluster replace n3`
 1 partition has fewer than 3 replicas: there are only 2 nodes to have them: add one with `chronos server --join ADDR`
 partition 5 on n2 is 2.5 M events behind
 n2 is being drained: 31 replicas and that of the system partition to go
