@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{Cluster, Inner};
 use crate::groups::every_group;
 use crate::node::NodeId;
-use crate::status::{DOWN_AFTER, Heard, NodeReport, Report, leader_in_term, leader_of};
+use crate::status::{Heard, NodeReport, Report, leader_in_term, leader_of};
 use crate::view::{Member, MemberState, NodeView, PartitionView, Role, View};
 
 impl Cluster {
@@ -137,12 +137,12 @@ impl Inner {
         let node = member.node;
         let last = heard.get(&node);
         let report: Option<&NodeReport> = last.map(|heard| &*heard.report);
-        let ago = last.map(|heard| self.env.clock.monotonic().saturating_sub(heard.at));
-        let is_up = ago.is_some_and(|ago: Duration| ago < DOWN_AFTER);
+        let now = self.env.clock.monotonic();
+        let ago = last.map(|heard| now.saturating_sub(heard.at));
+        let is_up = last.is_some_and(|heard| heard.is_lately(now));
         let data = || groups.iter().filter(|group| group.id != PartitionId::SYSTEM);
         let count =
             |is_so: &dyn Fn(&PartitionView) -> bool| data().filter(|group| is_so(group)).count() as u8;
-        let now = self.env.clock.monotonic();
         let others = heard.values().filter(|other| other.is_lately(now) && other.report.node != self.me);
         let said = |Heard { report, at, .. }: &Heard| {
             Some((report.node, report.hears(node, now.saturating_sub(*at))?))
