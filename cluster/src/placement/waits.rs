@@ -111,23 +111,29 @@ fn not_current(seen: &Observed) -> Option<String> {
     Some(format!("{what} until a majority of the voters is up to date: see chronos partition list"))
 }
 
-/// Groups that have fewer replicas than they should, for want of nodes.
+/// Groups that have fewer replicas than they should, for want of nodes that could hold some.
 fn too_few(state: &State, seen: &Observed) -> Option<String> {
     let wanted = usize::from(state.replication);
     let has = |group: &Group| group.voters().map(BTreeSet::len);
     let short = seen.groups.values().filter_map(has).filter(|count| *count < wanted);
     let (count, fewest) = short.fold((0, wanted), |(count, least), has| (count + 1, least.min(has)));
-    let there = state.active().count();
-    if count == 0 || there >= wanted {
+    let (able, unable): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
+        state.active().partition(|node| seen.can_take(state, *node));
+    if count == 0 || able.len() >= wanted {
         return None;
     }
     let partitions = if count == 1 { "partition has" } else { "partitions have" };
     let replicas = if fewest == 1 { "replica" } else { "replicas" };
-    let missing = wanted - there;
+    let missing = wanted - able.len();
     let nodes = if missing == 1 { "node is" } else { "nodes are" };
+    let or_else = unable.iter().map(|node| match seen.is_up(*node) {
+        true => format!("; or room on the disk of {node}"),
+        false => format!("; or {node}, which is down"),
+    });
     Some(format!(
         "{count} {partitions} {fewest} {replicas} of {wanted} wanted: {missing} more {nodes} needed (chronos server --join \
-         ADDR)"
+         ADDR){}",
+        or_else.collect::<String>()
     ))
 }
 
@@ -159,23 +165,31 @@ fn down(state: &State, seen: &Observed) -> Vec<String> {
     state.present().filter(is_away).map(told).collect()
 }
 
-/// Nodes that are to go and cannot, because nobody takes what they hold.
+/// Nodes that are to go and cannot, or are gone and still counted, because nobody takes what they hold.
 fn nowhere_to_go(state: &State, seen: &Observed) -> Vec<String> {
-    let is_leaving = |node: NodeId| state.state_of(node).is_some_and(|of| of != MemberState::Active);
-    let leaving = state.members.keys().copied().filter(|node| is_leaving(*node) && seen.is_up(*node));
+    // One that is down and to come back is told of where all that are down are.
+    let is_leaving = |node: &NodeId| match state.state_of(*node) {
+        None | Some(MemberState::Active) => false,
+        Some(MemberState::Removed) => true,
+        Some(_) => seen.is_up(*node),
+    };
     let told = |node: NodeId| {
         let of = |group: &&Group| group.members.voters().contains(&node);
         let left = seen.groups.values().filter(of).count();
         let places: BTreeSet<NodeId> = state.active().filter(|other| seen.can_take(state, *other)).collect();
+        let (how, undo) = match state.state_of(node) {
+            Some(MemberState::Removed) => ("was removed", String::new()),
+            _ => ("is leaving", format!(", or take it back (chronos cluster undrain {node})")),
+        };
         (left > 0).then(|| {
             format!(
-                "{node} is leaving, and {left} of its replicas have nowhere to go: the nodes that are up and could hold \
-                 some are {}; add one (chronos server --join ADDR), or take it back (chronos cluster undrain {node})",
+                "{node} {how}, and {left} of its replicas have nowhere to go: the nodes that are up and could hold some \
+                 are {}; add one (chronos server --join ADDR){undo}",
                 if places.is_empty() { "none".to_owned() } else { Names(&places).to_string() }
             )
         })
     };
-    leaving.filter_map(told).collect()
+    state.members.keys().copied().filter(is_leaving).filter_map(told).collect()
 }
 
 /// Replicas that are there and do not serve.

@@ -56,6 +56,18 @@ fn replicas_for_which_there_are_no_nodes_are_counted_with_how_many_nodes_are_mis
 }
 
 #[test]
+fn a_node_that_holds_nothing_and_is_down_or_full_does_not_count_as_one_that_could_hold_something() {
+    let (state, seen) = at_rest(3, 3);
+    let (mut state, mut seen) = (members(5, state.replication), seen);
+    happen(&mut state, &Change::Settings { replication: Some(5), replace_after: None });
+    seen.nodes.extend([(n(4), DEAD), (n(5), FULL)]);
+    let seen = settle(&state, &seen);
+    let expected = "33 partitions have 3 replicas of 5 wanted: 2 more nodes are needed (chronos server --join ADDR); or n4, \
+                    which is down; or room on the disk of n5";
+    assert_eq!(waits(&state, &seen), [expected]);
+}
+
+#[test]
 fn a_node_that_is_down_is_named_with_when_it_is_replaced_or_why_it_cannot_be() {
     let (state, mut seen) = at_rest(3, 3);
     seen.nodes.insert(n(3), DOWN);
@@ -99,4 +111,27 @@ fn a_node_that_cannot_leave_is_told_what_is_missing() {
     let seen = settle(&state, &seen);
     let said = said(&state, &seen);
     assert!(said.contains("n4 is leaving, and") && said.contains("undrain n4"), "{said}");
+}
+
+#[test]
+fn a_node_that_was_removed_and_is_still_counted_is_named() {
+    // Of six, five keep who belongs to the cluster; the sixth, which could take over, is away for good.
+    let (mut state, mut seen) = at_rest(6, 1);
+    let spare =
+        state.active().find(|node| !seen.groups[&PartitionId::SYSTEM].members.voters().contains(node));
+    seen.nodes.insert(spare.unwrap(), DEAD);
+    let leader = seen.groups[&PartitionId::SYSTEM].leader;
+    let gone =
+        seen.groups[&PartitionId::SYSTEM].members.voters().into_iter().find(|node| Some(*node) != leader);
+    let gone = gone.unwrap();
+    // It gave away what it held, and then died.
+    happen(&mut state, &Change::Removed(gone));
+    for (_, group) in seen.groups.iter_mut().filter(|(id, _)| **id != PartitionId::SYSTEM) {
+        *group = super::group(&BTreeSet::from([leader.unwrap()]), leader);
+    }
+    seen.nodes.insert(gone, DEAD);
+    let seen = settle(&state, &seen);
+    let said = said(&state, &seen);
+    let expected = format!("{gone} was removed, and 1 of its replicas have nowhere to go");
+    assert!(said.contains(&expected) && !said.contains("undrain"), "{said}");
 }
