@@ -28,6 +28,7 @@ pub(crate) fn waits(state: &State, seen: &Observed) -> Vec<String> {
     let undecided = undecided(seen);
     let is_decided = undecided.is_none();
     let mut all: Vec<String> = undecided.into_iter().collect();
+    all.extend(unheard(seen));
     all.extend(without_majority(seen));
     all.extend(without_leader(seen));
     all.extend(half_way(seen));
@@ -65,8 +66,14 @@ pub(crate) fn undecided(seen: &Observed) -> Option<String> {
     (!is_led).then(|| "nobody decides what is done next: the system partition has no leader now".to_owned())
 }
 
+/// Groups of which no replica says who belongs to them, because none serves.
+fn unheard(seen: &Observed) -> Option<String> {
+    let what = counted(&data(seen, |group| group.members.configs.is_empty()), "has", "have")?;
+    Some(format!("{what} no replica that serves now: why, says chronos cluster status"))
+}
+
 fn without_majority(seen: &Observed) -> Option<String> {
-    let lost = data(seen, |group| !has_majority(seen, group));
+    let lost = data(seen, |group| !group.members.configs.is_empty() && !has_majority(seen, group));
     let voters = voters_of(seen, &lost);
     let what = counted(&lost, "has", "have")?;
     Some(format!("{what} no majority of the voters, {}: start them again", absent(seen, &voters)))

@@ -47,6 +47,20 @@ fn without_a_majority_it_is_said_who_is_missing() {
 }
 
 #[test]
+fn of_partitions_that_nobody_speaks_for_nothing_is_made_up() {
+    let (state, mut seen) = at_rest(3, 1);
+    // Their only replica has no room.
+    let silent: Vec<PartitionId> =
+        seen.groups.keys().copied().filter(|id| *id != PartitionId::SYSTEM).take(2).collect();
+    for id in &silent {
+        let group = seen.groups.get_mut(id).unwrap();
+        (group.leader, group.members) = (None, Members::default());
+    }
+    let expected = "2 partitions (0, 1) have no replica that serves now: why, says chronos cluster status";
+    assert_eq!(waits(&state, &seen), [expected]);
+}
+
+#[test]
 fn replicas_for_which_there_are_no_nodes_are_counted_with_how_many_nodes_are_missing() {
     let (mut state, seen) = at_rest(3, 3);
     happen(&mut state, &Change::Settings { replication: Some(5), replace_after: None });

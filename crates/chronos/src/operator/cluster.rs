@@ -407,13 +407,13 @@ fn is_alone(status: &Status) -> bool {
     matches!(status.nodes.as_slice(), [only] if only.addresses.peer.is_empty())
 }
 
-/// Partitions with fewer voters than they should have.
+/// Partitions with fewer voters than they should have. Of one that nobody speaks for it is not known who they are.
 fn short(status: &Status) -> Option<(Tone, String)> {
     if is_alone(status) {
         return None;
     }
     let wanted = usize::from(status.replication);
-    let is_short = |of: &&Partition| of.voters.len() < wanted;
+    let is_short = |of: &&Partition| (1..wanted).contains(&of.voters.len());
     let short: Vec<_> = status.partitions.iter().filter(is_short).map(|of| of.id).collect();
     if short.is_empty() {
         return None;
