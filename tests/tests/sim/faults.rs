@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chronos_app::{Class, Reason};
 use chronos_domain::PartitionId;
+use chronos_env::Disk;
 use chronos_env::sim::{Repeat, World};
 use chronos_server::Node;
 
@@ -79,6 +80,24 @@ fn a_full_disk_refuses_appends_serves_reads_and_takes_appends_again_once_there_i
         one_by_one(&env, node.app(), &ledger).await;
         node.stop().await;
     });
+    aftermath(&world, &ledger);
+}
+
+/// What has to be left on a full disk for a node to start on it.
+const START_BYTES: u64 = 48 << 10;
+
+#[test]
+fn on_a_full_disk_a_node_starts_and_answers_with_a_little_left_and_says_what_it_cannot_write_with_nothing() {
+    const ROOM: u64 = 1 << 40;
+    let world = World::new(4);
+    let ledger = Shared::default();
+    world.run(under_load(&world, &ledger, 8)).expect("a healthy start");
+    world.disk().capacity(ROOM);
+    let taken = ROOM - world.disk().free_bytes(DATA.as_ref()).expect("it is there");
+    world.disk().capacity(taken);
+    let refused = world.run(Node::start(world.env(), &config())).err().expect("there is no room").to_string();
+    assert!(refused.contains("NODE") && refused.contains("No space left"), "{refused}");
+    world.disk().capacity(taken + START_BYTES);
     aftermath(&world, &ledger);
 }
 
