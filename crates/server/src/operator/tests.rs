@@ -196,7 +196,7 @@ fn a_partition_that_is_being_handed_over_is_not_told_to_have_no_leader() {
         let (operators, clock) = (servers[0].operators(), world.env().clock);
         operators.steer(Wish::Pause, clock.monotonic() + Duration::from_secs(10)).await.unwrap();
         let transfers = async {
-            for _ in 0..3 {
+            for _ in 0..8 {
                 let view = servers[0].cluster().view();
                 for of in view.partitions.iter().filter(|of| of.id != PartitionId::SYSTEM) {
                     let Some(leader) = of.leader else { continue };
@@ -222,7 +222,7 @@ fn a_partition_that_is_being_handed_over_is_not_told_to_have_no_leader() {
             () = transfers => {}
             () = looks => {}
         }
-        assert!(looked > 50, "it was looked {looked} times");
+        assert!(looked > 100, "it was looked {looked} times");
         for server in servers {
             server.stop().await;
         }
