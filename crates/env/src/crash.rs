@@ -60,6 +60,11 @@ impl CrashPoints {
         self.state.lock().armed = Some(Armed { name: name.to_owned(), left: nth });
     }
 
+    /// Takes an arming back.
+    pub(crate) fn disarm(&self) {
+        self.state.lock().armed = None;
+    }
+
     /// Passes the crash point `name`. Usually does nothing but count.
     pub fn hit(&self, name: &'static str) {
         if !self.count(name) {

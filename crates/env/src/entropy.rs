@@ -24,7 +24,8 @@ impl Entropy {
         Entropy(Source::Os(Arc::new(Mutex::new(OsPool::empty()))))
     }
 
-    pub(crate) fn seeded(seed: u64) -> Entropy {
+    /// A generator that follows from a seed, for whoever draws plans of simulations.
+    pub fn seeded(seed: u64) -> Entropy {
         Entropy(Source::Seeded(Arc::new(Mutex::new(Seeded::new(seed)))))
     }
 

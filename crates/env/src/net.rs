@@ -83,6 +83,13 @@ enum Accepting {
     Sim(SimListener),
 }
 
+impl From<TcpListener> for Listener {
+    /// Of a socket of this machine that listens already.
+    fn from(listener: TcpListener) -> Listener {
+        Listener(Accepting::Real(listener))
+    }
+}
+
 impl Listener {
     /// The address it listens on, with the port that was taken.
     ///
@@ -140,6 +147,14 @@ impl Connection {
     /// The other side's address.
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// Waits until there is something to read, and leaves it there; `false` when there never will be. Cancel-safe.
+    pub async fn speaks(&mut self) -> bool {
+        match &mut self.stream {
+            Stream::Real(tcp) => matches!(tcp.peek(&mut [0]).await, Ok(1)),
+            Stream::Sim(sim) => std::future::poll_fn(|cx| sim.poll_speaks(cx)).await,
+        }
     }
 }
 

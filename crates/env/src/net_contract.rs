@@ -27,6 +27,8 @@ pub async fn run(net: &Net, ip: &str) {
     addresses_agree(net, ip).await;
     println!("net contract: ending one direction leaves the other");
     half_end(net, ip).await;
+    println!("net contract: whoever looks whether the other side speaks takes nothing");
+    looking_takes_nothing(net, ip).await;
     println!("net contract: dropping a side is an end for the other");
     dropping_ends(net, ip).await;
     println!("net contract: a reader that does not read holds up the writer");
@@ -74,6 +76,15 @@ async fn bytes_arrive_in_order(net: &Net, ip: &str) {
     };
     let ((), read) = tokio::join!(writing, read_to_end(&mut far));
     assert!(read == sent, "{} bytes were sent, {} arrived, and they differ", sent.len(), read.len());
+}
+
+async fn looking_takes_nothing(net: &Net, ip: &str) {
+    let (mut near, mut far) = connected(net, ip).await;
+    near.write_all(b"a word").await.expect("a healthy connection takes bytes");
+    assert!(far.speaks().await && far.speaks().await, "what was written is not there to be read");
+    near.shutdown().await.expect("a healthy connection can be ended");
+    assert_eq!(read_to_end(&mut far).await, b"a word");
+    assert!(!far.speaks().await, "after the end there is something to be read");
 }
 
 async fn addresses_agree(net: &Net, ip: &str) {

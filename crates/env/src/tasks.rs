@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
@@ -29,6 +29,9 @@ pub(crate) struct Running(Arc<Mutex<Crowd>>);
 #[derive(Debug, Default)]
 struct Crowd {
     is_killed: bool,
+    is_paused: bool,
+    /// Whoever wanted to take a step meanwhile.
+    held: Vec<Waker>,
     tasks: Vec<AbortHandle>,
     /// When there are so many, those that ended are forgotten.
     tidy_at: usize,
@@ -52,7 +55,46 @@ impl Running {
     pub(crate) fn kill(&self) {
         let mut crowd = self.0.lock();
         crowd.is_killed = true;
+        crowd.held.clear();
         crowd.tasks.drain(..).for_each(|task| task.abort());
+    }
+
+    /// No task of the process takes another step before [`Running::resume`].
+    pub(crate) fn pause(&self) {
+        self.0.lock().is_paused = true;
+    }
+
+    /// Whatever would have happened meanwhile happens now.
+    pub(crate) fn resume(&self) {
+        let mut crowd = self.0.lock();
+        crowd.is_paused = false;
+        crowd.held.drain(..).for_each(Waker::wake);
+    }
+
+    /// Whether a step has to wait; then whoever would take it is woken when it need not any more.
+    fn holds(&self, cx: &Context<'_>) -> bool {
+        let mut crowd = self.0.lock();
+        if crowd.is_paused {
+            crowd.held.push(cx.waker().clone());
+        }
+        crowd.is_paused
+    }
+}
+
+/// A task of a process that can be paused.
+struct Pausable<F> {
+    process: Running,
+    work: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Pausable<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if self.process.holds(cx) {
+            return Poll::Pending;
+        }
+        self.work.as_mut().poll(cx)
     }
 }
 
@@ -75,14 +117,18 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Task::joining(name.to_owned(), self.started(spawn(f)))
+        Task::joining(name.to_owned(), self.started(f))
     }
 
-    /// Notes whose task it is.
-    fn started<T>(&self, handle: JoinHandle<T>) -> JoinHandle<T> {
-        if let World::Sim(Some(process)) = &self.0 {
-            process.add(handle.abort_handle());
-        }
+    /// Starts it as what it is: a task of a simulated process shares its fate.
+    fn started<F>(&self, f: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let World::Sim(Some(process)) = &self.0 else { return spawn(f) };
+        let handle = spawn(Pausable { process: process.clone(), work: Box::pin(f) });
+        process.add(handle.abort_handle());
         handle
     }
 
@@ -98,7 +144,7 @@ impl Tasks {
     {
         match self.0 {
             World::Real => dedicated_thread(name, f),
-            World::Sim(_) => Task::joining(name, self.started(spawn(f))),
+            World::Sim(_) => Task::joining(name, self.started(f)),
         }
     }
 

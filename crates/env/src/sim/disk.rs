@@ -151,8 +151,16 @@ impl State {
     /// Blocks that may still be allocated; `None` without a limit.
     fn blocks_left(&self) -> Option<u64> {
         let room = self.faults.room()? / BLOCK_BYTES as u64;
+        Some(room.saturating_sub(self.blocks_taken()))
+    }
+
+    fn blocks_taken(&self) -> u64 {
         let taken: usize = self.names.files().values().map(|inode| inode.image().live().allocated()).sum();
-        Some(room.saturating_sub(taken as u64))
+        taken as u64
+    }
+
+    fn used_bytes(&self) -> u64 {
+        self.blocks_taken() * BLOCK_BYTES as u64
     }
 
     fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Arc<Inode>> {

@@ -1,5 +1,6 @@
 //! A machine in a world with several: a disk, a name in the network, and one process at a time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -74,6 +75,27 @@ impl Host {
     /// Replaces an earlier arming.
     pub fn arm_crash(&self, name: &str, nth: u64) {
         self.process.lock().crash.arm(name, nth);
+    }
+
+    /// No crash point cuts the power any more.
+    pub fn disarm_crash(&self) {
+        self.process.lock().crash.disarm();
+    }
+
+    /// How often each crash point was passed by the present process.
+    pub fn crash_hits(&self) -> BTreeMap<&'static str, u64> {
+        self.process.lock().crash.hits()
+    }
+
+    /// Stops the process where it is, as SIGSTOP does: none of its tasks takes another step. The machine goes on: connections
+    /// to it are made, what is sent to it arrives, and its clocks run.
+    pub fn pause(&self) {
+        self.process.lock().running.pause();
+    }
+
+    /// Lets a paused process go on, as SIGCONT does.
+    pub fn resume(&self) {
+        self.process.lock().running.resume();
     }
 
     /// Kills the process, as SIGKILL does: its tasks take no further step, its connections are reset, nobody listens any

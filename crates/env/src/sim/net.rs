@@ -86,6 +86,18 @@ impl SimNet {
         self.0.unblock(b, a);
     }
 
+    /// What `from` sends arrives at `to` again; the other way stays as it is.
+    pub fn heal_one_way(&self, from: &str, to: &str) {
+        self.0.unblock(from, to);
+    }
+
+    /// The names of all machines, ascending.
+    pub fn hosts(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.names();
+        names.sort_unstable();
+        names
+    }
+
     /// Every link works again.
     pub fn heal_all(&self) {
         self.0.unblock_all();

@@ -131,6 +131,11 @@ impl SimDisk {
         files.into_iter().map(|(path, inode)| (path, inode.image().live().len())).collect()
     }
 
+    /// Bytes that are taken, in whole blocks.
+    pub fn used_bytes(&self) -> u64 {
+        self.0.state.lock().used_bytes()
+    }
+
     /// Every file that readers see, with its content.
     pub fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let files = self.0.state.lock().names.files();

@@ -128,8 +128,9 @@ impl Pipe {
         let What::Bytes { data, taken } = what else {
             return if matches!(what, What::End) { Found::End } else { Found::Reset };
         };
-        let fresh = (*taken == 0).then(|| (data.len(), crc32fast::hash(data)));
         let count = into.remaining().min(data.len() - *taken);
+        // Whoever only looks whether there is something has touched nothing.
+        let fresh = (*taken == 0 && count > 0).then(|| (data.len(), crc32fast::hash(data)));
         into.put_slice(&data[*taken..*taken + count]);
         *taken += count;
         if *taken == data.len() {

@@ -61,27 +61,41 @@ impl fmt::Debug for SimStream {
     }
 }
 
-impl AsyncRead for SimStream {
+impl SimStream {
+    /// Whether anything has arrived before the end; it is left there.
+    pub(crate) fn poll_speaks(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let found = ready!(self.poll_found(cx, &mut ReadBuf::new(&mut [])));
+        Poll::Ready(matches!(found, Ok(Found::Bytes { .. })))
+    }
+
+    /// What there is to read, once there is something or the end.
     #[expect(clippy::disallowed_methods, reason = "inside the runtime of a world this is virtual time")]
+    fn poll_found(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Found>> {
+        loop {
+            match self.fabric.read(&self.id, buf, cx)? {
+                Found::Nothing => return Poll::Pending,
+                Found::Later(wait) => {
+                    let mut sleep = Box::pin(tokio::time::sleep(wait));
+                    let waited = sleep.as_mut().poll(cx);
+                    self.until = Some(sleep);
+                    ready!(waited);
+                }
+                found => return Poll::Ready(Ok(found)),
+            }
+        }
+    }
+}
+
+impl AsyncRead for SimStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            let stream = &mut *self;
-            match stream.fabric.read(&stream.id, buf, cx)? {
-                Found::Bytes { .. } | Found::End => return Poll::Ready(Ok(())),
-                Found::Reset => return Poll::Ready(Err(reset_error())),
-                Found::Nothing => return Poll::Pending,
-                Found::Later(wait) => {
-                    let mut sleep = Box::pin(tokio::time::sleep(wait));
-                    let waited = sleep.as_mut().poll(cx);
-                    stream.until = Some(sleep);
-                    ready!(waited);
-                }
-            }
-        }
+        Poll::Ready(match ready!(self.poll_found(cx, buf))? {
+            Found::Reset => Err(reset_error()),
+            _ => Ok(()),
+        })
     }
 }
 

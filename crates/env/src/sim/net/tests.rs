@@ -123,6 +123,36 @@ fn a_killed_process_resets_its_connections_and_ends_its_tasks() {
 }
 
 #[test]
+fn a_paused_process_takes_no_step_while_its_machine_goes_on() {
+    let world = World::new(14);
+    world.run(async {
+        let (a, b) = (world.host("a"), world.host("b"));
+        let (env, of_b) = (a.env(), b.env());
+        let listener = of_b.net.listen("b:7000").await.unwrap();
+        drop(of_b.tasks.clone().spawn("echo", async move {
+            loop {
+                let mut guest = listener.accept().await.unwrap();
+                let mut word = [0; 4];
+                guest.read_exact(&mut word).await.unwrap();
+                guest.write_all(&word).await.unwrap();
+            }
+        }));
+        b.pause();
+        let mut near = env.net.connect("b:7000", SECOND).await.expect("the machine answers for it");
+        near.write_all(b"word").await.unwrap();
+        silent(&env, &mut near).await;
+        b.resume();
+        let mut word = [0; 4];
+        env.clock.timeout(SECOND, near.read_exact(&mut word)).await.expect("it goes on").unwrap();
+        assert_eq!(&word, b"word");
+        b.pause();
+        b.kill();
+        let end = env.clock.timeout(SECOND, near.read(&mut word)).await;
+        assert!(!matches!(end, Ok(Ok(1..)) | Err(_)), "it dies although it was paused: {end:?}");
+    });
+}
+
+#[test]
 fn word_of_a_killed_process_waits_for_the_partition_to_heal() {
     let world = World::new(6);
     world.run(async {
