@@ -34,6 +34,7 @@ mod operator;
 mod pages;
 mod placement;
 mod query;
+mod run;
 mod seating;
 mod serve;
 mod stats;
@@ -46,5 +47,6 @@ pub use config::{
 pub use engine::Engine;
 pub use limits::Limits;
 pub use node::{Node, RELEASE, StartError};
+pub use run::{Ended, run};
 pub use seating::{Recalled, recall};
 pub use serve::{serve, serve_admin};

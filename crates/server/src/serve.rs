@@ -6,26 +6,27 @@ use std::convert::Infallible;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use chronos_app::{Class, Error, Reason};
+use chronos_env::{Connection, Listener, Tasks};
 use futures::FutureExt;
 use http::Request;
+use http::header::DATE;
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tower::ServiceExt;
 
 use self::guests::{Guests, Stay};
 
 use crate::edge::Edge;
-use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::{grpc, http as rest};
@@ -44,14 +45,18 @@ const ROOM_RETRY_MS: u64 = 1000;
 ///
 /// # Errors
 /// When the listener cannot say where it listens.
-pub async fn serve(node: &Node, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    node: &Node,
+    listener: impl Into<Listener>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let edge = node.edge().clone();
     let (health, watch_faults) = grpc::health(&edge);
     let router = rest::router(&edge, grpc::routes(&edge, health));
     let connections_max = edge.limits.connections_max;
     let server = Server::new(edge, router, ("clients", connections_max));
     // Callers in mid-flight meet a new leader instead of an election.
-    server.run(listener, shutdown, watch_faults, node.hand_over()).await
+    server.run(listener.into(), shutdown, watch_faults, node.hand_over()).await
 }
 
 /// Serves operators on a `listener` of their own until `shutdown` resolves, and ends as [`serve`] does: what they see of
@@ -61,19 +66,19 @@ pub async fn serve(node: &Node, listener: TcpListener, shutdown: impl Future<Out
 /// When the listener cannot say where it listens.
 pub async fn serve_admin(
     node: &Node,
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let edge = node.edge().clone();
     let (health, watch_faults) = grpc::health(&edge);
     let router = grpc::operators_routes(&edge, node.operators().clone(), health);
     let server = Server::new(edge, router, ("operators", OPERATORS_MAX));
-    server.run(listener, shutdown, watch_faults, std::future::ready(())).await
+    server.run(listener.into(), shutdown, watch_faults, std::future::ready(())).await
 }
 
 struct Server {
     edge: Arc<Edge>,
-    connection: auto::Builder<TokioExecutor>,
+    connection: auto::Builder<Crew>,
     router: Router,
     /// Whom it is for.
     whom: &'static str,
@@ -87,7 +92,7 @@ struct Server {
 impl Server {
     fn new(edge: Arc<Edge>, router: Router, (whom, connections_max): (&'static str, usize)) -> Self {
         Self {
-            connection: connection_settings(&edge.limits),
+            connection: connection_settings(&edge),
             router,
             whom,
             guests: Guests::new(connections_max),
@@ -101,7 +106,7 @@ impl Server {
     /// Accepts until it is told to stop, then lets what is open end while the node is `parting`.
     async fn run(
         self,
-        listener: TcpListener,
+        listener: Listener,
         shutdown: impl Future<Output = ()>,
         watch_faults: impl Future<Output = ()>,
         parting: impl Future<Output = ()>,
@@ -120,10 +125,10 @@ impl Server {
     }
 
     /// Accepts until it is dropped.
-    async fn accept(&self, listener: TcpListener) {
+    async fn accept(&self, listener: Listener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => match self.guests.admit() {
+                Ok(stream) => match self.guests.admit() {
                     Some(stay) => self.host(stream, stay),
                     None => self.turn_away(stream),
                 },
@@ -137,16 +142,14 @@ impl Server {
     }
 
     /// One connection, until it ends or has to.
-    fn host(&self, stream: TcpStream, stay: Stay) {
-        // Small answers must not wait for more to send. A connection that is gone already fails at its first read.
-        let _ = stream.set_nodelay(true);
+    fn host(&self, mut stream: Connection, stay: Stay) {
         let (edge, router) = (self.edge.clone(), self.router.clone());
         let (builder, watcher, mut open) =
             (self.connection.clone(), self.graceful.watcher(), self.open.subscribe());
         let task = self.edge.env.tasks.spawn("connection", async move {
             edge.metrics.connections.inc();
             let served = async {
-                if !speaks(&edge, &stream).await {
+                if !speaks(&edge, &mut stream).await {
                     return;
                 }
                 let answer = service_fn(|request| {
@@ -172,7 +175,7 @@ impl Server {
     }
 
     /// Says that there is no room, if whoever has come asks soon, and hangs up.
-    fn turn_away(&self, stream: TcpStream) {
+    fn turn_away(&self, stream: Connection) {
         self.edge.metrics.connections_refused.inc();
         let Ok(turn) = self.turning_away.clone().try_acquire_owned() else { return };
         let (edge, builder) = (self.edge.clone(), self.connection.clone());
@@ -227,9 +230,9 @@ impl Server {
 }
 
 /// Whether the caller says anything before it has to.
-async fn speaks(edge: &Edge, stream: &TcpStream) -> bool {
+async fn speaks(edge: &Edge, stream: &mut Connection) -> bool {
     let patience = Duration::from_millis(edge.limits.header_read_timeout_ms);
-    matches!(edge.env.clock.timeout(patience, stream.peek(&mut [0])).await, Ok(Ok(1)))
+    edge.env.clock.timeout(patience, stream.speaks()).await.unwrap_or(false)
 }
 
 /// Answers one request.
@@ -241,11 +244,23 @@ async fn answer(edge: Arc<Edge>, router: Router, request: Request<Incoming>) -> 
         let patience = rest::patience(&edge, request.uri());
         let answered = guarded(&edge.metrics, false, router.oneshot(request));
         let answered = edge.env.clock.timeout(patience, answered).await;
-        return Ok(answered.unwrap_or_else(|_| rest::Problem::late().into_response()));
+        return Ok(dated(&edge, answered.unwrap_or_else(|_| rest::Problem::late().into_response())));
     }
     let patience = grpc::patience(&edge, request.headers());
     let answered = guarded(&edge.metrics, true, router.oneshot(request));
     Ok(edge.env.clock.timeout(patience, answered).await.unwrap_or_else(|_| grpc::late()))
+}
+
+/// The last microsecond that a date of four digits' years can name.
+const DATED_MICROS_MAX: u64 = 253_402_300_799_000_000;
+
+/// An answer over HTTP, with the moment at which it was given by the node's clock (RFC 9110, 6.6.1); gRPC has no use for it.
+fn dated(edge: &Edge, mut answer: Response) -> Response {
+    let since_epoch = u64::try_from(edge.env.clock.wall_micros()).unwrap_or(0).min(DATED_MICROS_MAX);
+    let since_epoch = Duration::from_micros(since_epoch);
+    let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since_epoch);
+    answer.headers_mut().insert(DATE, date.parse().expect("a date is text"));
+    answer
 }
 
 /// A request that is refused before anybody looks at it, in the caller's own protocol.
@@ -272,8 +287,23 @@ async fn guarded(
     }
 }
 
-fn connection_settings(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// Whoever carries out what hyper starts on the side: tasks of this process, which end with it.
+#[derive(Clone)]
+struct Crew(Tasks);
+
+impl<F> Executor<F> for Crew
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, work: F) {
+        drop(self.0.spawn("request", work));
+    }
+}
+
+fn connection_settings(edge: &Edge) -> auto::Builder<Crew> {
+    let limits = &edge.limits;
+    let mut builder = auto::Builder::new(Crew(edge.env.tasks.clone()));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -289,7 +319,9 @@ fn connection_settings(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .max_frame_size(limits.frame_bytes_max)
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(Duration::from_millis(limits.keepalive_interval_ms))
-        .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms));
+        .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms))
+        // The date of an answer is that of the node's own clock: `dated`.
+        .auto_date_header(false);
     builder
 }
 

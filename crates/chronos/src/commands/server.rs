@@ -4,12 +4,11 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use chronos_domain::EventId;
 use chronos_env::{self as env, Env};
 use chronos_server::telemetry::{self, Format as LogFormat};
-use chronos_server::{Config, Node, StartError, recall, serve, serve_admin};
+use chronos_server::{Config, Node, StartError, recall, run};
 use clap::{Args, ValueEnum};
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -73,8 +72,6 @@ A configuration file (every key is optional):
   format = \"json\"
   filter = \"info\"";
 
-/// How long callers may still be told after a fatal fault that their requests are in doubt.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -218,7 +215,7 @@ impl Server {
                 () = stop_request::stdin_ended(), if attached => {}
             }
         };
-        Box::pin(run(node, listener, operators, stopped)).await
+        Box::pin(run(node, listener, operators, stopped)).await.map_err(Failure::failed)
     }
 
     /// Flags over environment (both by clap) over file over defaults.
@@ -346,55 +343,4 @@ fn announce(node: &Node, listen: SocketAddr, operators: Option<&TcpListener>) {
     let said = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
     // Nobody may be there to read it: a server does not depend on that.
     drop(said);
-}
-
-async fn run(
-    node: Node,
-    listener: TcpListener,
-    operators: Option<TcpListener>,
-    stopped: impl Future<Output = ()>,
-) -> Outcome {
-    let shutdown = async {
-        tokio::select! {
-            biased; // a fault is the graver reason
-            _ = node.faulted() => {}
-            () = stopped => {}
-        }
-    };
-    let served = tokio::select! {
-        biased; // an orderly end wins over the deadline of a faulted one
-        served = serve_both(&node, listener, operators, shutdown) => served,
-        () = async { node.faulted().await; tokio::time::sleep(LAST_WORDS).await } => Ok(()),
-    };
-    // Either way: if there is a fault by now, that is the story.
-    tokio::select! {
-        biased;
-        reason = node.faulted() => return Err(Failure::failed(format!("stopped: {reason}"))),
-        () = std::future::ready(()) => {}
-    }
-    node.stop().await;
-    served.map_err(|e| Failure::failed(format!("cannot serve: {e}")))
-}
-
-/// Serves clients, and operators where there is a port for them, until `shutdown`.
-async fn serve_both(
-    node: &Node,
-    clients: TcpListener,
-    operators: Option<TcpListener>,
-    shutdown: impl Future<Output = ()>,
-) -> std::io::Result<()> {
-    let Some(operators) = operators else { return serve(node, clients, shutdown).await };
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
-        // The sender lives until both have ended.
-        let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
-    };
-    let stopping = async {
-        shutdown.await;
-        stop.send_replace(true);
-        Ok(())
-    };
-    let (clients, operators) =
-        (serve(node, clients, until(stopped.clone())), serve_admin(node, operators, until(stopped)));
-    tokio::try_join!(stopping, clients, operators).map(|_| ())
 }
