@@ -21,13 +21,14 @@
 //! | `UNIMPLEMENTED` | `UNIMPLEMENTED` |
 //! | `INTERNAL`, and any other | `INTERNAL` |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use chronos_domain::{Invalid, Rejection};
+use prost::Message;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{StatusExt, pb};
 
 use crate::v1;
 use crate::v1::failure::Class as WireClass;
@@ -109,14 +110,16 @@ impl Failure {
     /// The failure as the end of a call.
     #[must_use]
     pub fn into_status(self) -> Status {
-        let mut metadata: HashMap<String, String> = self.metadata.into_iter().collect();
+        let (code, mut metadata) = (code(&self.reason), self.metadata);
         metadata.insert(CLASS.to_owned(), self.class.as_str().to_owned());
-        let code = code(&self.reason);
-        let mut details = ErrorDetails::with_error_info(self.reason, DOMAIN, metadata);
+        let info = ErrorInfo { reason: self.reason, domain: DOMAIN.to_owned(), metadata };
+        let mut details = vec![any("ErrorInfo", &info)];
         if let Some(milliseconds) = self.retry_after_ms {
-            details.set_retry_info(Some(Duration::from_millis(milliseconds)));
+            let retry_delay = prost_types::Duration::try_from(Duration::from_millis(milliseconds)).ok();
+            details.push(any("RetryInfo", &pb::RetryInfo { retry_delay }));
         }
-        Status::with_error_details(code, self.message, details)
+        let status = pb::Status { code: code.into(), message: self.message.clone(), details };
+        Status::with_details(code, self.message, status.encode_to_vec().into())
     }
 
     /// What the end of a call means.
@@ -163,6 +166,23 @@ impl Failure {
         };
         Self::new(class, reason, message)
     }
+}
+
+/// `google.rpc.ErrorInfo` with its values in one order: generated code keeps them in a hash map, whose order differs from
+/// process to process, and what a node sends has to follow from what it does.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ErrorInfo {
+    #[prost(string, tag = "1")]
+    reason: String,
+    #[prost(string, tag = "2")]
+    domain: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    metadata: BTreeMap<String, String>,
+}
+
+fn any(name: &str, message: &impl Message) -> prost_types::Any {
+    let type_url = format!("type.googleapis.com/google.rpc.{name}");
+    prost_types::Any { type_url, value: message.encode_to_vec() }
 }
 
 /// The gRPC code of a reason; see the table of the module.
