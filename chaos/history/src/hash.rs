@@ -113,7 +113,6 @@ impl RangeHash {
     }
 
     /// The hash of what `self` has after the events of `prefix`, given the power of their difference in length.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the checker will use it"))]
     pub(crate) fn after(self, prefix: RangeHash, power: Power) -> Hash {
         Hash(add(self.0, PRIME - multiply(prefix.0, power.0)))
     }
@@ -123,7 +122,6 @@ impl RangeHash {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Power(u64);
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the checker will use it"))]
 impl Power {
     pub(crate) const ZEROTH: Power = Power(1);
 

@@ -11,6 +11,7 @@
 pub mod answer;
 mod append;
 pub mod call;
+mod check;
 pub mod fact;
 mod hash;
 pub mod line;
@@ -18,10 +19,12 @@ mod micro;
 mod names;
 mod number;
 mod read;
+mod report;
 mod rotate;
 mod write;
 
 pub use append::{Append, Condition, Event, Expect};
+pub use check::{check, check_lines};
 pub use hash::{Hash, RangeHash, Word};
 pub use line::Line;
 pub use micro::Micro;
@@ -31,5 +34,6 @@ pub use number::{
     Term, Version,
 };
 pub use read::{ReadError, read, read_from};
+pub use report::{Invariant, Report, Verdict, Violation};
 pub use rotate::{LINES_PER_FILE, Rotating};
 pub use write::{Client, Response, Ticket, Writer};

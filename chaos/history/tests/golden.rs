@@ -1,0 +1,117 @@
+//! The golden histories: each bad one breaks exactly what its name says, on the line its name says.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use chronos_history::{Invariant, Report, check};
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(folder);
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// What a report finds, as the files are named: invariant and line of each violation.
+fn found(report: &Report) -> Vec<(String, u64)> {
+    let of = |(invariant, verdict): (&Invariant, &chronos_history::Verdict)| {
+        let name = invariant.to_string();
+        verdict.violations.iter().map(|violation| (name.clone(), violation.index)).collect::<Vec<_>>()
+    };
+    report.verdicts.iter().flat_map(of).collect()
+}
+
+#[test]
+fn each_bad_history_breaks_what_its_name_says_where_its_name_says_and_nothing_else() {
+    let mut wrong = String::new();
+    for path in files("bad") {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let (what, line) = name.rsplit_once('@').unwrap();
+        let invariant = what.split_once('-').unwrap().0;
+        let report = check(&[&path]).unwrap();
+        let found = found(&report);
+        let is_first = found.first() == Some(&(invariant.to_string(), line.parse().unwrap()));
+        if !is_first || report.violated().len() != 1 || !report.undecided.is_empty() {
+            wrong += &format!("{name}:\n{report}\n");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_invariant_has_a_history_that_breaks_it() {
+    let names = files("bad").into_iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_string());
+    let broken: BTreeSet<String> = names.map(|name| name.split_once('-').unwrap().0.to_string()).collect();
+    let all: BTreeSet<String> = Invariant::ALL.iter().map(Invariant::to_string).collect();
+    assert_eq!(broken, all);
+}
+
+#[test]
+fn the_clean_history_puts_every_invariant_to_the_test_and_passes() {
+    for path in files("clean") {
+        let report = check(&[&path]).unwrap();
+        assert!(report.is_clean(), "{}: {report}", path.display());
+        let untested = report.verdicts.iter().filter(|(_, verdict)| verdict.checked == 0);
+        assert_eq!(untested.count(), 0, "{}: {report}", path.display());
+    }
+}
+
+/// The clean history, changed.
+fn changed(change: impl Fn(&mut Vec<String>)) -> Report {
+    let text = std::fs::read_to_string(&files("clean")[0]).unwrap();
+    let mut lines: Vec<String> = text.lines().map(|line| format!("{line}\n")).collect();
+    change(&mut lines);
+    let lines = chronos_history::read_from(Path::new("changed"), lines.concat().as_bytes()).unwrap();
+    chronos_history::check_lines(&lines)
+}
+
+fn undecided(report: &Report) -> String {
+    assert!(report.violated().is_empty(), "{report}");
+    report.undecided.iter().map(|undecided| format!("{undecided}\n")).collect()
+}
+
+#[test]
+fn a_history_that_was_cut_short_is_undecided() {
+    let report = changed(|lines| {
+        lines.pop();
+    });
+    assert!(undecided(&report).contains("the history has no end"));
+}
+
+#[test]
+fn a_history_without_a_fence_is_undecided() {
+    let report =
+        changed(|lines| lines.iter_mut().for_each(|line| *line = line.replace(r#","fence":true"#, "")));
+    assert!(undecided(&report).contains("no fence was sent after the last append"));
+}
+
+#[test]
+fn a_missing_replica_is_undecided() {
+    let report = changed(|lines| {
+        let line = lines.iter_mut().rfind(|line| line.contains(r#""f":"end""#)).unwrap();
+        *line = line.replace(r#""n3""#, r#""n3","n4""#);
+    });
+    assert_eq!(undecided(&report).lines().count(), 1);
+    assert!(undecided(&report).contains("the final log of partition 0 on n4 is missing"));
+}
+
+#[test]
+fn an_ack_that_does_not_tell_versions_is_undecided() {
+    let report = changed(|lines| {
+        let ack = lines.iter_mut().find(|line| line.contains(r#""revs":[1,2],"#)).unwrap();
+        *ack = ack.replace(r#""revs":[1,2],"#, "");
+    });
+    assert!(undecided(&report).contains("does not tell the version of event 1"));
+}
+
+#[test]
+fn an_outcome_of_nothing_is_undecided() {
+    let report = changed(|lines| {
+        let ack = lines.iter_mut().find(|line| line.contains(r#""type":"ok""#)).unwrap();
+        *ack = ack.replace(r#""op":1,"#, r#""op":777,"#);
+    });
+    assert!(undecided(&report).contains("an outcome of an operation that is not under way"));
+}
