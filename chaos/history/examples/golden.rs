@@ -623,7 +623,7 @@ fn facts(s: &mut Script) {
     let state = NodeState { h_at: Some((Position(6), Hash(5))), term: Term(2), ..s.state() };
     let (leader, end) = (Role::Leader, Some(Position(6)));
     s.node(2, Fact::Node(state.clone()));
-    s.node(2, Fact::Node(NodeState { inc: Incarnation(2), vote: Some((Term(3), Node(1))), ..state.clone() }));
+    s.node(2, Fact::Node(NodeState { inc: Incarnation(2), vote: Some((Term(3), Node(1))), ..state }));
     s.node(1, Fact::Node(NodeState { role: leader, end, ..state }));
     let digest = Digest { count: 6, first: Position(1), last: Position(6), chain: Hash(8) };
     s.node(1, Fact::Compaction(Compaction { part: P, before: digest, after: digest }));

@@ -95,12 +95,17 @@ fn mix(value: u64) -> u64 {
 }
 
 /// The hash of a range so far, for whoever reads it event by event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RangeHash(u64);
 
 impl RangeHash {
     /// Of no event.
     pub const EMPTY: RangeHash = RangeHash(0);
+
+    /// Of events whose hash is known, to go on from there.
+    pub(crate) const fn known(hash: Hash) -> RangeHash {
+        RangeHash(hash.0)
+    }
 
     /// Takes in the next event.
     pub fn push(&mut self, word: Word) {

@@ -19,6 +19,7 @@ mod micro;
 mod names;
 mod number;
 mod read;
+pub mod referee;
 mod report;
 mod rotate;
 mod write;

@@ -157,7 +157,7 @@ impl<'h> Judge<'h> {
             }
             (Call::Fork(_), Answer::Fork(answer)) => self.forked(at, &open, answer),
             (Call::Admin(_), Answer::Admin) => self.audit.ended(at, open.call),
-            (Call::Txn(_), Answer::Txn(_)) => {}
+            (Call::Txn(_), Answer::Txn(steps)) => self.stepped(at, &open, steps),
             _ => self.report.undecided(at, "an answer of another kind than the call"),
         }
     }

@@ -1,6 +1,7 @@
 //! Ranges of a partition: what a read was shown, against the final log. S2, S3, S4, S8, S11, S12, S13, S19, S22.
 
 use super::judge::{Judge, Open};
+use crate::Micro;
 use crate::answer::Range;
 use crate::call::{Filter, Mode, Read, Then};
 use crate::report::At;
@@ -108,6 +109,28 @@ impl Judge<'_> {
                 format!("session {session} had been shown {}, now sees up to {seen}", open.shown)
             });
             self.show(open, log, seen);
+        }
+    }
+
+    /// A referee's operation is judged here as well, so that all judges are known to look at the same thing: what it read
+    /// is a prefix of the final log.
+    pub(super) fn stepped(&mut self, at: At, open: &Open<'_>, steps: &[Micro]) {
+        for step in steps {
+            let Micro::Read(part, Some(ids)) = step else { continue };
+            let Some(log) = self.oracle.named(open.scope.fork, *part) else {
+                return self
+                    .report
+                    .undecided(at, format!("no final log of partition {part} is in the history"));
+            };
+            let log = &self.oracle.logs[log];
+            let is_prefix =
+                ids.len() <= log.events.len() && ids.iter().zip(&log.events).all(|(id, e)| *id == e.id);
+            self.report.check(S2, at, is_prefix, || {
+                format!(
+                    "the {} ids read are not those that the final log of partition {part} begins with",
+                    ids.len()
+                )
+            });
         }
     }
 }

@@ -20,31 +20,75 @@ pub struct Fault {
 }
 
 pub const ALL: &[Fault] = &[
-    Fault { name: "a lost ack", breaks: &[Invariant::S1], plant: lost_ack },
-    Fault { name: "a duplicated id", breaks: &[Invariant::S6], plant: duplicated_id },
+    Fault { name: "a lost ack", breaks: &[Invariant::S1], plant: |lines, dice| lost_ack(lines, dice) },
+    Fault {
+        name: "a duplicated id",
+        breaks: &[Invariant::S6],
+        plant: |lines, dice| duplicated_id(lines, dice),
+    },
     Fault {
         name: "swapped positions",
         breaks: &[Invariant::S1, Invariant::S2, Invariant::S10],
-        plant: swapped,
+        plant: |lines, dice| swapped(lines, dice),
     },
-    Fault { name: "changed content", breaks: &[Invariant::S4], plant: changed_content },
-    Fault { name: "a torn batch", breaks: &[Invariant::S1, Invariant::S13], plant: torn_batch },
-    Fault { name: "a replica that differs", breaks: &[Invariant::S15], plant: other_replica },
-    Fault { name: "time back", breaks: &[Invariant::S26], plant: time_back },
+    Fault {
+        name: "changed content",
+        breaks: &[Invariant::S4],
+        plant: |lines, dice| changed_content(lines, dice),
+    },
+    Fault {
+        name: "a torn batch",
+        breaks: &[Invariant::S1, Invariant::S13],
+        plant: |lines, dice| torn_batch(lines, dice),
+    },
+    Fault {
+        name: "a replica that differs",
+        breaks: &[Invariant::S15],
+        plant: |lines, dice| other_replica(lines, dice),
+    },
+    Fault { name: "time back", breaks: &[Invariant::S26], plant: |lines, dice| time_back(lines, dice) },
     Fault { name: "a watermark back", breaks: &[Invariant::S11], plant: watermark_back },
-    Fault { name: "a read that lacks an event", breaks: &[Invariant::S3], plant: lacking_read },
-    Fault { name: "a read of other content", breaks: &[Invariant::S2], plant: other_read },
-    Fault { name: "a read above its watermark", breaks: &[Invariant::S11], plant: unmarked_read },
+    Fault {
+        name: "a read that lacks an event",
+        breaks: &[Invariant::S3],
+        plant: |lines, dice| lacking_read(lines, dice),
+    },
+    Fault {
+        name: "a read of other content",
+        breaks: &[Invariant::S2],
+        plant: |lines, dice| other_read(lines, dice),
+    },
+    Fault {
+        name: "a read above its watermark",
+        breaks: &[Invariant::S11],
+        plant: |lines, dice| unmarked_read(lines, dice),
+    },
     Fault {
         name: "a wrong version in an ack",
         breaks: &[Invariant::S7, Invariant::S10],
-        plant: wrong_version,
+        plant: |lines, dice| wrong_version(lines, dice),
     },
-    Fault { name: "a wrong version accepted", breaks: &[Invariant::S9], plant: unexpected },
-    Fault { name: "a risen failure", breaks: &[Invariant::S5], plant: risen },
-    Fault { name: "an acked event not found", breaks: &[Invariant::S8], plant: not_found },
-    Fault { name: "a stale entity read", breaks: &[Invariant::S8], plant: stale_entity },
-    Fault { name: "a past that changes", breaks: &[Invariant::S19], plant: changed_past },
+    Fault {
+        name: "a wrong version accepted",
+        breaks: &[Invariant::S9],
+        plant: |lines, dice| unexpected(lines, dice),
+    },
+    Fault { name: "a risen failure", breaks: &[Invariant::S5], plant: |lines, dice| risen(lines, dice) },
+    Fault {
+        name: "an acked event not found",
+        breaks: &[Invariant::S8],
+        plant: |lines, dice| not_found(lines, dice),
+    },
+    Fault {
+        name: "a stale entity read",
+        breaks: &[Invariant::S8],
+        plant: |lines, dice| stale_entity(lines, dice),
+    },
+    Fault {
+        name: "a past that changes",
+        breaks: &[Invariant::S19],
+        plant: |lines, dice| changed_past(lines, dice),
+    },
 ];
 
 /// A random one of the lines that pass.
@@ -124,20 +168,20 @@ fn acked(lines: &[Line], event: &Logged) -> bool {
     })
 }
 
-fn lost_ack(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
-    let before = lines.clone();
+fn lost_ack(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
+    let before = lines.to_vec();
     change_log(lines, dice, EVERYWHERE, |log, at| acked(&before, &log.remove(at as usize)))
 }
 
-fn duplicated_id(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn duplicated_id(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     change_log(lines, dice, EVERYWHERE, |log, at| {
         log.insert(at as usize + 1, log[at as usize]);
         true
     })
 }
 
-fn swapped(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
-    let before = lines.clone();
+fn swapped(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
+    let before = lines.to_vec();
     change_log(lines, dice, EVERYWHERE, |log, at| {
         let at = at as usize;
         log.swap(at, at + 1);
@@ -145,28 +189,28 @@ fn swapped(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
     })
 }
 
-fn changed_content(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn changed_content(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     change_log(lines, dice, EVERYWHERE, |log, at| {
         log[at as usize].hash.0 ^= 1;
         true
     })
 }
 
-fn torn_batch(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn torn_batch(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     change_log(lines, dice, EVERYWHERE, |log, at| {
         let last = (at as usize..log.len() - 1).find(|at| log[*at].at == log[*at - 1].at);
         last.map(|last| log.remove(last)).is_some()
     })
 }
 
-fn other_replica(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn other_replica(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     change_log(lines, dice, &[2], |log, at| {
         log[at as usize].version.0 += 1;
         true
     })
 }
 
-fn time_back(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn time_back(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     change_log(lines, dice, EVERYWHERE, |log, at| {
         log[at as usize].at = 3;
         true
@@ -202,15 +246,15 @@ fn change_read(lines: &mut [Line], dice: &mut Dice, change: impl Fn(&mut Range))
     Some(at as u64)
 }
 
-fn lacking_read(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn lacking_read(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     change_read(lines, dice, |range| range.count -= 1)
 }
 
-fn other_read(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn other_read(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     change_read(lines, dice, |range| range.hash = Hash(range.hash.0 ^ 1))
 }
 
-fn unmarked_read(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn unmarked_read(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     change_read(lines, dice, |range| range.wm = Position(range.last.0 - 1))
 }
 
@@ -222,7 +266,7 @@ fn some_ack(lines: &[Line], dice: &mut Dice, passes: impl Fn(usize, &Appended) -
     })
 }
 
-fn wrong_version(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn wrong_version(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     let at = some_ack(lines, dice, |_, _| true)?;
     if let Some(Answer::Append(appended)) = answer(&mut lines[at]) {
         appended.revs[0].0 += 1;
@@ -230,7 +274,7 @@ fn wrong_version(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
     Some(at as u64)
 }
 
-fn unexpected(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn unexpected(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     let expects = |at| match call_of(lines, at) {
         Some((_, Call::Append(append))) => matches!(append.expects[..], [(_, Expect::Rev(_))]),
         _ => false,
@@ -244,7 +288,7 @@ fn unexpected(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
 }
 
 /// An acknowledged append that nobody else sent turns into a definite failure.
-fn risen(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn risen(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     let sent_once = |at| {
         let Some((_, Call::Append(append))) = call_of(lines, at) else { return false };
         let sends = |line: &&Line| matches!(&line.body, Body::Call { call: Call::Append(other), .. } if other == append);
@@ -273,7 +317,7 @@ fn acked_before(lines: &[Line], line: usize) -> Vec<(Partition, u64)> {
     acked
 }
 
-fn not_found(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn not_found(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     let at = pick(lines, dice, |line| {
         let Body::Outcome { outcome: Outcome::Ok(Answer::Get(Some(found))), .. } = &line.body else {
             return false;
@@ -285,7 +329,7 @@ fn not_found(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
     Some(at as u64)
 }
 
-fn stale_entity(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn stale_entity(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     let at = pick(lines, dice, |line| {
         let Body::Outcome { outcome: Outcome::Ok(Answer::Entity(range)), .. } = &line.body else {
             return false;
@@ -306,7 +350,7 @@ fn stale_entity(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
 }
 
 /// A read as of a position has an earlier head.
-fn changed_past(lines: &mut Vec<Line>, dice: &mut Dice) -> Option<u64> {
+fn changed_past(lines: &mut [Line], dice: &mut Dice) -> Option<u64> {
     let at = pick(lines, dice, |line| {
         let Body::Outcome { outcome: Outcome::Ok(Answer::Read(range)), .. } = &line.body else {
             return false;

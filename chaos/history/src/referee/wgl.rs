@@ -1,0 +1,243 @@
+//! todc-utils, on appends and strong reads of whole partitions.
+//!
+//! The object is a log of which only its length and the hash of everything in it count. An append says at which
+//! position it begins; a read says the length and the hash it saw.
+//!
+//! The search takes time that grows with the square of the operations, so the history of a partition is cut wherever
+//! nothing is under way and enough has been done. The object of the next segment begins as the final log was there.
+//! An append of unknown outcome would be under way for ever; whoever saw its events and returned proves that it was
+//! done by then, and there it ends.
+
+use std::collections::BTreeMap;
+
+use todc_utils::{Action, History, Specification, WGLChecker};
+
+use super::Opinion;
+use super::resolved::Resolved;
+use crate::answer::{Answer, Appended, Outcome};
+use crate::call::{Call, Mode};
+use crate::fact::Logged;
+use crate::line::{Body, Line};
+use crate::{Append, Event, Hash, Op, Partition, Position, RangeHash, Tenant, Version, Word};
+
+/// A segment ends at the first moment of rest after so many operations.
+const SEGMENT_OPERATIONS: usize = 1_000;
+/// Nobody waits for a segment of more.
+const SEGMENT_OPERATIONS_MAX: usize = 4_000;
+
+/// Whether appends to and strong reads of each partition are linearizable, by todc-utils.
+pub fn linearizable(lines: &[Line]) -> Opinion {
+    let resolved = Resolved::new(lines);
+    let mut judged = 0;
+    for (part, spans) in spans(lines, &resolved) {
+        let log = resolved.logs.get(&part).map_or(&[][..], Vec::as_slice);
+        let mut begin = (0, RangeHash::EMPTY.get());
+        for segment in segments(spans) {
+            if segment.len() > SEGMENT_OPERATIONS_MAX {
+                let busy = format!("partition {part} is never at rest for {} operations", segment.len());
+                return Opinion::Unknown(busy);
+            }
+            judged += segment.len() as u64;
+            if !holds(&segment, begin) {
+                let (first, last) = (segment[0].call, segment[segment.len() - 1].call);
+                return Opinion::Invalid(format!(
+                    "partition {part}: the operations sent in lines {first} to {last}"
+                ));
+            }
+            begin = rest(&segment, begin, log);
+        }
+    }
+    Opinion::Valid(judged)
+}
+
+/// An operation between its call and its return, as indexes of lines.
+struct Span {
+    call: u64,
+    end: u64,
+    step: Step,
+}
+
+/// What an operation does to the log, given what it was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    /// Begins a segment.
+    Begin(State),
+    /// Adds these words after this length.
+    Append { after: u64, words: Vec<Word> },
+    /// Sees this.
+    Read(State),
+    /// Sees at least this length: a duplicate's answer.
+    Least(u64),
+}
+
+/// Length and hash of everything.
+type State = (u64, Hash);
+
+struct LogObject;
+
+impl Specification for LogObject {
+    type State = (u64, RangeHash);
+    type Operation = Step;
+
+    fn init() -> (u64, RangeHash) {
+        (0, RangeHash::EMPTY)
+    }
+
+    fn apply(step: &Step, (length, hash): &(u64, RangeHash)) -> (bool, (u64, RangeHash)) {
+        match step {
+            Step::Begin((length, hash)) => (true, (*length, RangeHash::known(*hash))),
+            Step::Append { after, words } => {
+                let mut longer = *hash;
+                words.iter().for_each(|word| longer.push(*word));
+                (after == length, (length + words.len() as u64, longer))
+            }
+            Step::Read(seen) => (*seen == (*length, hash.get()), (*length, *hash)),
+            Step::Least(least) => (least <= length, (*length, *hash)),
+        }
+    }
+}
+
+fn spans(lines: &[Line], resolved: &Resolved) -> BTreeMap<Partition, Vec<Span>> {
+    let mut open: BTreeMap<Op, (u64, Partition, &Call, Tenant)> = BTreeMap::new();
+    let mut spans: BTreeMap<Partition, Vec<Span>> =
+        resolved.logs.keys().map(|part| (*part, Vec::new())).collect();
+    for line in lines {
+        match &line.body {
+            Body::Call { op, scope, call } => {
+                let Some(part) = scope.part.filter(|_| scope.fork.0 == 0 && concerns(call)) else { continue };
+                if matches!(call, Call::Append(_)) || scope.tenant.is_none() {
+                    open.insert(*op, (line.index, part, call, scope.tenant.unwrap_or_default()));
+                }
+            }
+            Body::Outcome { op, outcome: Outcome::Ok(answer), .. } => {
+                let Some((call, part, asked, tenant)) = open.remove(op) else { continue };
+                let step = step(asked, answer, tenant);
+                spans.entry(part).or_default().extend(step.map(|step| Span { call, end: line.index, step }));
+            }
+            Body::Outcome { op, outcome: Outcome::Fail(_), .. } => {
+                open.remove(op);
+            }
+            _ => {}
+        }
+    }
+    for (call, part, asked, tenant) in open.into_values() {
+        if let Call::Append(append) = asked {
+            let log = resolved.logs.get(&part).map_or(&[][..], Vec::as_slice);
+            let known = spans.entry(part).or_default();
+            known.extend(found(append, log, tenant, known).map(|step| Span { call, end: u64::MAX, step }));
+        }
+    }
+    spans
+}
+
+/// Appends, and strong reads of everything.
+fn concerns(call: &Call) -> bool {
+    match call {
+        Call::Append(_) => true,
+        Call::Read(read) => read.mode == Mode::Strong && read.from == Position(1),
+        _ => false,
+    }
+}
+
+fn step(call: &Call, answer: &Answer, tenant: Tenant) -> Option<Step> {
+    match (call, answer) {
+        (Call::Append(_), Answer::Append(Appended { dedup: true, last, .. })) => Some(Step::Least(last.0)),
+        (Call::Append(append), Answer::Append(appended)) => {
+            let version = |nth| appended.version(nth).unwrap_or(Version(0));
+            let word = |(nth, event): (usize, &Event)| {
+                Word::new(event.id, event.entity, version(nth), tenant, event.hash)
+            };
+            let words = append.events.iter().enumerate().map(word).collect();
+            Some(Step::Append { after: appended.first.0.wrapping_sub(1), words })
+        }
+        (Call::Read(_), Answer::Read(range)) if range.last == range.tail => {
+            Some(Step::Read((range.tail.0, range.hash)))
+        }
+        _ => None,
+    }
+}
+
+/// An append that nobody answered but that is in the final log, unless an answer accounts for it.
+fn found(append: &Append, log: &[Logged], tenant: Tenant, known: &[Span]) -> Option<Step> {
+    let first = append.events.first()?;
+    let at = log.iter().position(|logged| logged.id == first.id && logged.tenant == tenant)?;
+    let is_known = |span: &Span| matches!(&span.step, Step::Append { after, .. } if *after == at as u64);
+    if known.iter().any(is_known) {
+        return None;
+    }
+    let words = log[at..].iter().take(append.events.len()).map(word).collect();
+    Some(Step::Append { after: at as u64, words })
+}
+
+fn word(event: &Logged) -> Word {
+    Word::new(event.id, event.entity, event.version, event.tenant, event.hash)
+}
+
+impl Step {
+    /// The length that whoever returned with this has proven.
+    fn proves(&self) -> u64 {
+        match self {
+            Step::Begin((length, _)) | Step::Read((length, _)) | Step::Least(length) => *length,
+            Step::Append { after, words } => after + words.len() as u64,
+        }
+    }
+}
+
+/// Cuts the operations of a partition at moments of rest.
+fn segments(mut spans: Vec<Span>) -> Vec<Vec<Span>> {
+    end_unknown(&mut spans);
+    spans.sort_by_key(|span| span.call);
+    let (mut segments, mut segment, mut busy_until) = (Vec::new(), Vec::new(), 0);
+    for span in spans {
+        if segment.len() >= SEGMENT_OPERATIONS && span.call > busy_until {
+            segments.push(std::mem::take(&mut segment));
+        }
+        busy_until = busy_until.max(span.end);
+        segment.push(span);
+    }
+    if !segment.is_empty() {
+        segments.push(segment);
+    }
+    segments
+}
+
+/// Lets each append without a return end with the first return that proves it.
+fn end_unknown(spans: &mut [Span]) {
+    let mut proven: Vec<(u64, u64)> = spans.iter().map(|span| (span.end, span.step.proves())).collect();
+    proven.retain(|(end, _)| *end != u64::MAX);
+    proven.sort_unstable();
+    for span in spans.iter_mut().filter(|span| span.end == u64::MAX) {
+        let length = span.step.proves();
+        let proof = proven.iter().find(|(end, proves)| *proves >= length && *end > span.call);
+        span.end = proof.map_or(u64::MAX, |(end, _)| *end);
+    }
+}
+
+/// Asks about one segment.
+fn holds(segment: &[Span], begin: State) -> bool {
+    let mut moments: Vec<(u64, usize, bool)> = Vec::new();
+    for (process, span) in (1..).zip(segment) {
+        moments.push((span.call, process, true));
+        moments.push((span.end, process, false));
+    }
+    // Of a proof and what it proves, which end on the same line, the order does not matter: both are under way.
+    moments.sort_unstable();
+    let begin = Step::Begin(begin);
+    let mut actions = vec![(0, Action::Call(begin.clone())), (0, Action::Response(begin))];
+    actions.extend(moments.into_iter().map(|(_, process, is_call)| {
+        let step = segment[process - 1].step.clone();
+        (process, if is_call { Action::Call(step) } else { Action::Response(step) })
+    }));
+    WGLChecker::<LogObject>::is_linearizable(History::from_actions(actions))
+}
+
+/// The log when a segment that holds has come to rest: what its operations prove.
+fn rest(segment: &[Span], begin: State, log: &[Logged]) -> State {
+    let proven = segment.iter().map(|span| span.step.proves()).max().unwrap_or(0);
+    let (mut length, mut hash) = (begin.0, RangeHash::known(begin.1));
+    for event in log.iter().take(proven as usize).skip(begin.0 as usize) {
+        hash.push(word(event));
+        length += 1;
+    }
+    (length, hash.get())
+}

@@ -1,0 +1,102 @@
+//! Three judges, the same files.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::path::Path;
+
+use chronos_history::referee::{Opinion, linearizable, serializable};
+use chronos_history::{Line, check_lines, read_from};
+
+#[allow(unreachable_pub, reason = "shared with examples")]
+mod model;
+
+use model::{Lie, Plan, lying_history};
+
+/// A history of this plan, unless it has no occasion for the lie.
+fn lines(plan: Plan) -> Option<Vec<Line>> {
+    let (text, lied) = lying_history(plan);
+    (plan.lie.is_some() == lied.is_some())
+        .then(|| read_from(Path::new("generated"), text.as_bytes()).unwrap())
+}
+
+fn plans(lie: Option<Lie>) -> impl Iterator<Item = Plan> {
+    let plan = Plan { operations: 300, clients: 6, for_referees: true, lie, ..Plan::default() };
+    (0..8).flat_map(move |seed| [1, 8].map(|partitions| Plan { seed, partitions, ..plan }))
+}
+
+fn all_say_no(lie: Lie, with_elle: bool) {
+    let mut judged = 0;
+    for plan in plans(Some(lie)) {
+        let Some(lines) = lines(plan) else { continue };
+        judged += 1;
+        assert!(!check_lines(&lines).violated().is_empty(), "{plan:?}");
+        let wgl = linearizable(&lines);
+        assert!(matches!(wgl, Opinion::Invalid(_)), "{plan:?}: {wgl:?}");
+        let elle = serializable(&lines);
+        assert_eq!(matches!(elle, Opinion::Invalid(_)), with_elle, "{plan:?}: {elle:?}");
+    }
+    assert!(judged >= 10, "{lie:?} was told in {judged} of 16 histories only");
+}
+
+#[test]
+fn all_three_pass_a_clean_history() {
+    for plan in plans(None) {
+        let lines = lines(plan).unwrap();
+        let report = check_lines(&lines);
+        assert!(report.is_clean(), "{plan:?}: {report}");
+        let (wgl, elle) = (linearizable(&lines), serializable(&lines));
+        assert!(wgl.is_valid() && elle.is_valid(), "{plan:?}: {wgl:?}, {elle:?}");
+    }
+}
+
+#[test]
+fn all_three_find_a_lost_ack() {
+    all_say_no(Lie::LostAck, true);
+}
+
+#[test]
+fn all_three_find_a_stale_read() {
+    all_say_no(Lie::StaleRead, true);
+}
+
+/// No `txn` line tells positions, so that Elle's method has nothing to find.
+#[test]
+fn a_wrong_position_is_found_by_those_who_see_positions() {
+    all_say_no(Lie::WrongPosition, false);
+}
+
+#[test]
+fn the_search_is_cut_into_segments_and_finds_what_is_wrong_in_a_late_one() {
+    let plan = Plan { operations: 6_000, partitions: 1, clients: 3, for_referees: false, ..Plan::default() };
+    let clean = lines(plan).unwrap();
+    let Opinion::Valid(judged) = linearizable(&clean) else { panic!("{:?}", linearizable(&clean)) };
+    assert!(judged > 3_000, "{judged} operations are not several segments");
+    let stale = lines(Plan { lie: Some(Lie::StaleRead), ..plan }).unwrap();
+    assert!(matches!(linearizable(&stale), Opinion::Invalid(_)));
+}
+
+#[test]
+fn a_history_without_operations_is_no_pass() {
+    let lines = lines(Plan { operations: 0, partitions: 0, clients: 1, ..Plan::default() }).unwrap();
+    assert!(!linearizable(&lines).is_valid());
+    assert!(!serializable(&lines).is_valid());
+}
+
+/// adya 0.1.0 by itself calls a history valid in which an append occurs twice, whatever else is in it.
+#[test]
+fn an_event_in_different_transactions_is_unknown_to_elle() {
+    let header = r#"{"index":0,"type":"info","process":"header","f":"header","value":{"v":1,"run":"","seed":0,"git":"","mode":"sim","partitions":1,"nodes":[]}}"#;
+    let txn = |index, kind, op, value| {
+        format!(r#"{{"index":{index},"type":"{kind}","process":{op},"f":"txn","op":{op},"value":[{value}]}}"#)
+    };
+    let (one, two) = (r#"["append",0,1]"#, r#"["append",0,1],["append",0,2]"#);
+    let text = [
+        header.to_string(),
+        txn(1, "invoke", 1, one),
+        txn(2, "ok", 1, one),
+        txn(3, "invoke", 2, two),
+        txn(4, "ok", 2, two),
+    ];
+    let lines = read_from(Path::new("by hand"), text.join("\n").as_bytes()).unwrap();
+    assert!(matches!(serializable(&lines), Opinion::Unknown(_)));
+}
