@@ -14,6 +14,12 @@ use chronos_history::*;
 #[allow(unreachable_pub, reason = "shared with tests")]
 #[path = "../tests/script/mod.rs"]
 mod script;
+
+#[allow(unreachable_pub, reason = "shared with tests")]
+#[path = "../tests/model/mod.rs"]
+mod model;
+
+use model::{Lie, Plan, lying_history};
 use script::*;
 
 /// Which invariant, what breaks it, and a script that does. The script ends by itself and says on which line it shows.
@@ -150,6 +156,12 @@ const BAD: &[Bad] = &[
     ("S7", "same-content-refused", |mut s| {
         s.fill([1, 2]);
         let ticket = s.call(1, Call::Append(batch(&[2], 1)));
+        let at = s.fail(1, ticket, refusal(Reason::Conflict));
+        (at, s.end())
+    }),
+    ("S7", "conflict-with-nothing", |mut s| {
+        s.fill([1, 2]);
+        let ticket = s.call(1, Call::Append(batch(&[3], 1)));
         let at = s.fail(1, ticket, refusal(Reason::Conflict));
         (at, s.end())
     }),
@@ -651,8 +663,27 @@ fn facts(s: &mut Script) {
     }));
 }
 
+/// The three lies of a store with several clients at work, on one partition and on eight.
+fn lies() -> impl Iterator<Item = (String, String)> {
+    let lies = [
+        (Lie::LostAck, "S1-lying-store-loses-an-ack"),
+        (Lie::StaleRead, "S8-lying-store-reads-stale"),
+        (Lie::WrongPosition, "S2-lying-store-misplaces"),
+    ];
+    let plans = lies.into_iter().flat_map(|lie| [(lie, 1), (lie, 8)]);
+    plans.map(|((lie, name), partitions)| {
+        let plan = Plan { operations: 80, clients: 5, partitions, lie: Some(lie), ..Plan::default() };
+        let mut told = (0..).map(|seed| lying_history(Plan { seed, ..plan }));
+        let (text, at) = told.find_map(|(text, at)| Some((text, at?))).unwrap();
+        (format!("{name}-{partitions}@{at}"), text)
+    })
+}
+
 fn main() -> std::io::Result<()> {
     let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    for (name, text) in lies() {
+        std::fs::write(golden.join(format!("bad/{name}.jsonl")), text)?;
+    }
     for (invariant, name, script) in BAD {
         let (at, text) = script(Script::new());
         std::fs::write(golden.join(format!("bad/{invariant}-{name}@{at}.jsonl")), text)?;

@@ -115,3 +115,25 @@ fn an_outcome_of_nothing_is_undecided() {
     });
     assert!(undecided(&report).contains("an outcome of an operation that is not under way"));
 }
+
+#[test]
+fn a_process_that_goes_on_after_an_unknown_outcome_is_undecided() {
+    let report = changed(|lines| {
+        let unknown = lines.iter().position(|line| line.contains(r#""error":"deadline""#)).unwrap();
+        let process =
+            lines[unknown].split(r#""process":"#).nth(1).unwrap().split(',').next().unwrap().to_string();
+        let next = lines[unknown..].iter_mut().find(|line| line.contains(r#""type":"invoke""#)).unwrap();
+        let (before, after) = next.split_once(r#""process":"#).unwrap();
+        *next = format!(r#"{before}"process":{process},{}"#, after.split_once(',').unwrap().1);
+    });
+    assert!(undecided(&report).contains("goes on after an outcome that nobody knows"));
+}
+
+#[test]
+fn a_report_is_readable_by_machines() {
+    let path = files("bad").into_iter().find(|path| path.to_str().unwrap().contains("stale-read@")).unwrap();
+    let json = serde_json::to_value(check(&[path]).unwrap()).unwrap();
+    assert_eq!(json["verdicts"]["S8"]["violated"], 1);
+    assert_eq!(json["verdicts"]["S8"]["violations"][0]["op"], 4);
+    assert_eq!(json["verdicts"]["S25"]["checked"], 0);
+}

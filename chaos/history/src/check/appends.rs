@@ -207,19 +207,19 @@ impl Judge<'_> {
         }
     }
 
-    /// A conflict needs somebody else's use of one of the ids.
+    /// A conflict needs another use of one of the ids, and one of them in the log.
     fn refused_ids(&mut self, at: At, open: &Open<'_>, append: &Append) {
-        let mut previous: Option<Place> = None;
-        let mut is_same = true;
-        for event in &append.events {
-            let place = self.oracle.place(open.scope.fork, open.tenant(), event.id);
-            let mark = place.map(|place| *self.oracle.logs[place.log].mark(place.at));
-            is_same &= mark.is_some_and(|mark| !mark.is_contested && !mark.is_mixed);
-            is_same &= previous.is_none_or(|p| place == Some(Place { at: p.at + 1, ..p }));
-            previous = place;
-        }
-        self.report.check(S7, at, !is_same, || {
-            "refused as a conflict, yet nobody sent these ids with anything else".to_string()
+        let place = |event: &Event| self.oracle.place(open.scope.fork, open.tenant(), event.id);
+        let places: Vec<Option<Place>> = append.events.iter().map(place).collect();
+        let follows = |nth: usize| places[0].map(|first| Place { at: first.at + nth as u64, ..first });
+        let is_whole =
+            places.iter().enumerate().all(|(nth, place)| place.is_some() && *place == follows(nth));
+        let is_used = places.iter().flatten().any(|place| {
+            let mark = &self.oracle.logs[place.log].marks[place.at as usize - 1];
+            !is_whole || mark.is_contested || mark.is_mixed
+        });
+        self.report.check(S7, at, is_used, || {
+            "refused as a conflict, yet nothing else was stored under these ids".to_string()
         });
     }
 }

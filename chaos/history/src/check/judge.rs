@@ -27,6 +27,7 @@ pub(super) fn judge(lines: &[Line]) -> Report {
         report,
         open: Map::default(),
         sessions: Map::default(),
+        retired: BTreeSet::new(),
         damaged: BTreeSet::new(),
         misplaced: BTreeSet::new(),
         failed: Map::default(),
@@ -51,6 +52,8 @@ pub(super) struct Judge<'h> {
     pub(super) open: Map<Op, Open<'h>>,
     /// The highest position each session has been shown of each log.
     pub(super) sessions: Map<(Session, usize), u64>,
+    /// Processes that may still be at work on an operation whose outcome nobody knows.
+    pub(super) retired: BTreeSet<u64>,
     /// Nodes whose stored bytes the nemesis has changed.
     pub(super) damaged: BTreeSet<Node>,
     /// Events that an answer put where the final log does not have them.
@@ -88,12 +91,28 @@ impl Open<'_> {
 impl<'h> Judge<'h> {
     fn line(&mut self, line: &'h Line) {
         match &line.body {
-            Body::Call { op, scope, call } => self.call(line.index, *op, scope, call),
+            Body::Call { op, scope, call } => {
+                self.is_alive(At { index: line.index, op: Some(*op) }, &line.process);
+                self.call(line.index, *op, scope, call);
+            }
             Body::Outcome { op, kind, outcome, canaries } => {
                 let at = At { index: line.index, op: Some(*op) };
+                if let (Outcome::Unknown(_), Process::Client(process)) = (outcome, &line.process) {
+                    self.retired.insert(*process);
+                }
                 self.outcome(at, *op, *kind, outcome, canaries.as_deref());
             }
             Body::Fact(fact) => self.fact(At::line(line.index), &line.process, fact),
+        }
+    }
+
+    /// Checkers of others take a process for one thread of execution.
+    fn is_alive(&mut self, at: At, process: &Process) {
+        if let Process::Client(process) = process
+            && self.retired.contains(process)
+        {
+            self.report
+                .undecided(at, format!("process {process} goes on after an outcome that nobody knows"));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Reads of entities and gets: S2, S3, S4, S8, S11, S12, S19, S22.
 
 use super::judge::{Judge, Open};
+use super::oracle::Place;
 use crate::answer::{EntityRange, Found};
 use crate::call::{Get, Mode, ReadEntity, Then};
 use crate::report::At;
@@ -111,16 +112,18 @@ impl Judge<'_> {
         let place = self.oracle.place(open.scope.fork, open.tenant(), get.id);
         match (answer, place) {
             (None, None) => {}
-            (None, Some(place)) => self.not_found(at, open, get, place.at),
+            (None, Some(place)) => self.not_found(at, open, get, place),
             (Some(found), _) => self.found(at, open, get, found),
         }
     }
 
-    fn not_found(&mut self, at: At, open: &Open<'_>, get: &Get, position: u64) {
+    fn not_found(&mut self, at: At, open: &Open<'_>, get: &Get, place: Place) {
+        let position = place.at;
+        let is_of_token = open.scope.part == Some(self.oracle.logs[place.log].part);
         let (of, proven) = match get.mode {
             Mode::Strong => (S8, open.floor),
-            Mode::AtLeast(least) => (S12, least.0),
-            Mode::Weak => (S12, open.shown),
+            Mode::AtLeast(least) if is_of_token => (S12, least.0),
+            Mode::Weak | Mode::AtLeast(_) => (S12, open.shown),
             Mode::AsOf(_) => return self.report.undecided(at, "a get as of a moment"),
         };
         self.report.check(of, at, position > proven.max(open.shown), || {

@@ -16,8 +16,8 @@ pub(super) struct Replicas {
     chains: Map<(Partition, Position), (Hash, Node)>,
     /// The highest position said to be committed in each term.
     committed: Map<Partition, Vec<(Term, Position)>>,
-    /// Lives that must have ended: the last and the index of the line that says so.
-    failed: Map<(Node, Partition), (Incarnation, u64)>,
+    /// Lives that must have ended, and the index of the line that says so.
+    failed: Map<(Node, Partition, Incarnation), u64>,
 }
 
 impl Judge<'_> {
@@ -129,7 +129,7 @@ impl Replicas {
                 )
             });
         }
-        if self.failed.get(&(node, part)).is_some_and(|(inc, _)| *inc == now.inc) {
+        if self.failed.contains_key(&(node, part, now.inc)) {
             report.check(S23, at, before.vote == now.vote, || {
                 format!("{node}, partition {part}: voted in life {} after its disk had failed", now.inc)
             });
@@ -137,14 +137,14 @@ impl Replicas {
     }
 
     pub(super) fn failed(&mut self, at: At, node: Node, error: &DiskError) {
-        self.failed.entry((node, error.part)).or_insert((error.inc, at.index));
+        self.failed.entry((node, error.part, error.inc)).or_insert(at.index);
     }
 
     /// S23: nobody acknowledges what was sent after its disk had failed.
     pub(super) fn acked(&self, at: At, open: &Open<'_>, answer: &Appended, report: &mut Tally) {
         let (Some((node, inc)), Some(part)) = (answer.by, open.scope.part) else { return };
-        let failed = self.failed.get(&(node, part));
-        report.check(S23, at, failed.is_none_or(|(of, index)| *of != inc || open.index < *index), || {
+        let failed = self.failed.get(&(node, part, inc));
+        report.check(S23, at, failed.is_none_or(|index| open.index < *index), || {
             format!("{node} acknowledged in life {inc}, after its disk had failed")
         });
     }
