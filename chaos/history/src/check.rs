@@ -26,12 +26,14 @@
 //! returns the state that the appends before it built, which is a prefix of the final log: *prefix*. ∎
 //!
 //! Operations whose outcome is unknown need no branches: the log was fenced, so either their events are in it, which
-//! gives them a point and an interval that never ends, or they are absent for ever and took no effect. An append
-//! without a return still has a time before which it cannot have happened, hence the *ceiling*: nobody may see a
-//! position before all events up to it have been sent. For an append of unknown outcome that was sent after X returned,
-//! the floor at its sending is compared with where the final log has it.
+//! gives them a point and an interval that never ends, or they are absent for ever and took no effect.
 //!
-//! The floor of each partition is one number, raised by each return; prefixes are compared by hashes of the final log's
+//! For appends, *floor* is judged from its other side, which needs no return of the append: when an operation returns,
+//! every event up to its point must have been sent. The highest position for which that is so is the *ceiling*. An append
+//! sent later that lies at or below the point is exactly one that the ceiling missed. (A retry that claims to have
+//! written what lay there before it was sent is compared with the floor.)
+//!
+//! Floor and ceiling of each partition are one number each, which only rise; prefixes are compared by hashes of the final log's
 //! prefixes. So the whole is linear in the history. (What is not: `fail_if` looks at each event between `after` and the
 //! append, and each distinct filter scans its log once.)
 

@@ -51,7 +51,6 @@ impl Judge<'_> {
         let (nth, event) = sent;
         let log = &mut self.oracle.logs[place.log];
         let as_sent = open.log == Some(place.log) && is_as_sent(event, &log.events[place.at as usize - 1]);
-        let (floor, name) = (log.floor, (log.fork, log.part));
         let mark = log.mark(place.at);
         mark.calls += 1;
         let is_first = mark.calls == 1;
@@ -61,15 +60,6 @@ impl Judge<'_> {
             (mark.is_sent, mark.line, mark.nth) = (true, at.index as u32, nth as u16);
         } else {
             mark.is_mixed |= mark.nth != nth as u16;
-        }
-        if is_first && place.at > log.base {
-            self.report.check(S8, at, place.at > floor, || {
-                let (at, (_, part)) = (place.at, name);
-                format!(
-                    "partition {part}: event {} lies at {at}, yet {floor} was there before it was sent",
-                    event.id
-                )
-            });
         }
         let follows = before.is_some_and(|before| before.log == place.log && before.at + 1 == place.at);
         if follows && as_sent && is_first {
