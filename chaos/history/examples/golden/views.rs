@@ -95,6 +95,7 @@ pub(crate) const BAD: &[Bad] = &[
         s.apply(&append);
         s.log_mut().pop();
         s.unknown(0, ticket);
+        s.strong(1);
         (at, s.end())
     }),
     ("S13", "watermark-of-a-read-splits-a-batch", |mut s| {

@@ -25,9 +25,6 @@ impl Judge<'_> {
             }
             before = place;
         }
-        if let Some(place) = before {
-            self.oracle.logs[place.log].raise_ceiling();
-        }
     }
 
     /// Where an event is, which is mostly right after the one before.
@@ -65,6 +62,7 @@ impl Judge<'_> {
         if follows && as_sent && is_first {
             self.oracle.logs[place.log].mark(place.at - 1).is_inside = true;
         }
+        self.oracle.logs[place.log].raise_ceiling();
     }
 
     pub(super) fn acked(&mut self, at: At, open: &Open<'_>, append: &Append, answer: &Appended) {
