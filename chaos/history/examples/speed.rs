@@ -1,13 +1,15 @@
 //! How fast a history is written, read and judged.
 //!
-//! `cargo run --release -p chronos-history --example speed -- 1000000 32 3`: operations, partitions, runs. Prints one
-//! line for each run; a number is worth quoting only from a quiet machine, with the spread of the runs beside it.
+//! `cargo run --release -p chronos-history --example speed -- 1000000 32 3 20000`: operations, partitions, runs, and
+//! operations of a history that the referees judge, too. Prints one line for each run; a number is worth quoting only
+//! from a quiet machine, with the spread of the runs beside it.
 
 #![expect(clippy::disallowed_methods, reason = "measuring time is what this program is for")]
 
 use std::path::Path;
 use std::time::Instant;
 
+use chronos_history::referee::{linearizable, serializable};
 use chronos_history::{check_lines, read_from};
 
 #[allow(unreachable_pub, reason = "shared with tests")]
@@ -21,7 +23,13 @@ fn main() {
     let operations: u64 = arguments.next().unwrap_or(200_000);
     let partitions = arguments.next().unwrap_or(32) as u32;
     let runs = arguments.next().unwrap_or(3);
+    let of_referees = arguments.next().unwrap_or(2_000);
     let plan = Plan { seed: 1, operations, partitions, clients: 64, ..Plan::default() };
+    judged_by_us(plan, runs);
+    judged_by_referees(Plan { operations: of_referees, for_referees: true, ..plan });
+}
+
+fn judged_by_us(plan: Plan, runs: u64) {
     let (text, _) = write(plan, Vec::new());
     for _ in 0..runs {
         let begin = Instant::now();
@@ -42,4 +50,16 @@ fn main() {
             report.operations as f64 / check / 1e6,
         );
     }
+}
+
+fn judged_by_referees(plan: Plan) {
+    let (text, _) = write(plan, Vec::new());
+    let lines = read_from(Path::new("memory"), text.as_slice()).expect("it was written just now");
+    let begin = Instant::now();
+    let search = linearizable(&lines);
+    let wgl = begin.elapsed().as_secs_f64();
+    let begin = Instant::now();
+    let elle = serializable(&lines);
+    let adya = begin.elapsed().as_secs_f64();
+    println!("{} operations: todc-utils {wgl:.2} s, {search:?}; adya {adya:.2} s, {elle:?}", plan.operations);
 }

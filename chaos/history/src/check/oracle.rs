@@ -156,19 +156,26 @@ fn miss(copies: &Copies, end: Option<&End>, lines: &[Line], report: &mut Tally) 
     }
 }
 
-/// Compares the replicas of a log and takes the one that most of them hold; of equals the longest.
+/// Compares the replicas of a log and takes the one that most of them hold; of equals the longest, then the first.
 fn agree((fork, part): (Fork, Partition), of_nodes: BTreeMap<Node, Copy>, report: &mut Tally) -> Log {
-    let held_by = |events: &Vec<Logged>| of_nodes.values().filter(|copy| copy.events == *events).count();
-    let best = of_nodes.iter().rev().max_by_key(|(_, copy)| (held_by(&copy.events), copy.events.len()));
-    let (chosen, _) = best.expect("a log is in the map because a node has it");
-    let chosen = *chosen;
-    let (line, events) = (of_nodes[&chosen].line, &of_nodes[&chosen].events);
-    for (node, copy) in of_nodes.iter().filter(|(node, _)| **node != chosen) {
-        report.check(S15, At::line(copy.line), copy.events == *events, || {
-            let differs = copy.events.iter().zip(events).position(|(a, b)| a != b);
+    let mut copies: Vec<(Node, Copy)> = of_nodes.into_iter().collect();
+    let (chosen, Copy { line, events }) = copies.remove(best(&copies));
+    for (node, copy) in &copies {
+        report.check(S15, At::line(copy.line), copy.events == events, || {
+            let differs = copy.events.iter().zip(&events).position(|(a, b)| a != b);
             let at = differs.unwrap_or_else(|| copy.events.len().min(events.len())) + 1;
             format!("partition {part}: the final logs of {node} and {chosen} differ from position {at} on")
         });
     }
-    Log::new(fork, part, line, events.clone())
+    Log::new(fork, part, line, events)
+}
+
+fn best(copies: &[(Node, Copy)]) -> usize {
+    let is_like = |a: usize, b: usize| copies[a].1.events == copies[b].1.events;
+    if (1..copies.len()).all(|other| is_like(0, other)) {
+        return 0;
+    }
+    let held_by = |one| (0..copies.len()).filter(|other| is_like(one, *other)).count();
+    let ranked = (0..copies.len()).rev().max_by_key(|one| (held_by(*one), copies[*one].1.events.len()));
+    ranked.unwrap_or(0)
 }
