@@ -61,7 +61,8 @@ use crate::line::Line;
 use crate::read::{ReadError, read};
 use crate::report::Report;
 
-/// Judges the history in these files: all files of one history, in any order, plain or gzip'ed.
+/// Judges the history in these files: all files of one history, in any order, plain or gzip'ed. One pass in memory, in
+/// the order of time; that this decides linearizability is proven at the head of this file.
 ///
 /// # Errors
 /// The files are no complete sequence of lines of this format. A history that is, but breaks a promise or leaves
@@ -70,7 +71,7 @@ pub fn check(paths: &[impl AsRef<Path>]) -> Result<Report, ReadError> {
     Ok(check_lines(&read(paths)?))
 }
 
-/// Judges a history that has been read.
+/// Judges a history that has been read: all its lines, in order.
 pub fn check_lines(lines: &[Line]) -> Report {
     judge::judge(lines)
 }

@@ -206,7 +206,10 @@ impl<W: std::io::Write> Model<W> {
             (Some(Lie::StaleRead), Call::Read(Read { from: Position(1), mode: Mode::Strong })) => {
                 pending.acked > 0
             }
-            (Some(Lie::LostAck), Call::Append(append)) => !self.store.knows(append),
+            (Some(Lie::LostAck), Call::Append(append)) => {
+                let comes_late = self.limbo.iter().any(|job| job.call == pending.job.call);
+                !self.store.knows(append) && !comes_late
+            }
             (Some(Lie::WrongPosition), Call::Append(append)) => {
                 append.expects.is_empty() && self.store.head(part) > 0 && !self.store.knows(append)
             }

@@ -135,7 +135,7 @@ impl Store {
             Mode::Weak | Mode::AtLeast(_) => {
                 let lagging = ends[ends.len() - 1 - dice.below(ends.len().min(4) as u64) as usize];
                 let asked = if let Mode::AtLeast(position) = mode { position.0 } else { 0 };
-                lagging.max(least).max(asked)
+                lagging.max(least).max(asked).min(log.len() as u64)
             }
         }
     }
