@@ -3,10 +3,13 @@
 //! The object is a log of which only its length and the hash of everything in it count. An append says at which
 //! position it begins; a read says the length and the hash it saw.
 //!
-//! The search takes time that grows with the square of the operations, so the history of a partition is cut wherever
-//! nothing is under way and enough has been done. The object of the next segment begins as the final log was there.
-//! An append of unknown outcome would be under way for ever; whoever saw its events and returned proves that it was
-//! done by then, and there it ends.
+//! The search takes time that grows with the square of the operations, so the history of a partition is cut into
+//! segments. A cut at any moment loses nothing. Let L be the greatest length that operations which had returned by then
+//! prove. An operation under way that itself proves no more than L took effect before, or may as well have: it ends
+//! there. One that proves more may as well have taken effect later, since nobody has seen it: it begins there. Whatever
+//! is sent later and lies at or below L fails in the next segment, whose object begins as the final log was at L.
+//!
+//! So an append of unknown outcome ends at the first cut after somebody saw its events.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +23,8 @@ use crate::fact::Logged;
 use crate::line::{Body, Line};
 use crate::{Append, Event, Hash, Op, Partition, Position, RangeHash, Tenant, Version, Word};
 
-/// A segment ends at the first moment of rest after so many operations.
+/// Operations that return in one segment.
 const SEGMENT_OPERATIONS: usize = 1_000;
-/// Nobody waits for a segment of more.
-const SEGMENT_OPERATIONS_MAX: usize = 4_000;
 
 /// Whether appends to and strong reads of each partition are linearizable, by todc-utils.
 pub fn linearizable(lines: &[Line]) -> Opinion {
@@ -33,10 +34,6 @@ pub fn linearizable(lines: &[Line]) -> Opinion {
         let log = resolved.logs.get(&part).map_or(&[][..], Vec::as_slice);
         let mut begin = (0, RangeHash::EMPTY.get());
         for segment in segments(spans) {
-            if segment.len() > SEGMENT_OPERATIONS_MAX {
-                let busy = format!("partition {part} is never at rest for {} operations", segment.len());
-                return Opinion::Unknown(busy);
-            }
             judged += segment.len() as u64;
             if !holds(&segment, begin) {
                 let (first, last) = (segment[0].call, segment[segment.len() - 1].call);
@@ -183,34 +180,30 @@ impl Step {
     }
 }
 
-/// Cuts the operations of a partition at moments of rest.
+/// Cuts the operations of a partition.
 fn segments(mut spans: Vec<Span>) -> Vec<Vec<Span>> {
-    end_unknown(&mut spans);
     spans.sort_by_key(|span| span.call);
-    let (mut segments, mut segment, mut busy_until) = (Vec::new(), Vec::new(), 0);
-    for span in spans {
-        if segment.len() >= SEGMENT_OPERATIONS && span.call > busy_until {
-            segments.push(std::mem::take(&mut segment));
+    let returned = spans.iter().filter(|span| span.end != u64::MAX);
+    let mut returned: Vec<(u64, u64)> = returned.map(|span| (span.end, span.step.proves())).collect();
+    returned.sort_unstable();
+    let (mut segments, mut under_way, mut proven) = (Vec::new(), Vec::new(), 0);
+    let mut spans = spans.into_iter().peekable();
+    for chunk in returned.chunks(SEGMENT_OPERATIONS) {
+        let cut = chunk[chunk.len() - 1].0;
+        proven = chunk.iter().map(|(_, proves)| *proves).fold(proven, u64::max);
+        while let Some(span) = spans.next_if(|span| span.call < cut) {
+            under_way.push(span);
         }
-        busy_until = busy_until.max(span.end);
-        segment.push(span);
+        let (done, rest) = under_way.into_iter().partition(|span: &Span| span.step.proves() <= proven);
+        let done: Vec<Span> = done;
+        segments.push(done.into_iter().map(|span| Span { end: span.end.min(cut), ..span }).collect());
+        under_way = rest;
+        under_way.iter_mut().for_each(|span| span.call = cut);
     }
-    if !segment.is_empty() {
-        segments.push(segment);
-    }
+    under_way.extend(spans);
+    segments.push(under_way);
+    segments.retain(|segment| !segment.is_empty());
     segments
-}
-
-/// Lets each append without a return end with the first return that proves it.
-fn end_unknown(spans: &mut [Span]) {
-    let mut proven: Vec<(u64, u64)> = spans.iter().map(|span| (span.end, span.step.proves())).collect();
-    proven.retain(|(end, _)| *end != u64::MAX);
-    proven.sort_unstable();
-    for span in spans.iter_mut().filter(|span| span.end == u64::MAX) {
-        let length = span.step.proves();
-        let proof = proven.iter().find(|(end, proves)| *proves >= length && *end > span.call);
-        span.end = proof.map_or(u64::MAX, |(end, _)| *end);
-    }
 }
 
 /// Asks about one segment.
@@ -220,7 +213,7 @@ fn holds(segment: &[Span], begin: State) -> bool {
         moments.push((span.call, process, true));
         moments.push((span.end, process, false));
     }
-    // Of a proof and what it proves, which end on the same line, the order does not matter: both are under way.
+    // What a cut lets begin or end on one line is all under way together, in whichever order.
     moments.sort_unstable();
     let begin = Step::Begin(begin);
     let mut actions = vec![(0, Action::Call(begin.clone())), (0, Action::Response(begin))];
