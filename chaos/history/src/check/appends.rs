@@ -122,7 +122,7 @@ impl Judge<'_> {
                 return false;
             };
             self.report.check(S1, at, true, String::new);
-            if !self.is_answer_like_others(at, (nth, event), &logged, answer, said) {
+            if !self.is_answer_like_others(at, open, (nth, event), &logged, answer, said) {
                 return false;
             }
         }
@@ -148,6 +148,7 @@ impl Judge<'_> {
     fn is_answer_like_others(
         &mut self,
         at: At,
+        open: &Open<'_>,
         (nth, event): (usize, &Event),
         logged: &Logged,
         answer: &Appended,
@@ -156,12 +157,19 @@ impl Judge<'_> {
         let id = event.id;
         let mark = self.oracle.logs[said.log].mark(said.at);
         let was_acked = std::mem::replace(&mut mark.is_acked, true);
+        if !was_acked {
+            mark.acked_at = at.index as u32;
+        }
+        // Of requests that are under way together any one may have written it, whichever hears first.
+        let was_there = was_acked && u64::from(mark.acked_at) < open.index;
+        let was_claimed = mark.is_claimed;
+        mark.is_claimed |= !answer.dedup;
         let takes_other = mark.is_sent && !is_as_sent(event, logged);
         self.report.check(S2, at, true, String::new);
         let same = self.report.check(S7, at, !takes_other, || {
             format!("event {id} was accepted again with other content or for another entity")
         });
-        let again = self.report.check(S7, at, !was_acked || answer.dedup, || {
+        let again = self.report.check(S7, at, answer.dedup || !(was_there || was_claimed), || {
             format!("event {id} was written before, yet the answer says that this request wrote it")
         });
         let Some(version) = answer.version(nth) else {

@@ -41,6 +41,10 @@ pub(super) struct Mark {
     pub(super) is_contested: bool,
     /// Some append of it was acknowledged, with its true position.
     pub(super) is_acked: bool,
+    /// The line of the first such acknowledgement.
+    pub(super) acked_at: u32,
+    /// Some append of it was told that it wrote it.
+    pub(super) is_claimed: bool,
     /// It and the next are of one batch.
     pub(super) is_inside: bool,
     /// It was sent in different batches.
