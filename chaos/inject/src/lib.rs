@@ -4,13 +4,22 @@
 #![deny(missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "doing things to the real machine is what this crate is for")]
 
+mod clock;
 mod dice;
 mod episode;
 mod error;
 mod owner;
 mod pace;
+mod process;
+mod recipe;
+mod shim;
+mod syncs;
 mod tool;
 
+pub use clock::{Clock, Clocks, Reading};
 pub use dice::Dice;
 pub use episode::Episode;
 pub use error::{Error, Result};
+pub use process::Process;
+pub use recipe::Recipe;
+pub use syncs::SyncFailure;
