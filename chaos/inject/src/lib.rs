@@ -6,6 +6,7 @@
 
 mod clock;
 mod dice;
+mod disk;
 mod episode;
 mod error;
 mod owner;
@@ -18,6 +19,10 @@ mod tool;
 
 pub use clock::{Clock, Clocks, Reading};
 pub use dice::Dice;
+pub use disk::{
+    Copied, Cut, Disk, IMAGE_BYTES_MIN, Leave, Rotten, add_stranger, clone_directory, remove_file,
+    swap_blocks, swap_files, truncate_file, wipe, zero_tail,
+};
 pub use episode::Episode;
 pub use error::{Error, Result};
 pub use process::Process;
