@@ -4,6 +4,7 @@
 #![deny(missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "doing things to the real machine is what this crate is for")]
 
+mod cage;
 mod clock;
 mod dice;
 mod disk;
@@ -17,6 +18,7 @@ mod shim;
 mod syncs;
 mod tool;
 
+pub use cage::DiskRate;
 pub use clock::{Clock, Clocks, Reading};
 pub use dice::Dice;
 pub use disk::{
