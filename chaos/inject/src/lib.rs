@@ -10,6 +10,7 @@ mod dice;
 mod disk;
 mod episode;
 mod error;
+mod net;
 mod owner;
 mod pace;
 mod process;
@@ -27,6 +28,7 @@ pub use disk::{
 };
 pub use episode::Episode;
 pub use error::{Error, Result};
+pub use net::{Links, Namespace, Peer, Swizzle};
 pub use process::Process;
 pub use recipe::Recipe;
 pub use syncs::SyncFailure;
