@@ -16,6 +16,7 @@ mod pace;
 mod process;
 mod recipe;
 mod shim;
+mod switch;
 mod syncs;
 mod tool;
 
@@ -31,4 +32,5 @@ pub use error::{Error, Result};
 pub use net::{Links, Namespace, Peer, Swizzle};
 pub use process::Process;
 pub use recipe::Recipe;
+pub use switch::{Quality, Switch, Traffic};
 pub use syncs::SyncFailure;
