@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use chronos_inject::{Abilities, Ability, Bench, Fault, prove, sweep};
+use chronos_inject::{
+    Abilities, Ability, Bench, Clocks, Fault, Ground, IMAGE_BYTES_MIN, Layout, Process, Wire, prove, sweep,
+};
 
 /// One for all tests. What it leaves is swept by the next run.
 fn bench() -> &'static (Bench, Abilities) {
@@ -127,6 +129,56 @@ fn what_a_killed_run_left_is_swept_by_the_next() {
     assert_eq!(leftovers(&owner, &place), [""; 0], "swept: {swept:?}");
     assert!(!Path::new(&sleeper).exists() || is_zombie(&sleeper));
     std::fs::remove_dir_all(place).unwrap();
+}
+
+#[test]
+fn a_node_comes_back_from_a_power_cut_while_another_one_runs() {
+    let wanted = [Fault::Partition, Fault::PowerCutOne, Fault::Freeze];
+    if let Some((fault, why)) = bench().1.unable().find(|(fault, _)| wanted.contains(fault)) {
+        return did_not_run("a power cut under running nodes", &format!("{fault}: {why}"));
+    }
+    let place = tempfile::tempdir().unwrap();
+    let layout = Layout {
+        under: place.path().into(),
+        cache: place.path().into(),
+        nodes: 2,
+        wire: Wire::Bridge,
+        disk_bytes: Some(IMAGE_BYTES_MIN),
+        caged: true,
+        clocks: Clocks::True,
+        seed: 0,
+    };
+    let ground = Ground::lay(&layout).unwrap();
+    let mut nodes = [1, 2].map(|number| {
+        let site = ground.site(number);
+        let log = site.data().join("log");
+        let recipe = site.recipe(env!("CARGO_BIN_EXE_probe")).args(["victim", "sync"]).arg(log);
+        Process::start(move || {
+            let mut command = recipe.command();
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            command
+        })
+        .unwrap()
+    });
+    assert_eq!(nodes.each_mut().map(sync_a_line), ["synced", "synced"]);
+    ground.cut_power(&[1]).unwrap();
+    assert!(sync_a_line(&mut nodes[0]).ends_with("os error 5)"), "nothing can be written without power");
+    nodes[0].kill().unwrap();
+    // The other node runs in namespaces of its own: were one of mounts among them, it would hold this disk as it is.
+    ground.site(1).disk().unwrap().remount().unwrap();
+    nodes[0].start_again().unwrap();
+    assert_eq!(nodes.each_mut().map(sync_a_line), ["synced", "synced"]);
+    let logs = [1, 2].map(|number| std::fs::read(ground.site(number).data().join("log")).unwrap());
+    assert_eq!(logs, [b"x\nx\n", b"x\nx\n"]);
+}
+
+#[expect(clippy::unwrap_used, reason = "it is part of a test")]
+fn sync_a_line(node: &mut Process) -> String {
+    let child = node.child().unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"x\n").unwrap();
+    let mut answer = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut answer).unwrap();
+    answer.trim().to_owned()
 }
 
 /// What there is of an owner: namespaces, mounts, loop devices, control groups, directories.
