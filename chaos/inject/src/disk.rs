@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 pub use files::{
     Copied, add_stranger, clone_directory, remove_file, swap_blocks, swap_files, truncate_file, wipe,
     zero_tail,
@@ -143,10 +145,32 @@ impl Disk {
     /// also after a power cut and after the file system went read-only by itself.
     ///
     /// # Errors
-    /// If a process still uses it, or the file system is beyond repair.
+    /// If a process still uses it, also in a mount namespace of its own, or the file system is beyond repair.
     pub fn remount(&self) -> Result<()> {
         let _turn = self.mounting.lock().expect("nothing panics while it mounts");
         self.unmount()?;
-        self.mount()
+        self.mount()?;
+        self.check_is_new()
+    }
+
+    /// A file system that somebody still holds is given again as it was: shut down, or read-only.
+    fn check_is_new(&self) -> Result<()> {
+        let mark = self.mount.join("mounted");
+        match fs::write(&mark, "").and_then(|()| fs::remove_file(&mark)) {
+            Err(error)
+                if [Errno::IO, Errno::ROFS]
+                    .map(Errno::raw_os_error)
+                    .map(Some)
+                    .contains(&error.raw_os_error()) =>
+            {
+                let why = "a process in another mount namespace holds the old file system; stop it, and mount again";
+                Err(Error::Unfit(format!(
+                    "{} cannot be written after it was mounted: {why}",
+                    self.mount.display()
+                )))
+            }
+            // A disk that is full is another matter.
+            _ => Ok(()),
+        }
     }
 }
