@@ -15,6 +15,7 @@ const DOORS: [(&str, &[&str]); 10] = [
         "tonic",
         &[
             "chronos-benches",
+            "chronos-chaos",
             "chronos-client",
             "chronos-cluster",
             "chronos-proto",

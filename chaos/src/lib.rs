@@ -1,0 +1,25 @@
+//! Attacks on a cluster, simulated and real: one plan, one load, one history for both.
+//!
+//! ```text
+//!  Plan ─┬─ Load ──── workload ── SDK ──┐
+//!        │              │               ├── a cluster: simulated (`sim`) or of processes
+//!        └─ episodes ── nemesis ────────┘
+//!                       │
+//!                    history ── checker
+//! ```
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod plan;
+pub mod sim;
+mod workload;
+
+pub use workload::Tally;
+
+/// The names of the places in the product at which a crash can be met.
+pub fn crash_points() -> impl Iterator<Item = &'static str> {
+    let wal = chronos_wal::CRASH_POINTS.iter();
+    let parts = chronos_parts::CRASH_POINTS.iter().chain(chronos_parts::EXCHANGE_CRASH_POINTS);
+    let store = chronos_store::CRASH_POINTS.iter();
+    wal.chain(parts).chain(store).chain(chronos_cluster::CRASH_POINTS).copied()
+}

@@ -1,0 +1,410 @@
+//! One client, from its first operation to its last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronos_block::{Block, Compression, Packer};
+use chronos_client::{
+    Client, Condition, Consistency, EntityId, EventType, Events, Expectation, Moment, PartitionId, QueryItem, Read,
+    ReadError, Token, Version,
+};
+use chronos_env::{Entropy, Env};
+use chronos_history as history;
+use chronos_history::answer::{Answer, EntityRange, Found, Outcome, Range};
+use chronos_history::call::{self, Call, Get, Mode, ReadEntity, Then};
+use chronos_history::line::Scope;
+use chronos_history::{Append, Expect, Label, Position};
+use futures::StreamExt;
+use parking_lot::Mutex;
+
+use super::knowledge::Knowledge;
+use super::recorder::{Seen, of_append, of_read_error};
+use super::{Recorder, content};
+use crate::plan::{Deed, Load};
+
+/// Events that a read of a partition asks for at most.
+const READ_EVENTS_MAX: u64 = 100;
+/// Versions before the last one known that a read of an entity begins at most.
+const READ_VERSIONS_MAX: u64 = 40;
+/// Events of an append of several.
+const MANY_MAX: u64 = 12;
+/// Bytes of an event that is large.
+const LARGE_BYTES: u64 = 1 << 16;
+/// Entities to which half of all that is written goes.
+const HOT: u64 = 6;
+
+/// What a client works with.
+#[derive(Clone)]
+pub(crate) struct Bearings {
+    pub(crate) env: Env,
+    pub(crate) recorder: Recorder,
+    pub(crate) load: Load,
+    /// When it begins nothing any more, by its monotonic clock.
+    pub(crate) until: Duration,
+    knowledge: Arc<Mutex<Knowledge>>,
+}
+
+impl Bearings {
+    pub(crate) fn new(env: Env, recorder: Recorder, load: Load, until: Duration) -> Bearings {
+        Bearings { env, recorder, load, until, knowledge: Arc::default() }
+    }
+
+    /// The same work, seen from another machine.
+    pub(crate) fn from(&self, env: Env) -> Bearings {
+        Bearings { env, ..self.clone() }
+    }
+}
+
+/// Does one thing after the other until the time is over.
+pub(crate) async fn live(bearings: Bearings, sdk: Client, number: u32) {
+    let dice = bearings.env.entropy.child("deeds");
+    let me = bearings.recorder.client();
+    let session = history::Session(number);
+    let mut hand = Hand { bearings, sdk, dice, me, session, heard: Token::new() };
+    hand.work().await;
+}
+
+struct Hand {
+    bearings: Bearings,
+    sdk: Client,
+    dice: Entropy,
+    me: history::Client,
+    session: history::Session,
+    /// Covers whatever this client was told, by appends and by reads that carry its session.
+    heard: Token,
+}
+
+impl Hand {
+    async fn work(&mut self) {
+        let clock = self.bearings.env.clock.clone();
+        loop {
+            clock.sleep(self.pause()).await;
+            if clock.monotonic() >= self.bearings.until {
+                return;
+            }
+            let deed = self.draw_deed();
+            self.perform(deed).await;
+        }
+    }
+
+    /// Between two operations: of any length up to twice the mean.
+    fn pause(&self) -> Duration {
+        let mean_us = 1e6 / self.bearings.load.rate.max(1e-3);
+        Duration::from_micros(self.dice.below((2.0 * mean_us) as u64 + 1))
+    }
+
+    fn draw_deed(&self) -> Deed {
+        let mix = &self.bearings.load.mix;
+        let sum: u64 = mix.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        let mut draw = self.dice.below(sum.max(1));
+        let chosen = mix.iter().find(|(_, weight)| {
+            let hit = draw < u64::from(*weight);
+            draw = draw.saturating_sub(u64::from(*weight));
+            hit
+        });
+        chosen.map_or(Deed::Append, |(deed, _)| *deed)
+    }
+
+    fn draw_entity(&self) -> u64 {
+        let all = self.bearings.load.entities.max(1);
+        1 + if self.dice.below(2) == 0 { self.dice.below(all.min(HOT)) } else { self.dice.below(all) }
+    }
+
+    fn draw_partition(&self) -> PartitionId {
+        content::partition_of(self.draw_entity())
+    }
+
+    async fn perform(&mut self, deed: Deed) {
+        match deed {
+            Deed::Append
+            | Deed::AppendMany
+            | Deed::AppendAtVersion
+            | Deed::AppendFirst
+            | Deed::AppendUnless
+            | Deed::AppendLarge => {
+                let request = self.draw_append(deed);
+                self.append(request).await;
+            }
+            Deed::AppendAgain | Deed::AppendInDisguise => {
+                let draw = self.dice.u64();
+                let Some((append, block)) = self.bearings.knowledge.lock().some_sent(draw) else { return };
+                if deed == Deed::AppendAgain {
+                    self.append((append, block)).await;
+                } else {
+                    let request = self.disguised(&append);
+                    self.append(request).await;
+                }
+            }
+            Deed::ReadPartition => self.read_partition(Mode::Strong).await,
+            Deed::ReadReplica => self.read_partition(Mode::Weak).await,
+            Deed::ReadOwn => self.read_own().await,
+            Deed::ReadPast => self.read_past().await,
+            Deed::ReadEntity => self.read_entity(Mode::Strong).await,
+            Deed::ReadEntityPast => self.read_entity_past().await,
+            Deed::Get => self.get().await,
+        }
+    }
+}
+
+/// Appends.
+impl Hand {
+    fn draw_append(&self, deed: Deed) -> (Append, Block) {
+        let entity = self.draw_entity();
+        let mut knowledge = self.bearings.knowledge.lock();
+        let count = if deed == Deed::AppendMany { 2 + self.dice.below(MANY_MAX - 1) } else { 1 };
+        let bytes = match deed {
+            Deed::AppendLarge => self.dice.below(LARGE_BYTES),
+            _ => self.dice.below(200),
+        };
+        let events = (0..count).map(|i| {
+            // Entities whose numbers differ by 64 may share a group, and so a partition.
+            let other = if i % 2 == 1 && entity.is_multiple_of(4) { entity + 64 } else { entity };
+            (knowledge.new_event(), other, bytes as usize)
+        });
+        let events: Vec<_> = events.collect();
+        let expect = match deed {
+            Deed::AppendAtVersion => {
+                let wrong = u64::from(self.dice.below(5) == 0);
+                Some(Expect::Rev(history::Version(knowledge.version(entity) + wrong)))
+            }
+            Deed::AppendFirst => Some(Expect::None),
+            _ => None,
+        };
+        let fail_if = (deed == Deed::AppendUnless).then(|| history::Condition {
+            after: Position(self.heard.get(content::partition_of(entity)).get()),
+            items: vec![call::Filter { types: vec![Label(1 + self.dice.below(8) as u32)], ..call::Filter::default() }],
+        });
+        request(&events, expect.map(|expect| (entity, expect)), fail_if)
+    }
+
+    /// The same ids with other content.
+    fn disguised(&self, append: &Append) -> (Append, Block) {
+        let bytes = 300 + self.dice.below(100) as usize;
+        let events: Vec<_> = append.events.iter().map(|event| (event.id, event.entity.0, bytes)).collect();
+        request(&events, None, None)
+    }
+
+    async fn append(&mut self, (append, block): (Append, Block)) {
+        let entities: Vec<u64> = append.events.iter().map(|event| event.entity.0).collect();
+        let partition = content::partition_of(entities[0]);
+        self.bearings.knowledge.lock().sent(&append, &block);
+        let scope = self.scope(partition, true);
+        let ticket = self.bearings.recorder.invoke(&mut self.me, scope, Call::Append(append));
+        let result = self.sdk.append_block(&block).await;
+        if let Ok(appended) = &result {
+            self.heard.merge(&appended.token);
+            let mut knowledge = self.bearings.knowledge.lock();
+            for (entity, version) in entities.iter().zip(&appended.versions) {
+                knowledge.learn(*entity, version.get());
+            }
+        }
+        self.bearings.recorder.end(&mut self.me, ticket, of_append(&result));
+    }
+}
+
+/// The events, as they are recorded and as they are sent.
+pub(super) fn request(
+    events: &[(history::EventId, u64, usize)],
+    expect: Option<(u64, Expect)>,
+    fail_if: Option<history::Condition>,
+) -> (Append, Block) {
+    let mut packer = Packer::new();
+    if let Some((entity, expect)) = expect {
+        let entity = EntityId::parse(&content::entity_name(entity)).expect("such names are valid");
+        packer.expect(entity, expectation(expect)).expect("one expectation is within the limits");
+    }
+    if let Some(condition) = &fail_if {
+        packer.condition(condition_of(condition)).expect("one condition is within the limits");
+    }
+    let mut append = Append {
+        expects: expect.map(|(entity, expect)| (history::EntityId(entity), expect)).into_iter().collect(),
+        fail_if,
+        ..Append::default()
+    };
+    for (id, entity, bytes) in events {
+        let draft = content::draft(*id, *entity, *bytes);
+        append.events.push(history::Event {
+            id: *id,
+            entity: history::EntityId(*entity),
+            hash: content::hash_of_draft(&draft),
+            kind: Label(1 + (id.0 % 8) as u32),
+            tags: Vec::new(),
+        });
+        packer.push(draft).expect("such events are within the limits");
+    }
+    (append, packer.finish(Compression::None).expect("it has an event"))
+}
+
+fn expectation(expect: Expect) -> Expectation {
+    match expect {
+        Expect::Any => Expectation::Any,
+        Expect::None => Expectation::Exact(Version::ZERO),
+        Expect::Exists => Expectation::Exists,
+        Expect::Rev(version) => Expectation::Exact(Version::new(version.0)),
+    }
+}
+
+fn condition_of(condition: &history::Condition) -> Condition {
+    let kind = |label: &Label| EventType::parse(&format!("thing.k{}", label.0 - 1)).expect("such types are valid");
+    let item = |filter: &call::Filter| QueryItem {
+        types: filter.types.iter().map(kind).collect(),
+        tags: Vec::new(),
+    };
+    Condition {
+        fail_if: condition.items.iter().map(item).collect(),
+        after: chronos_client::Position::new(condition.after.0),
+    }
+}
+
+/// Reads.
+impl Hand {
+    fn scope(&self, partition: PartitionId, in_session: bool) -> Scope {
+        Scope {
+            part: Some(history::Partition(partition.get().into())),
+            session: in_session.then_some(self.session),
+            ..Scope::default()
+        }
+    }
+
+    async fn read_own(&mut self) {
+        let partition = self.draw_partition();
+        let at_least = self.heard.get(partition).get();
+        self.read(partition, Mode::AtLeast(Position(at_least))).await;
+    }
+
+    async fn read_partition(&mut self, mode: Mode) {
+        let partition = self.draw_partition();
+        self.read(partition, mode).await;
+    }
+
+    async fn read_past(&mut self) {
+        let partition = self.draw_partition();
+        let head = self.heard.get(partition).get();
+        if head > 0 {
+            self.read(partition, Mode::AsOf(Then::Pos(Position(1 + self.dice.below(head))))).await;
+        }
+    }
+
+    async fn read(&mut self, partition: PartitionId, mode: Mode) {
+        let head = match mode {
+            Mode::AsOf(Then::Pos(position)) => position.0,
+            _ => self.heard.get(partition).get(),
+        };
+        // Sometimes from the beginning, mostly what is new.
+        let from = match self.dice.below(8) {
+            0 => 1,
+            _ => 1 + head.saturating_sub(self.dice.below(READ_EVENTS_MAX / 2)),
+        };
+        let token = |position: Position| Token::at(partition, chronos_client::Position::new(position.0));
+        let read = Read::partition(partition).from(from).limit(READ_EVENTS_MAX);
+        let read = match mode {
+            Mode::Strong => read.consistency(Consistency::Linearizable),
+            Mode::Weak => read.consistency(Consistency::Local),
+            Mode::AtLeast(position) => read.consistency(Consistency::AtLeast(token(position))),
+            Mode::AsOf(Then::Pos(position)) => read.as_of(Moment::Token(token(position))),
+            Mode::AsOf(Then::Rev(_) | Then::Time(_)) => unreachable!("partitions are read as of positions"),
+        };
+        let in_session = matches!(mode, Mode::AtLeast(_));
+        let scope = self.scope(partition, in_session);
+        let call = Call::Read(call::Read { from: Position(from), mode });
+        let ticket = self.bearings.recorder.invoke(&mut self.me, scope, call);
+        let outcome = match self.collect(read).await {
+            Err(error) => of_read_error(&error),
+            Ok((seen, token)) => {
+                let tail = token.get(partition).get();
+                if !matches!(mode, Mode::AsOf(_)) {
+                    self.heard.merge(&token);
+                }
+                let is_cut = seen.count == READ_EVENTS_MAX;
+                let last = seen.last.as_ref().filter(|_| is_cut).map_or(tail, |event| event.position.get());
+                Outcome::Ok(Answer::Read(Range {
+                    from: Position(from),
+                    last: Position(last),
+                    tail: Position(tail),
+                    count: seen.count,
+                    hash: seen.hash.get(),
+                    wm: Position(tail),
+                    mode: mode.name(),
+                    term: None,
+                    bad: 0,
+                }))
+            }
+        };
+        self.bearings.recorder.end(&mut self.me, ticket, outcome);
+    }
+
+    async fn read_entity_past(&mut self) {
+        let entity = self.draw_entity();
+        let version = self.bearings.knowledge.lock().version(entity);
+        if version > 0 {
+            let then = Then::Rev(history::Version(1 + self.dice.below(version)));
+            self.entity(entity, Mode::AsOf(then)).await;
+        }
+    }
+
+    async fn read_entity(&mut self, mode: Mode) {
+        let entity = self.draw_entity();
+        self.entity(entity, mode).await;
+    }
+
+    async fn entity(&mut self, entity: u64, mode: Mode) {
+        let known = match mode {
+            Mode::AsOf(Then::Rev(version)) => version.0,
+            _ => self.bearings.knowledge.lock().version(entity),
+        };
+        let from = known.saturating_sub(self.dice.below(READ_VERSIONS_MAX)).max(1);
+        let read = Read::entity(content::entity_name(entity)).from(from);
+        let read = match mode {
+            Mode::AsOf(Then::Rev(version)) => read.as_of(Moment::Version(Version::new(version.0))),
+            _ => read.consistency(Consistency::Linearizable),
+        };
+        let stream = history::EntityId(entity);
+        let scope = self.scope(content::partition_of(entity), false);
+        let call = Call::Entity(ReadEntity { stream, from: history::Version(from), mode });
+        let ticket = self.bearings.recorder.invoke(&mut self.me, scope, call);
+        let outcome = match self.collect(read).await {
+            Err(error) => of_read_error(&error),
+            Ok((seen, _)) => {
+                let last = seen.last.as_ref().map_or(from - 1, |event| event.version.get());
+                Outcome::Ok(Answer::Entity(EntityRange {
+                    from: history::Version(from),
+                    last: history::Version(last),
+                    rev: history::Version(last),
+                    count: seen.count,
+                    hash: seen.hash.get(),
+                    wm: None,
+                    mode: mode.name(),
+                    bad: 0,
+                }))
+            }
+        };
+        self.bearings.recorder.end(&mut self.me, ticket, outcome);
+    }
+
+    async fn get(&mut self) {
+        let id = self.bearings.knowledge.lock().some_event(self.dice.u64());
+        let call = Call::Get(Get { id, mode: Mode::Strong });
+        let ticket = self.bearings.recorder.invoke(&mut self.me, Scope::default(), call);
+        let outcome = match self.sdk.get(content::event_id(id)).await {
+            Err(error) => of_read_error(&error),
+            Ok(found) => Outcome::Ok(Answer::Get(found.map(|event| Found {
+                part: history::Partition(event.partition.get().into()),
+                at: Position(event.position.get()),
+                stream: content::entity_number(event.entity_id.as_str()),
+                rev: history::Version(event.version.get()),
+                hash: content::hash_of_event(&event),
+            }))),
+        };
+        self.bearings.recorder.end(&mut self.me, ticket, outcome);
+    }
+
+    /// All events of a read, and the past that they are of.
+    async fn collect(&self, read: Read) -> Result<(Seen, Token), ReadError> {
+        let mut events: Events = self.sdk.read(read).await?;
+        let mut all = Seen::default();
+        while let Some(event) = events.next().await {
+            all.push(event?);
+        }
+        Ok((all, events.token().cloned().unwrap_or_default()))
+    }
+}
