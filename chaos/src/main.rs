@@ -49,10 +49,15 @@ fn main() -> ExitCode {
     let mut failed = false;
     for seed in first.parse::<u64>().expect("a number")..end.parse().expect("a number") {
         let plan = Plan::swarm(seed, minutes * 60);
-        let dir = out.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("chronos-chaos-{}", std::process::id())));
+        let dir = out
+            .clone()
+            .unwrap_or_else(|| std::env::temp_dir().join(format!("chronos-chaos-{}", std::process::id())));
         std::fs::create_dir_all(&dir).expect("a directory");
-        std::fs::write(dir.join(format!("{seed}.plan.json")), serde_json::to_string_pretty(&plan).expect("plain data"))
-            .expect("a file");
+        std::fs::write(
+            dir.join(format!("{seed}.plan.json")),
+            serde_json::to_string_pretty(&plan).expect("plain data"),
+        )
+        .expect("a file");
         let history = dir.join(format!("{seed}.jsonl"));
         #[expect(clippy::disallowed_methods, reason = "histories are files of this machine")]
         let sink: Box<dyn Write + Send> = Box::new(BufWriter::new(File::create(&history).expect("a file")));
@@ -65,8 +70,16 @@ fn main() -> ExitCode {
             Err(error) => Some(error.to_string()),
             Ok(verdict) if verdict.is_clean() => None,
             Ok(verdict) => {
-                let all = verdict.verdicts.iter().flat_map(|(id, of)| of.violations.iter().map(move |v| format!("{id:?} {v}")));
-                Some(all.chain(verdict.undecided.iter().map(|v| format!("undecided {v}"))).take(5).collect::<Vec<_>>().join("; "))
+                let all = verdict
+                    .verdicts
+                    .iter()
+                    .flat_map(|(id, of)| of.violations.iter().map(move |v| format!("{id:?} {v}")));
+                Some(
+                    all.chain(verdict.undecided.iter().map(|v| format!("undecided {v}")))
+                        .take(5)
+                        .collect::<Vec<_>>()
+                        .join("; "),
+                )
             }
         };
         failed |= report.failure.is_some() || found.is_some();

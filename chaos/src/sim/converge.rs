@@ -20,7 +20,9 @@ pub(super) async fn converge(cluster: &Cluster, patience: Duration) -> Result<Du
         let took = cluster.clock().monotonic() - began;
         match lacks {
             None => return Ok(took),
-            Some(what) if took > patience => return Err(format!("not whole after {} s: {what}", took.as_secs())),
+            Some(what) if took > patience => {
+                return Err(format!("not whole after {} s: {what}", took.as_secs()));
+            }
             Some(_) => cluster.clock().sleep(STEP).await,
         }
     }
@@ -30,7 +32,12 @@ pub(super) async fn converge(cluster: &Cluster, patience: Duration) -> Result<Du
 async fn lacks(cluster: &Cluster) -> Option<String> {
     for node in cluster.nodes() {
         match cluster.operator(node).status().await {
-            Err(error) => return Some(format!("n{node} does not answer: {error}; {:?}", cluster.story(node).ends.last())),
+            Err(error) => {
+                return Some(format!(
+                    "n{node} does not answer: {error}; {:?}",
+                    cluster.story(node).ends.last()
+                ));
+            }
             Ok(status) => {
                 if let Some(what) = lacking(&status) {
                     return Some(format!("n{node} says: {what}"));
@@ -56,7 +63,9 @@ fn lacking(status: &Status) -> Option<String> {
             return Some(format!("partition {id} is on {:?}", partition.voters));
         }
         partition.voters.iter().find_map(|voter| {
-            let Some(replica) = partition.replica(*voter) else { return Some(format!("{voter} has nothing of {id}")) };
+            let Some(replica) = partition.replica(*voter) else {
+                return Some(format!("{voter} has nothing of {id}"));
+            };
             if replica.health != Health::Serving {
                 return Some(format!("partition {id} on {voter} is {:?}", replica.health));
             }

@@ -75,8 +75,12 @@ async fn read(
     let fork = history::Fork(0);
     let mut first = 1;
     for chunk in events.chunks(CHUNK) {
-        let chunk =
-            LogChunk { part, fork, first: history::Position(first), events: chunk.iter().map(logged).collect() };
+        let chunk = LogChunk {
+            part,
+            fork,
+            first: history::Position(first),
+            events: chunk.iter().map(logged).collect(),
+        };
         first += chunk.events.len() as u64;
         recorder.fact(process.clone(), Fact::Log(chunk));
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chronos_client::{Client, NodeId, PartitionId};
 use chronos_env::Task;
-use chronos_history::fact::{NemesisValue, Phase};
 use chronos_history::Node;
+use chronos_history::fact::{NemesisValue, Phase};
 
 use super::cluster::Cluster;
 use super::strike::Striker;
@@ -72,7 +72,10 @@ impl Nemesis {
         let id = PartitionId::new(partition);
         let placed = placement.and_then(|all| all.partitions.into_iter().find(|of| Some(of.partition) == id));
         let leader = placed.and_then(|placed| placed.leader).map_or(1, NodeId::get);
-        u32::try_from(leader).ok().filter(|node| self.cluster.nodes().any(|other| other == *node)).unwrap_or(1)
+        u32::try_from(leader)
+            .ok()
+            .filter(|node| self.cluster.nodes().any(|other| other == *node))
+            .unwrap_or(1)
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use chronos_env::sim::World;
-use chronos_history::fact::{End, Header};
 use chronos_history::Node;
+use chronos_history::fact::{End, Header};
 
 use super::cluster::Cluster;
 use super::converge::converge;
@@ -55,7 +55,8 @@ pub fn run(plan: &Plan, sink: Box<dyn Write + Send>, trace: Option<&Path>) -> Re
     }
     let (failure, tally, cluster) = world.run(async {
         let cluster = Cluster::new(&world, plan.nodes);
-        let recorder = Recorder::new(cluster.clock().clone(), sink, header(plan)).expect("the history can be written");
+        let recorder =
+            Recorder::new(cluster.clock().clone(), sink, header(plan)).expect("the history can be written");
         let failure = attack(plan, &cluster, &recorder).await.err();
         (failure, recorder.tally(), cluster)
     });
@@ -88,10 +89,12 @@ async fn attack(plan: &Plan, cluster: &Cluster, recorder: &Recorder) -> Result<(
     let until = cluster.clock().monotonic() + Duration::from_secs(plan.seconds);
     let (env, _) = cluster.client("c0", cluster.nodes());
     let bearings = Bearings::new(env, recorder.clone(), plan.load.clone(), until);
-    let clients: Vec<_> = (1..=plan.load.clients).map(|number| {
-        let (env, sdk) = cluster.client(&format!("c{number}"), cluster.nodes());
-        env.tasks.clone().spawn("client", live(bearings.from(env), sdk, number))
-    }).collect();
+    let clients: Vec<_> = (1..=plan.load.clients)
+        .map(|number| {
+            let (env, sdk) = cluster.client(&format!("c{number}"), cluster.nodes());
+            env.tasks.clone().spawn("client", live(bearings.from(env), sdk, number))
+        })
+        .collect();
     let episodes = Nemesis::new(cluster, recorder).unleash(&plan.episodes);
     for task in episodes.into_iter().chain(clients) {
         task.await.map_err(|died| died.to_string())?;

@@ -238,18 +238,21 @@ impl Striker {
         let clients = self.cluster.net().hosts().into_iter().filter(|name| name.starts_with('c'));
         let others: Vec<String> = self.others(node).map(host_name).collect();
         let ways = clients.flat_map(|client| {
-            others.iter().flat_map(move |other| {
-                [(client.clone(), other.clone()), (other.clone(), client.clone())]
-            }).collect::<Vec<_>>()
+            others
+                .iter()
+                .flat_map(move |other| [(client.clone(), other.clone()), (other.clone(), client.clone())])
+                .collect::<Vec<_>>()
         });
         self.cut(ways.collect(), lasts).await;
     }
 
     async fn link(&self, nodes: &[u32], link: &Link, lasts: Duration) {
-        let set = |link: &Link| self.each_link_to(nodes, |net, a, b| {
-            net.set_link(a, b, link.clone());
-            net.set_link(b, a, link.clone());
-        });
+        let set = |link: &Link| {
+            self.each_link_to(nodes, |net, a, b| {
+                net.set_link(a, b, link.clone());
+                net.set_link(b, a, link.clone());
+            })
+        };
         set(link);
         self.wait(lasts).await;
         set(&Link::default());
@@ -375,7 +378,8 @@ impl Striker {
     /// Clocks that are off by so many microseconds at once, and by so many millionths of what passes.
     async fn clock(&self, nodes: &[u32], lasts: Duration, step_us: i64, ppm: i64) {
         let began = self.now();
-        let set = |off_by| nodes.iter().for_each(|node| self.cluster.host(*node).set_wall_offset_micros(off_by));
+        let set =
+            |off_by| nodes.iter().for_each(|node| self.cluster.host(*node).set_wall_offset_micros(off_by));
         while self.now() < began + lasts {
             let passed = (self.now() - began).as_micros() as i64;
             set(step_us + passed * ppm / 1_000_000);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chronos_block::{Block, Compression, Packer};
 use chronos_client::{
-    Client, Condition, Consistency, EntityId, EventType, Events, Expectation, Moment, PartitionId, QueryItem, Read,
-    ReadError, Token, Version,
+    Client, Condition, Consistency, EntityId, EventType, Events, Expectation, Moment, PartitionId, QueryItem,
+    Read, ReadError, Token, Version,
 };
 use chronos_env::{Entropy, Env};
 use chronos_history as history;
@@ -172,7 +172,10 @@ impl Hand {
         };
         let fail_if = (deed == Deed::AppendUnless).then(|| history::Condition {
             after: Position(self.heard.get(content::partition_of(entity)).get()),
-            items: vec![call::Filter { types: vec![Label(1 + self.dice.below(8) as u32)], ..call::Filter::default() }],
+            items: vec![call::Filter {
+                types: vec![Label(1 + self.dice.below(8) as u32)],
+                ..call::Filter::default()
+            }],
         });
         request(&events, expect.map(|expect| (entity, expect)), fail_if)
     }
@@ -245,7 +248,8 @@ fn expectation(expect: Expect) -> Expectation {
 }
 
 fn condition_of(condition: &history::Condition) -> Condition {
-    let kind = |label: &Label| EventType::parse(&format!("thing.k{}", label.0 - 1)).expect("such types are valid");
+    let kind =
+        |label: &Label| EventType::parse(&format!("thing.k{}", label.0 - 1)).expect("such types are valid");
     let item = |filter: &call::Filter| QueryItem {
         types: filter.types.iter().map(kind).collect(),
         tags: Vec::new(),

@@ -24,7 +24,11 @@ pub(super) fn event_number(id: EventId) -> history::EventId {
 /// What the entity with that number is called.
 pub(super) fn entity_name(number: u64) -> String {
     // Some are of one partition, so that an append may be about several of them.
-    if number.is_multiple_of(4) { format!("thing-{{g{}}}-{number}", number % 64) } else { format!("thing-{number}") }
+    if number.is_multiple_of(4) {
+        format!("thing-{{g{}}}-{number}", number % 64)
+    } else {
+        format!("thing-{number}")
+    }
 }
 
 /// The number of an entity.

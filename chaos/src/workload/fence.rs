@@ -7,8 +7,8 @@ use chronos_history::call::Call;
 use chronos_history::line::Scope;
 
 use super::client::request;
-use super::recorder::{Recorder, of_append};
 use super::content;
+use super::recorder::{Recorder, of_append};
 
 /// Numbers of entities and events that no client uses begin here.
 const APART: u64 = 1 << 40;
@@ -33,7 +33,9 @@ pub(crate) async fn fence(recorder: &Recorder, client: &Client) -> Result<(), St
             recorder.end(&mut me, ticket, of_append(&result));
             match result {
                 Ok(_) => break,
-                Err(error) if attempt == ATTEMPTS => return Err(format!("partition {partition} takes no fence: {error}")),
+                Err(error) if attempt == ATTEMPTS => {
+                    return Err(format!("partition {partition} takes no fence: {error}"));
+                }
                 Err(_) => {}
             }
         }

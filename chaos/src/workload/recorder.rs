@@ -113,7 +113,9 @@ const UNDONE: &str = "unavailable";
 pub(super) fn of_append(result: &Result<Appended, AppendError>) -> Outcome {
     match result {
         Ok(appended) => Outcome::Ok(Answer::Append(answered(appended))),
-        Err(AppendError::Rejected(rejected)) => Outcome::Fail(refusal(&rejected.rule, &rejected.failure.reason)),
+        Err(AppendError::Rejected(rejected)) => {
+            Outcome::Fail(refusal(&rejected.rule, &rejected.failure.reason))
+        }
         Err(AppendError::NotApplied(_)) => Outcome::Fail(refused(Reason::Other(UNDONE.to_owned()))),
         Err(AppendError::Unknown(not_done)) => Outcome::Unknown(not_done.failure.to_string()),
     }

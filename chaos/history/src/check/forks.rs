@@ -45,7 +45,13 @@ impl Judge<'_> {
             };
             let shared = self.oracle.logs[parent].marks.iter().take(point.0 as usize);
             let shared: Vec<Mark> = shared
-                .map(|mark| Mark { calls: mark.calls.min(1), fails: 0, is_acked: false, is_claimed: false, ..*mark })
+                .map(|mark| Mark {
+                    calls: mark.calls.min(1),
+                    fails: 0,
+                    is_acked: false,
+                    is_claimed: false,
+                    ..*mark
+                })
                 .collect();
             let log = &mut self.oracle.logs[fork];
             for (mine, theirs) in log.marks.iter_mut().zip(shared) {
