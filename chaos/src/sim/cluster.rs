@@ -214,7 +214,7 @@ async fn process(env: Env, config: Config, mut stopped: watch::Receiver<()>) -> 
         // An error means that the sender was dropped, which is how it is asked to stop.
         let _ = stopped.changed().await;
     };
-    let ended = chronos_server::run(node, clients, Some(operators), stopped).await;
+    let ended = Box::pin(chronos_server::run(node, clients, Some(operators), stopped)).await;
     ended.map_err(|ended| ended.to_string())
 }
 

@@ -251,7 +251,7 @@ impl Striker {
             self.each_link_to(nodes, |net, a, b| {
                 net.set_link(a, b, link.clone());
                 net.set_link(b, a, link.clone());
-            })
+            });
         };
         set(link);
         self.wait(lasts).await;
