@@ -10,10 +10,12 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod attack;
 pub mod plan;
 pub mod sim;
 mod workload;
 
+pub use attack::{Outcome, Skipped};
 pub use workload::Tally;
 
 /// The names of the places in the product at which a crash can be met.

@@ -82,7 +82,7 @@ fn main() -> ExitCode {
                 )
             }
         };
-        failed |= report.failure.is_some() || found.is_some();
+        failed |= report.outcome.failure.is_some() || found.is_some();
         println!("{} {}", line(&report, &plan, simulated), found.unwrap_or_else(|| "clean".into()));
         if out.is_none() {
             let _ = std::fs::remove_dir_all(&dir);
@@ -94,8 +94,8 @@ fn main() -> ExitCode {
 fn line(report: &Report, plan: &Plan, wall_seconds: f64) -> serde_json::Value {
     json!({
         "seed": report.seed,
-        "ok": report.failure.is_none(),
-        "failure": report.failure,
+        "ok": report.outcome.failure.is_none(),
+        "failure": report.outcome.failure,
         "trace_hash": format!("{:016x}", report.trace_hash),
         "nodes": plan.nodes,
         "virtual_seconds": report.virtual_time.as_secs(),

@@ -20,10 +20,17 @@ pub struct Plan {
     pub nodes: u32,
     /// For how long clients work and episodes begin, in seconds.
     pub seconds: u64,
+    /// Milliseconds between two looks at how far the replicas are.
+    #[serde(default = "look_every_ms")]
+    pub look_every_ms: u64,
     /// What clients do.
     pub load: Load,
     /// What goes wrong, in the order of its beginnings.
     pub episodes: Vec<Episode>,
+}
+
+fn look_every_ms() -> u64 {
+    5000
 }
 
 /// A fault, from when to when.

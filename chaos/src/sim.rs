@@ -7,10 +7,7 @@
 //! Invariant: a run follows from its plan and the code, down to the hash of its trace.
 
 mod cluster;
-mod converge;
 mod dial;
-mod final_logs;
-mod nemesis;
 mod run;
 mod strike;
 

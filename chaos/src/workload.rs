@@ -12,7 +12,7 @@ mod recorder;
 
 pub(crate) use client::{Bearings, live};
 pub(crate) use content::logged;
-pub(crate) use fence::fence;
+pub(crate) use fence::{fence, touch_all};
 pub(crate) use recorder::Recorder;
 
 /// How operations ended.

@@ -242,6 +242,19 @@ impl Fault {
         }
     }
 
+    /// Whether only a copy that another node has saves what the victim had.
+    #[must_use]
+    pub fn harms_the_disk(&self) -> bool {
+        matches!(
+            self,
+            Fault::LyingDisk { .. }
+                | Fault::Rot { .. }
+                | Fault::Misdirect { .. }
+                | Fault::Mangle { .. }
+                | Fault::Wipe { .. }
+        )
+    }
+
     /// The word it is counted by.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -3,7 +3,7 @@
 
 use chronos_env::Entropy;
 
-use super::{Deed, Direction, Episode, Fault, Load, Plan, Victim};
+use super::{Deed, Direction, Episode, Fault, Load, Plan, Victim, look_every_ms};
 
 /// Milliseconds from the beginning of one episode to that of the next, at most.
 const GAP_MS: u64 = 20_000;
@@ -23,7 +23,7 @@ impl Plan {
             mix: mix(&dice),
         };
         let episodes = episodes(&dice, nodes, seconds);
-        Plan { seed, nodes, seconds, load, episodes }
+        Plan { seed, nodes, seconds, look_every_ms: look_every_ms(), load, episodes }
     }
 }
 

@@ -6,25 +6,31 @@ use std::time::Duration;
 
 use chronos_client::{Client, ClusterAdmin, Ids, Options};
 use chronos_env::sim::{Host, SimNet, World};
-use chronos_env::{Clock, Entropy, Env, Tasks};
+use chronos_env::{Entropy, Env};
 use chronos_server::{Config, Membership, Node};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::dial;
+use super::strike::{Held, Striker};
+use crate::attack::cluster::{Cluster, Seat as Number, Story};
+use crate::plan::Fault;
 
 const CLIENT_PORT: u16 = 7400;
 const PEER_PORT: u16 = 7401;
 const ADMIN_PORT: u16 = 7402;
+const DATA: &str = "/data";
 /// Who ended by itself is started again after so long, up to twice of it.
 const RESTART_AFTER_MS: u64 = 1000;
 
 /// A cluster in one simulated world. Clones are handles to the same one.
 #[derive(Clone)]
-pub(super) struct Cluster {
+pub(super) struct SimCluster {
     world: World,
     env: Env,
-    seats: Arc<BTreeMap<u32, Seat>>,
+    seats: Arc<BTreeMap<Number, Seat>>,
+    /// What strikes at it hold in their grip now.
+    held: Arc<Mutex<Held>>,
 }
 
 /// The place of one node.
@@ -34,47 +40,42 @@ struct Seat {
     /// Dropped to have the process that runs stop in order.
     stop: Mutex<Option<watch::Sender<()>>>,
     story: Mutex<Story>,
+    /// How often processes that are gone passed each crash point.
+    passed: Mutex<BTreeMap<&'static str, u64>>,
 }
 
-/// What became of a node's processes.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Story {
-    /// How many were started.
-    pub(super) lives: u64,
-    /// Whether one runs.
-    pub(super) is_running: bool,
-    /// Why those ended that nobody killed or stopped, in their order.
-    pub(super) ends: Vec<String>,
-    /// How often they passed each crash point.
-    passed: BTreeMap<&'static str, u64>,
+/// Why a process ended that nobody killed or stopped.
+enum Ended {
+    /// While it started.
+    Stillborn(String),
+    /// Later.
+    Faulted(String),
 }
 
-impl Cluster {
+impl SimCluster {
     /// A cluster of so many nodes, none of which runs.
-    pub(super) fn new(world: &World, nodes: u32) -> Cluster {
+    pub(super) fn new(world: &World, nodes: u32) -> SimCluster {
         let seat = |number| {
             let seat = Seat {
                 host: world.host(&host_name(number)),
                 is_wanted: watch::Sender::new(false),
                 stop: Mutex::default(),
                 story: Mutex::default(),
+                passed: Mutex::default(),
             };
             (number, seat)
         };
         let env = world.host("keeper").env();
-        let cluster = Cluster { world: world.clone(), env, seats: Arc::new((1..=nodes).map(seat).collect()) };
-        for number in cluster.nodes() {
+        let seats = Arc::new((1..=nodes).map(seat).collect());
+        let cluster = SimCluster { world: world.clone(), env, seats, held: Arc::default() };
+        for number in cluster.all() {
             let keeper = cluster.clone();
             drop(cluster.env.tasks.spawn("keeper", async move { keeper.keep(number).await }));
         }
         cluster
     }
 
-    pub(super) fn nodes(&self) -> impl Iterator<Item = u32> + use<> {
-        1..=self.seats.len() as u32
-    }
-
-    pub(super) fn host(&self, number: u32) -> &Host {
+    pub(super) fn host(&self, number: Number) -> &Host {
         &self.seats[&number].host
     }
 
@@ -82,88 +83,32 @@ impl Cluster {
         self.world.net()
     }
 
-    pub(super) fn clock(&self) -> &Clock {
-        &self.env.clock
-    }
-
-    /// Starts what belongs to no node.
-    pub(super) fn tasks(&self) -> &Tasks {
-        &self.env.tasks
-    }
-
-    /// A generator for one purpose.
-    pub(super) fn entropy(&self, purpose: &str) -> Entropy {
-        self.env.entropy.child(purpose)
-    }
-
-    pub(super) fn story(&self, number: u32) -> Story {
-        self.seats[&number].story.lock().clone()
-    }
-
     /// How often crash points were passed, by all processes there were.
     pub(super) fn passed(&self) -> BTreeMap<&'static str, u64> {
         let mut all = BTreeMap::new();
         for seat in self.seats.values() {
-            for (point, times) in seat.host.crash_hits().into_iter().chain(seat.story.lock().passed.clone()) {
+            for (point, times) in seat.host.crash_hits().into_iter().chain(seat.passed.lock().clone()) {
                 *all.entry(point).or_default() += times;
             }
         }
         all
     }
 
-    /// Has a node run from now on: it is started again whenever it ends.
-    pub(super) fn start(&self, number: u32) {
-        let seat = &self.seats[&number];
-        if seat.host.disk().is_off() {
-            seat.host.disk().power_on();
-        }
-        seat.is_wanted.send_replace(true);
-    }
-
     /// Kills a node's process, which stays dead until it is started.
-    pub(super) fn kill(&self, number: u32) {
+    pub(super) fn kill_now(&self, number: Number) {
         let seat = &self.seats[&number];
         seat.is_wanted.send_replace(false);
         seat.host.kill();
     }
 
     /// Cuts a node's power.
-    pub(super) fn cut_power(&self, number: u32) {
+    pub(super) fn cut_power(&self, number: Number) {
         self.host(number).disk().power_off();
-        self.kill(number);
-    }
-
-    /// Has a node stop in order; returns when its process has ended.
-    pub(super) async fn stop(&self, number: u32) {
-        let seat = &self.seats[&number];
-        seat.is_wanted.send_replace(false);
-        seat.stop.lock().take();
-        while seat.story.lock().is_running {
-            self.env.clock.sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// The SDK on a machine of that name, which knows these nodes.
-    pub(super) fn client(&self, machine: &str, nodes: impl Iterator<Item = u32>) -> (Env, Client) {
-        let env = self.world.host(machine).env();
-        let client = dial::client(&env, &addresses(nodes, CLIENT_PORT), options(&env));
-        (env, client.expect("the addresses of nodes are addresses"))
-    }
-
-    /// The SDK on a machine of that name, which asks one node only.
-    pub(super) fn client_of(&self, machine: &str, node: u32) -> Client {
-        let env = self.world.host(machine).env();
-        dial::only(&env, &addresses([node].into_iter(), CLIENT_PORT), options(&env))
-    }
-
-    /// An operator who asks one node.
-    pub(super) fn operator(&self, node: u32) -> ClusterAdmin {
-        let options = Options { deadline: Duration::from_secs(5), ..options(&self.env) };
-        dial::operator(&self.env, &addresses([node].into_iter(), ADMIN_PORT), options)
+        self.kill_now(number);
     }
 
     /// Starts a node's process whenever it is wanted and none runs.
-    async fn keep(&self, number: u32) {
+    async fn keep(&self, number: Number) {
         let (seat, dice) = (&self.seats[&number], self.env.entropy.child("keeper"));
         let mut wanted = seat.is_wanted.subscribe();
         loop {
@@ -175,7 +120,7 @@ impl Cluster {
     }
 
     /// One life of a node's process.
-    async fn live(&self, number: u32) {
+    async fn live(&self, number: Number) {
         let seat = &self.seats[&number];
         let (stop, stopped) = watch::channel(());
         *seat.stop.lock() = Some(stop);
@@ -185,7 +130,7 @@ impl Cluster {
             story.is_running = true;
         }
         let env = seat.host.env();
-        let process = env.tasks.clone().spawn("node", process(env, config(number), stopped));
+        let process = env.tasks.clone().spawn("node", process(env, config(number, self.seats()), stopped));
         let end = process.await;
         if seat.host.disk().is_off() {
             // It met a crash point: the machine is down with it.
@@ -194,37 +139,120 @@ impl Cluster {
         let hits = seat.host.crash_hits();
         // Whatever it had started ends with it.
         seat.host.kill();
-        let mut story = seat.story.lock();
         for (point, times) in hits {
-            *story.passed.entry(point).or_default() += times;
+            *seat.passed.lock().entry(point).or_default() += times;
         }
+        let mut story = seat.story.lock();
         story.is_running = false;
-        if let Ok(Err(why)) = end {
-            story.ends.push(why);
+        match end {
+            Ok(Err(Ended::Stillborn(why))) => {
+                story.stillborn += 1;
+                story.ends.push(why);
+            }
+            Ok(Err(Ended::Faulted(why))) => {
+                story.stillborn = 0;
+                story.ends.push(why);
+            }
+            // It was stopped, or killed: whoever did that knows why.
+            Ok(Ok(())) | Err(_) => story.stillborn = 0,
         }
     }
 }
 
+impl Cluster for SimCluster {
+    fn seats(&self) -> u32 {
+        self.seats.len() as u32
+    }
+
+    fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn seat_at(&self, address: &str) -> Option<Number> {
+        let (host, _) = address.rsplit_once(':')?;
+        self.all().into_iter().find(|number| host_name(*number) == host)
+    }
+
+    fn client(&self, machine: &str, seats: &[Number]) -> (Env, Client) {
+        let env = self.world.host(machine).env();
+        let client = dial::client(&env, &addresses(seats, CLIENT_PORT), options(&env));
+        (env, client.expect("the addresses of nodes are addresses"))
+    }
+
+    fn client_of(&self, seat: Number) -> Client {
+        let env = self.world.host("judge").env();
+        dial::only(&env, &addresses(&[seat], CLIENT_PORT), options(&env))
+    }
+
+    fn operator(&self, seat: Number) -> ClusterAdmin {
+        let options = Options { deadline: Duration::from_secs(5), ..options(&self.env) };
+        dial::operator(&self.env, &addresses(&[seat], ADMIN_PORT), options)
+    }
+
+    fn story(&self, seat: Number) -> Story {
+        self.seats[&seat].story.lock().clone()
+    }
+
+    fn start(&self, seat: Number) {
+        let seat = &self.seats[&seat];
+        if seat.host.disk().is_off() {
+            seat.host.disk().power_on();
+        }
+        seat.is_wanted.send_replace(true);
+    }
+
+    async fn kill(&self, seat: Number) {
+        self.kill_now(seat);
+    }
+
+    async fn stop(&self, seat: Number) {
+        let seat = &self.seats[&seat];
+        seat.is_wanted.send_replace(false);
+        seat.stop.lock().take();
+        while seat.story.lock().is_running {
+            self.wait(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn empty(&self, seat: Number) {
+        // An empty disk has nothing to remove.
+        let _ = self.host(seat).disk().damage_remove(DATA.as_ref());
+    }
+
+    async fn strike(
+        &self,
+        fault: &Fault,
+        seats: &[Number],
+        lasts: Duration,
+        dice: &Entropy,
+    ) -> Result<(), String> {
+        Striker::new(self.clone(), self.held.clone()).strike(fault, seats, lasts, dice).await;
+        Ok(())
+    }
+}
+
 /// A node from its start to its end, which is an error when nobody asked for it.
-async fn process(env: Env, config: Config, mut stopped: watch::Receiver<()>) -> Result<(), String> {
-    let node = Node::start(env.clone(), &config).await.map_err(|error| format!("did not start: {error}"))?;
-    let clients = env.net.listen(&format!("0.0.0.0:{CLIENT_PORT}")).await.map_err(|e| e.to_string())?;
-    let operators = env.net.listen(&format!("0.0.0.0:{ADMIN_PORT}")).await.map_err(|e| e.to_string())?;
+async fn process(env: Env, config: Config, mut stopped: watch::Receiver<()>) -> Result<(), Ended> {
+    let stillborn = |why: String| Ended::Stillborn(format!("did not start: {why}"));
+    let node = Node::start(env.clone(), &config).await.map_err(|error| stillborn(error.to_string()))?;
+    let listen = async |port| env.net.listen(&format!("0.0.0.0:{port}")).await;
+    let clients = listen(CLIENT_PORT).await.map_err(|error| stillborn(error.to_string()))?;
+    let operators = listen(ADMIN_PORT).await.map_err(|error| stillborn(error.to_string()))?;
     let stopped = async move {
         // An error means that the sender was dropped, which is how it is asked to stop.
         let _ = stopped.changed().await;
     };
     let ended = Box::pin(chronos_server::run(node, clients, Some(operators), stopped)).await;
-    ended.map_err(|ended| ended.to_string())
+    ended.map_err(|ended| Ended::Faulted(ended.to_string()))
 }
 
 /// What a node's machine is called.
-pub(super) fn host_name(number: u32) -> String {
+pub(super) fn host_name(number: Number) -> String {
     format!("n{number}")
 }
 
-fn addresses(nodes: impl Iterator<Item = u32>, port: u16) -> String {
-    nodes.map(|node| format!("{}:{port}", host_name(node))).collect::<Vec<_>>().join(",")
+fn addresses(seats: &[Number], port: u16) -> String {
+    seats.iter().map(|seat| format!("{}:{port}", host_name(*seat))).collect::<Vec<_>>().join(",")
 }
 
 fn options(env: &Env) -> Options {
@@ -234,8 +262,10 @@ fn options(env: &Env) -> Options {
     Options { ids: Ids::seeded(seed, millis), deadline: Duration::from_secs(10), ..Options::default() }
 }
 
-fn config(number: u32) -> Config {
-    let join = if number == 1 { vec![] } else { vec![format!("{}:{PEER_PORT}", host_name(1))] };
+/// A node that founds a cluster, if it is the first and there is none, and joins otherwise.
+fn config(number: Number, seats: u32) -> Config {
+    let others = (1..=seats).filter(|other| *other != number);
+    let join = others.map(|other| format!("{}:{PEER_PORT}", host_name(other))).collect();
     let cluster = Membership {
         peer_listen: Some(([0, 0, 0, 0], PEER_PORT).into()),
         admin_listen: Some(([0, 0, 0, 0], ADMIN_PORT).into()),
@@ -246,7 +276,7 @@ fn config(number: u32) -> Config {
         ..Membership::default()
     };
     Config {
-        data: "/data".into(),
+        data: DATA.into(),
         listen: Some(([0, 0, 0, 0], CLIENT_PORT).into()),
         segment_bytes: 32 << 20,
         cache_bytes: 8 << 20,

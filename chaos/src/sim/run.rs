@@ -6,27 +6,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use chronos_env::sim::World;
-use chronos_history::Node;
-use chronos_history::fact::{End, Header};
 
-use super::cluster::Cluster;
-use super::converge::converge;
-use super::final_logs::fence_and_read;
-use super::nemesis::Nemesis;
-use crate::Tally;
+use super::cluster::SimCluster;
+use crate::attack::cluster::Cluster;
+use crate::attack::{Outcome, attack, header};
 use crate::plan::Plan;
-use crate::workload::{Bearings, Recorder, live};
-
-/// How long a cluster may take to begin, and to be whole again.
-const PATIENCE: Duration = Duration::from_secs(900);
+use crate::workload::{Recorder, Tally};
 
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Of the plan.
     pub seed: u64,
-    /// Why it failed, if it did.
-    pub failure: Option<String>,
+    /// How the cluster came through.
+    pub outcome: Outcome,
     /// Of everything that happened: the same for the same plan and code.
     pub trace_hash: u64,
     /// Virtual time, from the first start to the last read.
@@ -53,12 +46,12 @@ pub fn run(plan: &Plan, sink: Box<dyn Write + Send>, trace: Option<&Path>) -> Re
     if trace.is_some() {
         world.trace().keep_lines();
     }
-    let (failure, tally, cluster) = world.run(async {
-        let cluster = Cluster::new(&world, plan.nodes);
-        let recorder =
-            Recorder::new(cluster.clock().clone(), sink, header(plan)).expect("the history can be written");
-        let failure = attack(plan, &cluster, &recorder).await.err();
-        (failure, recorder.tally(), cluster)
+    let (outcome, tally, cluster) = world.run(async {
+        let cluster = SimCluster::new(&world, plan.nodes);
+        let recorder = Recorder::new(cluster.env().clock.clone(), sink, header(plan, "sim"));
+        let recorder = recorder.expect("the history can be written");
+        let outcome = attack(plan, &cluster, &recorder).await;
+        (outcome, recorder.tally(), cluster)
     });
     if let Some(path) = trace {
         world.trace().dump_to(path).expect("the trace can be written");
@@ -67,10 +60,10 @@ pub fn run(plan: &Plan, sink: Box<dyn Write + Send>, trace: Option<&Path>) -> Re
     for episode in &plan.episodes {
         *faults.entry(episode.fault.kind()).or_default() += 1;
     }
-    let stories: Vec<_> = cluster.nodes().map(|node| cluster.story(node)).collect();
+    let stories: Vec<_> = cluster.all().into_iter().map(|seat| cluster.story(seat)).collect();
     Report {
         seed: plan.seed,
-        failure,
+        outcome,
         trace_hash: world.trace().hash(),
         virtual_time: world.elapsed(),
         tally,
@@ -78,41 +71,5 @@ pub fn run(plan: &Plan, sink: Box<dyn Write + Send>, trace: Option<&Path>) -> Re
         passed: cluster.passed(),
         lives: stories.iter().map(|story| story.lives).sum(),
         ends: stories.into_iter().flat_map(|story| story.ends).collect(),
-    }
-}
-
-async fn attack(plan: &Plan, cluster: &Cluster, recorder: &Recorder) -> Result<(), String> {
-    for node in cluster.nodes() {
-        cluster.start(node);
-    }
-    converge(cluster, PATIENCE).await.map_err(|why| format!("at the beginning: {why}"))?;
-    let until = cluster.clock().monotonic() + Duration::from_secs(plan.seconds);
-    let (env, _) = cluster.client("c0", cluster.nodes());
-    let bearings = Bearings::new(env, recorder.clone(), plan.load.clone(), until);
-    let clients: Vec<_> = (1..=plan.load.clients)
-        .map(|number| {
-            let (env, sdk) = cluster.client(&format!("c{number}"), cluster.nodes());
-            env.tasks.clone().spawn("client", live(bearings.from(env), sdk, number))
-        })
-        .collect();
-    let episodes = Nemesis::new(cluster, recorder).unleash(&plan.episodes);
-    for task in episodes.into_iter().chain(clients) {
-        task.await.map_err(|died| died.to_string())?;
-    }
-    converge(cluster, PATIENCE).await?;
-    let replicas = fence_and_read(cluster, recorder).await?;
-    recorder.finish(End { replicas });
-    Ok(())
-}
-
-fn header(plan: &Plan) -> Header {
-    Header {
-        v: 1,
-        run: format!("sim-{}", plan.seed),
-        seed: plan.seed,
-        git: String::new(),
-        mode: "sim".to_owned(),
-        partitions: 32,
-        nodes: (1..=plan.nodes).map(Node).collect(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_client::PartitionId;
@@ -10,7 +11,8 @@ use chronos_env::Entropy;
 use chronos_env::sim::{FaultPlan, Link, Repeat};
 use parking_lot::Mutex;
 
-use super::cluster::{Cluster, host_name};
+use super::cluster::{SimCluster, host_name};
+use crate::attack::cluster::Cluster;
 use crate::plan::{Direction, Fault};
 
 /// Between two steps of what goes on and on.
@@ -20,12 +22,13 @@ const FULL_BYTES: u64 = 256 << 10;
 
 /// Does it. Episodes may overlap: a node stays down, and a link blocked, until the last of those who want it so is over.
 pub(super) struct Striker {
-    cluster: Cluster,
-    held: Mutex<Held>,
+    cluster: SimCluster,
+    held: Arc<Mutex<Held>>,
 }
 
+/// What episodes want to be so, by how many of them.
 #[derive(Default)]
-struct Held {
+pub(super) struct Held {
     down: BTreeMap<u32, u32>,
     paused: BTreeMap<u32, u32>,
     /// From whom to whom nothing passes, by name.
@@ -33,15 +36,15 @@ struct Held {
 }
 
 impl Striker {
-    pub(super) fn new(cluster: &Cluster) -> Striker {
-        Striker { cluster: cluster.clone(), held: Mutex::default() }
+    pub(super) fn new(cluster: SimCluster, held: Arc<Mutex<Held>>) -> Striker {
+        Striker { cluster, held }
     }
 
     /// Lets the fault strike these nodes for so long; returns when it is undone.
     pub(super) async fn strike(&self, fault: &Fault, nodes: &[u32], lasts: Duration, dice: &Entropy) {
         match fault {
-            Fault::Kill { .. } => self.down(nodes, lasts, Cluster::kill).await,
-            Fault::PowerCut { .. } => self.down(nodes, lasts, Cluster::cut_power).await,
+            Fault::Kill { .. } => self.down(nodes, lasts, SimCluster::kill_now).await,
+            Fault::PowerCut { .. } => self.down(nodes, lasts, SimCluster::cut_power).await,
             Fault::Crash { point, nth, .. } => self.crash(nodes, lasts, point, *nth).await,
             Fault::Pause { .. } => self.pause(nodes, lasts).await,
             Fault::RestartLoop { .. } => self.restart_again_and_again(nodes, lasts).await,
@@ -86,17 +89,17 @@ impl Striker {
     }
 
     async fn wait(&self, time: Duration) {
-        self.cluster.clock().sleep(time).await;
+        self.cluster.wait(time).await;
     }
 
     fn now(&self) -> Duration {
-        self.cluster.clock().monotonic()
+        self.cluster.now()
     }
 }
 
 /// Processes.
 impl Striker {
-    async fn down(&self, nodes: &[u32], lasts: Duration, how: fn(&Cluster, u32)) {
+    async fn down(&self, nodes: &[u32], lasts: Duration, how: fn(&SimCluster, u32)) {
         for node in nodes {
             *self.held.lock().down.entry(*node).or_default() += 1;
             how(&self.cluster, *node);
@@ -127,7 +130,7 @@ impl Striker {
                 if is_off(node) && !met.contains(node) {
                     met.push(*node);
                     *self.held.lock().down.entry(*node).or_default() += 1;
-                    self.cluster.kill(*node);
+                    self.cluster.kill_now(*node);
                 }
             }
         }
@@ -154,13 +157,13 @@ impl Striker {
     async fn restart_again_and_again(&self, nodes: &[u32], lasts: Duration) {
         let end = self.now() + lasts;
         while self.now() < end {
-            self.down(nodes, STEP, Cluster::kill).await;
+            self.down(nodes, STEP, SimCluster::kill_now).await;
             self.wait(3 * STEP).await;
         }
     }
 
     async fn restart_in_turn(&self) {
-        for node in self.cluster.nodes() {
+        for node in self.cluster.all() {
             *self.held.lock().down.entry(node).or_default() += 1;
             self.cluster.stop(node).await;
             self.wait(STEP).await;
@@ -173,7 +176,7 @@ impl Striker {
 /// Links.
 impl Striker {
     fn others(&self, than: u32) -> impl Iterator<Item = u32> {
-        self.cluster.nodes().filter(move |node| *node != than)
+        self.cluster.all().into_iter().filter(move |node| *node != than)
     }
 
     fn block(&self, from: &str, to: &str) {
@@ -221,7 +224,7 @@ impl Striker {
     }
 
     async fn swizzle(&self, lasts: Duration, dice: &Entropy) {
-        let mut nodes: Vec<u32> = self.cluster.nodes().collect();
+        let mut nodes: Vec<u32> = self.cluster.all();
         let pause = lasts / (2 * nodes.len() as u32);
         for node in &nodes {
             self.ways(*node, Direction::Both).iter().for_each(|(from, to)| self.block(from, to));
@@ -347,7 +350,7 @@ impl Striker {
     async fn mangle(&self, nodes: &[u32], lasts: Duration, dice: &Entropy) {
         for node in nodes {
             *self.held.lock().down.entry(*node).or_default() += 1;
-            self.cluster.kill(*node);
+            self.cluster.kill_now(*node);
             let disk = self.cluster.host(*node).disk();
             let Some((path, length)) = self.some_file(*node, dice) else { continue };
             // What is drawn is there: nobody works on this disk now.
@@ -364,7 +367,7 @@ impl Striker {
     async fn wipe(&self, nodes: &[u32], lasts: Duration) {
         for node in nodes {
             *self.held.lock().down.entry(*node).or_default() += 1;
-            self.cluster.kill(*node);
+            self.cluster.kill_now(*node);
             // An empty disk has nothing to remove.
             let _ = self.cluster.host(*node).disk().damage_remove("/data".as_ref());
         }
@@ -392,7 +395,7 @@ impl Striker {
 /// What operators do at a bad moment. That nobody can do it now is no news.
 impl Striker {
     async fn churn(&self, lasts: Duration, dice: &Entropy) {
-        let count = self.cluster.nodes().count() as u64;
+        let count = self.cluster.all().len() as u64;
         let end = self.now() + lasts;
         while self.now() < end {
             let operator = self.cluster.operator(1 + dice.below(count) as u32);

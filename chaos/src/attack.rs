@@ -1,0 +1,148 @@
+//! One attack on a cluster, in whichever world it lives: load and faults, then what must hold when they are over.
+//!
+//! ```text
+//!  begin ─ load + episodes ─ a core alone ─ all heal ─ agree ─ fence ─ cold start ─ every replica is read
+//!          (safety)          (liveness)     (L2)       (S15)
+//! ```
+
+mod caretaker;
+pub(crate) mod cluster;
+mod converge;
+mod final_logs;
+mod nemesis;
+mod observer;
+
+use std::time::Duration;
+
+use chronos_history::Node;
+use chronos_history::fact::{End, Header};
+
+use self::caretaker::Caretaker;
+use self::cluster::{Cluster, Seat};
+use self::converge::converge;
+use self::final_logs::fence_and_read;
+use self::nemesis::Nemesis;
+use self::observer::{agree, observe};
+use crate::plan::Plan;
+use crate::workload::{Bearings, Recorder, live, touch_all};
+
+pub use self::nemesis::Skipped;
+
+/// How long a cluster may take to begin, and to be whole again.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// How long a healthy core may take until it serves every partition again (L1).
+const CORE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What came of an attack besides its history.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Why the cluster failed, if it did, by what it is rather than by what it said.
+    pub failure: Option<String>,
+    /// How long a healthy core that was left alone took to serve every partition (L1).
+    pub core_served_after: Option<Duration>,
+    /// How long the cluster took to be whole again when everything was healed (L2).
+    pub whole_after: Option<Duration>,
+    /// Faults that could not be had.
+    pub skipped: Vec<Skipped>,
+    /// What the operator had to do.
+    pub care: Vec<String>,
+    /// Elections: by how many terms the groups went on.
+    pub elections: u64,
+}
+
+/// Attacks a cluster by a plan; what happened is in the history.
+pub(crate) async fn attack<C: Cluster>(plan: &Plan, cluster: &C, recorder: &Recorder) -> Outcome {
+    let mut outcome = Outcome::default();
+    outcome.failure = go(plan, cluster, recorder, &mut outcome).await.err();
+    outcome
+}
+
+async fn go<C: Cluster>(
+    plan: &Plan,
+    cluster: &C,
+    recorder: &Recorder,
+    outcome: &mut Outcome,
+) -> Result<(), String> {
+    for seat in cluster.all() {
+        cluster.start(seat);
+    }
+    converge(cluster, PATIENCE).await.map_err(|why| format!("at the beginning: {why}"))?;
+    let tasks = &cluster.env().tasks;
+    let caretaker = Caretaker::default();
+    drop(tasks.spawn("caretaker", caretaker.clone().work(cluster.clone())));
+    let watch = observe(cluster.clone(), recorder.clone(), Duration::from_millis(plan.look_every_ms));
+    drop(tasks.spawn("observer", watch));
+
+    let nemesis = Nemesis::new(cluster, recorder, &caretaker);
+    let clients = begin_load(plan, cluster, recorder);
+    let episodes = nemesis.unleash(&plan.episodes);
+    for task in episodes.into_iter().chain(clients) {
+        task.await.map_err(|died| died.to_string())?;
+    }
+    outcome.skipped = nemesis.skipped();
+    outcome.core_served_after = core_alone(plan, cluster, recorder).await?;
+    let whole = converge(cluster, PATIENCE).await;
+    outcome.care = caretaker.log();
+    outcome.whole_after = Some(whole?);
+    agree(cluster, recorder).await?;
+    let (replicas, elections) = fence_and_read(cluster, recorder).await?;
+    outcome.elections = elections;
+    recorder.finish(End { replicas });
+    Ok(())
+}
+
+fn begin_load<C: Cluster>(plan: &Plan, cluster: &C, recorder: &Recorder) -> Vec<chronos_env::Task<()>> {
+    let until = cluster.now() + Duration::from_secs(plan.seconds);
+    let bearings = Bearings::new(cluster.env().clone(), recorder.clone(), plan.load.clone(), until);
+    let client = |number| {
+        let (env, sdk) = cluster.client(&format!("c{number}"), &cluster.all());
+        env.tasks.clone().spawn("client", live(bearings.from(env), sdk, number))
+    };
+    (1..=plan.load.clients).map(client).collect()
+}
+
+/// Kills all but just enough nodes, and waits until those that are left serve every partition (L1): the others may stay
+/// dead for ever (the two phases of a run are TigerBeetle's). Returns how long it took; a single node has no core.
+async fn core_alone<C: Cluster>(
+    plan: &Plan,
+    cluster: &C,
+    recorder: &Recorder,
+) -> Result<Option<Duration>, String> {
+    let seats = cluster.seats();
+    if seats < 3 {
+        return Ok(None);
+    }
+    // Whoever is out for repair now must not be missed: a quorum of good copies is what the promise needs.
+    converge(cluster, PATIENCE).await.map_err(|why| format!("after the attack: {why}"))?;
+    let first = plan.seed % u64::from(seats);
+    let dead: Vec<Seat> = (0..(seats - 1) / 2).map(|i| 1 + (first as u32 + i) % seats).collect();
+    for seat in &dead {
+        cluster.kill(*seat).await;
+    }
+    let core: Vec<Seat> = cluster.all().into_iter().filter(|seat| !dead.contains(seat)).collect();
+    let (_, client) = cluster.client("core", &core);
+    let began = cluster.now();
+    let touched = cluster.env().clock.timeout(CORE_PATIENCE, touch_all(recorder, &client)).await;
+    let took = cluster.now() - began;
+    for seat in &dead {
+        cluster.start(*seat);
+    }
+    match touched {
+        Ok(Ok(())) => Ok(Some(took)),
+        Ok(Err(why)) => Err(format!("seats {core:?} alone: {why}")),
+        Err(_) => Err(format!("seats {core:?} alone do not serve every partition after {CORE_PATIENCE:?}")),
+    }
+}
+
+/// What a history begins with.
+pub(crate) fn header(plan: &Plan, mode: &str) -> Header {
+    Header {
+        v: 1,
+        run: format!("{mode}-{}", plan.seed),
+        seed: plan.seed,
+        git: String::new(),
+        mode: mode.to_owned(),
+        partitions: 32,
+        nodes: (1..=plan.nodes).map(Node).collect(),
+    }
+}

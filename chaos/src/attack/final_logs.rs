@@ -1,0 +1,107 @@
+//! What is stored in the end, read from every replica after a cold start.
+
+use std::time::Duration;
+
+use chronos_client::cluster::NodeId;
+use chronos_client::{Consistency, Event, PartitionId, Read, ReadError};
+use chronos_history as history;
+use chronos_history::fact::{Fact, LogChunk};
+use chronos_history::line::Process;
+use futures::StreamExt;
+
+use super::cluster::{Cluster, Seat, seat_of};
+use super::converge::converge;
+use super::observer::agree;
+use crate::workload::{Recorder, fence, logged};
+
+/// Events in one line of the history.
+const CHUNK: usize = 500;
+/// No request lives longer than that in a node or on its way.
+const REQUEST_LIFE_MAX: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How often a replica is asked again before it counts as one that cannot be read.
+const ATTEMPTS: u32 = 20;
+
+/// Writes one event to every partition after which nothing can come any more that was sent before; then starts all nodes
+/// again, and reads every replica of every partition from its beginning to its end. Returns which replicas these are, and
+/// the sum of the terms that the groups have come to.
+///
+/// # Errors
+/// When the cluster does not get to where it can be read.
+pub(super) async fn fence_and_read<C: Cluster>(
+    cluster: &C,
+    recorder: &Recorder,
+) -> Result<(Vec<(history::Partition, Vec<history::Node>)>, u64), String> {
+    cluster.wait(REQUEST_LIFE_MAX).await;
+    let (_, client) = cluster.client("judge", &cluster.all());
+    fence(recorder, &client).await?;
+    for seat in cluster.all() {
+        cluster.stop(seat).await;
+    }
+    for seat in cluster.all() {
+        cluster.start(seat);
+    }
+    converge(cluster, PATIENCE).await.map_err(|why| format!("after the cold start: {why}"))?;
+    agree(cluster, recorder).await.map_err(|why| format!("after the cold start: {why}"))?;
+    let status = cluster.operator(1).status().await.map_err(|error| error.to_string())?;
+    let mut replicas = Vec::new();
+    for partition in status.partitions.iter().filter(|partition| partition.id != PartitionId::SYSTEM) {
+        for holder in &partition.voters {
+            let seat = seat_of(cluster, &status, *holder).ok_or_else(|| {
+                format!("nobody knows where {holder} sits, which has partition {}", partition.id)
+            })?;
+            read(cluster, recorder, partition.id, (*holder, seat)).await?;
+        }
+        let holders = partition.voters.iter().map(|node| history::Node(node.get() as u32)).collect();
+        replicas.push((history::Partition(partition.id.get().into()), holders));
+    }
+    let terms = status.partitions.iter().map(|partition| partition.term).sum();
+    Ok((replicas, terms))
+}
+
+/// Reads one replica, by asking only its node, for what it has itself.
+async fn read<C: Cluster>(
+    cluster: &C,
+    recorder: &Recorder,
+    partition: PartitionId,
+    (holder, seat): (NodeId, Seat),
+) -> Result<(), String> {
+    let mut attempts = 0;
+    let events = loop {
+        attempts += 1;
+        match replica(cluster, partition, seat).await {
+            Ok(events) => break events,
+            Err(error) if attempts == ATTEMPTS => {
+                return Err(format!("partition {partition} on {holder} cannot be read: {error}"));
+            }
+            Err(_) => cluster.wait(Duration::from_secs(1)).await,
+        }
+    };
+    let process = Process::Node(history::Node(holder.get() as u32));
+    let part = history::Partition(partition.get().into());
+    let chunk = |first: u64, events: &[Event]| {
+        let events = events.iter().map(logged).collect();
+        Fact::Log(LogChunk { part, fork: history::Fork(0), first: history::Position(first), events })
+    };
+    if events.is_empty() {
+        recorder.fact(process.clone(), chunk(1, &[]));
+    }
+    for (number, events) in events.chunks(CHUNK).enumerate() {
+        recorder.fact(process.clone(), chunk(1 + (number * CHUNK) as u64, events));
+    }
+    Ok(())
+}
+
+async fn replica<C: Cluster>(
+    cluster: &C,
+    partition: PartitionId,
+    seat: Seat,
+) -> Result<Vec<Event>, ReadError> {
+    let client = cluster.client_of(seat);
+    let mut events = client.read(Read::partition(partition).consistency(Consistency::Local)).await?;
+    let mut all = Vec::new();
+    while let Some(event) = events.next().await {
+        all.push(event?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,99 @@
+//! What nodes say of their replicas, again and again.
+
+use std::time::Duration;
+
+use chronos_client::cluster::{Replica, Role, Status, Verdict};
+use chronos_client::{Digest, PartitionId, ReadError};
+use chronos_history as history;
+use chronos_history::fact::{self, Fact, NodeState};
+use chronos_history::line::Process;
+
+use super::cluster::Cluster;
+use crate::workload::Recorder;
+
+/// Asks every node, for ever, how far its replicas are, with so much time between two rounds.
+pub(super) async fn observe<C: Cluster>(cluster: C, recorder: Recorder, between: Duration) {
+    loop {
+        cluster.wait(between).await;
+        for seat in cluster.all() {
+            let asked = cluster.env().clock.timeout(between, cluster.operator(seat).status()).await;
+            if let Ok(Ok(status)) = asked {
+                record(&recorder, &status);
+            }
+        }
+    }
+}
+
+/// What a node says of its own replicas; of others it knows by hearsay.
+fn record(recorder: &Recorder, status: &Status) {
+    let Some(node) = status.node(status.me) else { return };
+    for partition in status.partitions.iter().filter(|partition| partition.id != PartitionId::SYSTEM) {
+        let Some(replica) = partition.replica(status.me) else { continue };
+        let state = state(partition.id, replica, node.incarnation);
+        recorder.fact(Process::Node(history::Node(status.me.get() as u32)), Fact::Node(state));
+    }
+}
+
+fn state(partition: PartitionId, replica: &Replica, incarnation: u64) -> NodeState {
+    let at = |position: chronos_client::Position| history::Position(position.get());
+    let marks = &replica.marks;
+    NodeState {
+        part: history::Partition(partition.get().into()),
+        inc: history::Incarnation(u32::try_from(incarnation).expect("no node has so many lives")),
+        term: history::Term(replica.term),
+        role: role(replica.role),
+        committed: at(marks.committed),
+        applied: at(marks.applied),
+        wm: at(marks.applied),
+        purged: at(marks.purged),
+        snap: at(marks.compacted),
+        end: Some(at(marks.appended)),
+        ..NodeState::default()
+    }
+}
+
+fn role(role: Role) -> fact::Role {
+    match role {
+        Role::Leader => fact::Role::Leader,
+        Role::Follower => fact::Role::Follower,
+        Role::Candidate => fact::Role::Candidate,
+        Role::Learner | Role::Outside => fact::Role::Learner,
+    }
+}
+
+/// Has all replicas of every partition compared, each partition at one position, and records what they gave.
+///
+/// # Errors
+/// Which replicas differ, or which did not say.
+pub(super) async fn agree<C: Cluster>(cluster: &C, recorder: &Recorder) -> Result<(), String> {
+    let failed = |error: ReadError| format!("replicas cannot be compared: {error}");
+    let mut statuses = Vec::new();
+    for seat in cluster.all() {
+        statuses.push(cluster.operator(seat).status().await.map_err(failed)?);
+    }
+    let mut answers = cluster.operator(1).compare(&[]).await.map_err(failed)?;
+    while let Some(comparison) = answers.next().await.map_err(failed)? {
+        let is_judged = comparison.partition != PartitionId::SYSTEM;
+        for given in comparison.replicas.iter().filter(|_| is_judged) {
+            let of = statuses.iter().find(|status| status.me == given.node);
+            if let (Some(status), Ok(digest)) = (of, &given.digest.digest) {
+                record_digest(recorder, status, comparison.partition, digest);
+            }
+        }
+        if comparison.verdict != Verdict::Equal {
+            return Err(format!("replicas do not agree: {comparison:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn record_digest(recorder: &Recorder, status: &Status, partition: PartitionId, digest: &Digest) {
+    let node = status.node(status.me);
+    let replica = status.partition(partition).and_then(|of| of.replica(status.me));
+    let (Some(node), Some(replica)) = (node, replica) else { return };
+    let first = digest.digest.0.first_chunk().expect("a digest has more than 64 bits");
+    let hash = history::Hash(u64::from_be_bytes(*first));
+    let h_at = Some((history::Position(digest.position.get()), hash));
+    let state = NodeState { h_at, ..state(partition, replica, node.incarnation) };
+    recorder.fact(Process::Node(history::Node(status.me.get() as u32)), Fact::Node(state));
+}
