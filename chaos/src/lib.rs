@@ -12,10 +12,12 @@
 
 mod attack;
 pub mod plan;
+mod profile;
 pub mod sim;
 mod workload;
 
 pub use attack::{Outcome, Skipped};
+pub use profile::Profile;
 pub use workload::Tally;
 
 /// The names of the places in the product at which a crash can be met.
