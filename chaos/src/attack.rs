@@ -18,7 +18,7 @@ use chronos_history::Node;
 use chronos_history::fact::{End, Header};
 
 use self::caretaker::Caretaker;
-use self::cluster::{Cluster, Seat};
+use self::cluster::{Cluster, Seat, status_of_any};
 use self::converge::converge;
 use self::final_logs::fence_and_read;
 use self::nemesis::Nemesis;
@@ -114,8 +114,10 @@ async fn core_alone<C: Cluster>(
     }
     // Whoever is out for repair now must not be missed: a quorum of good copies is what the promise needs.
     converge(cluster, PATIENCE).await.map_err(|why| format!("after the attack: {why}"))?;
+    let replication = status_of_any(cluster).await.map_or(3, |status| u32::from(status.replication));
     let first = plan.seed % u64::from(seats);
-    let dead: Vec<Seat> = (0..(seats - 1) / 2).map(|i| 1 + (first as u32 + i) % seats).collect();
+    let may_die = (replication.min(seats) - 1) / 2;
+    let dead: Vec<Seat> = (0..may_die).map(|i| 1 + (first as u32 + i) % seats).collect();
     for seat in &dead {
         cluster.kill(*seat).await;
     }

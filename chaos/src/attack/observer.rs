@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chronos_client::cluster::{Replica, Role, Status, Verdict};
+use chronos_client::cluster::{Health, Replica, Role, Status, Verdict};
 use chronos_client::{Digest, PartitionId, ReadError};
 use chronos_history as history;
 use chronos_history::fact::{self, Fact, NodeState};
@@ -28,10 +28,15 @@ pub(super) async fn observe<C: Cluster>(cluster: C, recorder: Recorder, between:
 fn record(recorder: &Recorder, status: &Status) {
     let Some(node) = status.node(status.me) else { return };
     for partition in status.partitions.iter().filter(|partition| partition.id != PartitionId::SYSTEM) {
-        let Some(replica) = partition.replica(status.me) else { continue };
+        let Some(replica) = partition.replica(status.me).filter(|replica| knows(replica)) else { continue };
         let state = state(partition.id, replica, node.incarnation);
         recorder.fact(Process::Node(history::Node(status.me.get() as u32)), Fact::Node(state));
     }
+}
+
+/// Whether a replica knows its own state: one whose group has not begun yet, or is being made whole, does not.
+fn knows(replica: &Replica) -> bool {
+    matches!(replica.health, Health::Serving | Health::Full)
 }
 
 fn state(partition: PartitionId, replica: &Replica, incarnation: u64) -> NodeState {
