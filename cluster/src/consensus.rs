@@ -162,7 +162,7 @@ impl Consensus {
         };
         Consensus {
             env: common.env.clone(),
-            ear: Ear::new(common.env.clock.clone()),
+            ear: Ear::new(common.env.clock.clone(), common.beat.pace()),
             reached: Arc::new(watch::Sender::new(partition.applied_index())),
             partition,
             flight: Flight::new(),
@@ -421,7 +421,7 @@ impl Consensus {
         let metrics = running.raft.metrics();
         let metrics = metrics.borrow_watched();
         let is_alive = match metrics.state.is_leader() {
-            true => self.common.alone || is_heard_by_quorum(&metrics),
+            true => self.common.alone || is_heard_by_quorum(&metrics, self.common.beat.pace()),
             false => self.ear.hears(metrics.current_term),
         };
         metrics.current_leader.filter(|_| is_alive).map(|leader| (metrics.current_term, leader))
@@ -469,9 +469,8 @@ impl Consensus {
         let (clock, offers, promises) = (env.clock.clone(), transfers.offers.clone(), self.promises());
         let (link, log_too) = (Arc::clone(link), log.clone());
         let wire = Wire { link, group: self.id().get(), clock, offers, promises, log: log_too };
-        let raft =
-            Raft::new(*node, settings(*cluster, !alone, !self.is_withheld()), wire, log.clone(), machine)
-                .await;
+        let settings = settings(*cluster, self.common.beat.pace(), !alone, !self.is_withheld());
+        let raft = Raft::new(*node, settings, wire, log.clone(), machine).await;
         match raft {
             Ok(raft) => Ok(Running { raft, log, trouble: trouble.clone() }),
             Err(fatal) => Err(end_of(trouble, fatal.to_string())),

@@ -27,7 +27,7 @@ use crate::node::NodeId;
 use crate::peer::{Handler, Link, Peers};
 use crate::proposal::{Caller, Proposal, ProposeError};
 use crate::quarantine;
-use crate::raft::{Alone, Beat, Known, Post, Transfers};
+use crate::raft::{Alone, BEAT, Beat, Known, Post, Transfers};
 use crate::repair::{Ballots, Repairs, Withheld, ballot};
 use crate::request::Request;
 use crate::scrubber::{ScrubConfig, Scrubber};
@@ -49,6 +49,10 @@ pub struct Config {
     /// Entries that stay in each log though parts have taken them in, where there are other nodes: a follower that is no
     /// further behind is sent entries, others parts.
     pub entries_kept: u64,
+    /// From one moment to the next at which the groups look at their clocks: heartbeats and elections are so many of these
+    /// long ([`BEAT`](crate::BEAT): a dead leader is missed after 1.3 to 1.8 seconds). Whole milliseconds, 50 to 1,000;
+    /// the same on all nodes of a cluster.
+    pub beat: Duration,
     /// How each partition holds its data; its directory is the one above those of the partitions.
     pub store: chronos_store::Config,
     /// When and how fast what was written is compacted.
@@ -65,6 +69,7 @@ impl Config {
             node: NodeId::FIRST,
             in_flight_bytes_max: 256 << 20,
             entries_kept: ENTRIES_KEPT,
+            beat: BEAT,
             store,
             compaction,
             scrub,
@@ -196,7 +201,7 @@ impl Groups {
             env: env.clone(),
             node: config.node,
             clocks: Arc::new(Clocks::new(&env.clock, config.node)),
-            beat: Beat::of(config.node),
+            beat: Beat::of(config.node, config.beat),
             cluster: config.store.cluster,
             link: among.link,
             known,

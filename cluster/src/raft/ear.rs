@@ -9,12 +9,13 @@ use std::time::Duration;
 use chronos_env::Clock;
 use parking_lot::Mutex;
 
-use super::settings::SILENT_AFTER;
+use super::settings::Pace;
 
 /// What is heard of one group's leaders. Clones hear the same.
 #[derive(Clone)]
 pub(crate) struct Ear {
     clock: Clock,
+    pace: Pace,
     last: Arc<Mutex<Option<Word>>>,
 }
 
@@ -27,8 +28,8 @@ struct Word {
 
 impl Ear {
     /// One that has heard nothing.
-    pub(crate) fn new(clock: Clock) -> Ear {
-        Ear { clock, last: Arc::default() }
+    pub(crate) fn new(clock: Clock, pace: Pace) -> Ear {
+        Ear { clock, pace, last: Arc::default() }
     }
 
     /// The leader of a term says something. What a leader says that was succeeded does not count.
@@ -42,8 +43,8 @@ impl Ear {
 
     /// Whether the leader of a term was heard of so short a time ago that it is taken to be alive.
     pub(crate) fn hears(&self, term: u64) -> bool {
-        let now = self.clock.monotonic();
-        self.last.lock().is_some_and(|last| last.term == term && now.saturating_sub(last.at) < SILENT_AFTER)
+        let (now, silent_after) = (self.clock.monotonic(), self.pace.silent_after());
+        self.last.lock().is_some_and(|last| last.term == term && now.saturating_sub(last.at) < silent_after)
     }
 }
 
@@ -58,13 +59,14 @@ mod tests {
         let world = World::new(1);
         world.run(async {
             let clock = world.env().clock;
-            let ear = Ear::new(clock.clone());
+            let pace = Pace::of(crate::BEAT);
+            let ear = Ear::new(clock.clone(), pace);
             assert!(!ear.hears(0), "nothing was heard");
             ear.hear(3);
             assert!(ear.hears(3) && !ear.hears(2) && !ear.hears(4));
-            clock.sleep(SILENT_AFTER * 3 / 4).await;
+            clock.sleep(pace.silent_after() * 3 / 4).await;
             ear.hear(2);
-            clock.sleep(SILENT_AFTER / 2).await;
+            clock.sleep(pace.silent_after() / 2).await;
             assert!(!ear.hears(3) && !ear.hears(2), "a leader of the past says nothing of the present one");
             ear.hear(4);
             assert!(ear.hears(4));

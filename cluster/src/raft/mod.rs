@@ -74,6 +74,7 @@ pub(crate) use offers::Transfers;
 pub(crate) use openraft::async_runtime::WatchReceiver;
 pub(crate) use promises::Promises;
 pub(crate) use read_index::{Unconfirmed, confirm};
+pub use runtime::BEAT;
 pub(crate) use runtime::{Beat, Chance};
 pub(crate) use settings::settings;
 pub(crate) use status::{Membership as Members, is_heard_by_quorum, status_of};

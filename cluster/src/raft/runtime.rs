@@ -25,6 +25,7 @@ use chronos_env::Entropy;
 use openraft::{AsyncRuntime, Instant, OptionalSend, TokioRuntime};
 use rand_core::TryRng;
 
+use super::settings::Pace;
 use crate::node::NodeId;
 
 type Tokio = TokioRuntime;
@@ -32,8 +33,8 @@ type Tokio = TokioRuntime;
 /// Below this a wait is a yield: tokio's timer cannot tell it from a millisecond.
 const GRAIN: Duration = Duration::from_micros(500);
 
-/// From one moment at which the groups of a node look at their clocks to the next.
-pub(super) const BEAT: Duration = Duration::from_millis(100);
+/// From one moment at which the groups of a node look at their clocks to the next, unless somebody says otherwise.
+pub const BEAT: Duration = Duration::from_millis(100);
 
 type Moment = <Tokio as AsyncRuntime>::Instant;
 
@@ -79,25 +80,32 @@ impl Chance {
 pub(crate) struct Beat {
     /// One of them.
     origin: Moment,
+    /// From one to the next.
+    every: Duration,
 }
 
 impl Beat {
     /// A node's beat, which begins now. Nodes that begin together keep apart, so that of followers that miss their
     /// leader one is the first to say so: multiples of the golden ratio are as far from each other as can be.
-    pub(crate) fn of(node: NodeId) -> Beat {
+    pub(crate) fn of(node: NodeId, every: Duration) -> Beat {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-        let beat = BEAT.as_micros() as u64;
+        let beat = every.as_micros() as u64;
         let phase = (u128::from(node.get().wrapping_mul(GOLDEN)) * u128::from(beat)) >> 64;
         let origin = Moment::now() + Duration::from_micros(phase as u64);
-        Beat { origin }
+        Beat { origin, every }
     }
 
     /// The first of its moments that is not before `moment`.
     fn not_before(self, moment: Moment) -> Moment {
         let since = moment.saturating_duration_since(self.origin).as_nanos();
         let beats =
-            u32::try_from(since.div_ceil(BEAT.as_nanos())).expect("a node runs for less than 13 years");
-        self.origin + BEAT * beats
+            u32::try_from(since.div_ceil(self.every.as_nanos())).expect("a node runs for less than 6 years");
+        self.origin + self.every * beats
+    }
+
+    /// How fast the timers of groups go that keep it.
+    pub(crate) fn pace(self) -> Pace {
+        Pace::of(self.every)
     }
 }
 
@@ -244,7 +252,7 @@ mod tests {
         let draws = |seed| {
             let world = World::new(seed);
             world.run(async {
-                let chance = Chance::new(world.env().entropy.child("raft"), Beat::of(NodeId::FIRST));
+                let chance = Chance::new(world.env().entropy.child("raft"), Beat::of(NodeId::FIRST, BEAT));
                 let spawn =
                     async { Runtime::spawn(async { Runtime::thread_rng().next_u64() }).await.unwrap() };
                 (chance.scope(spawn).await, Runtime::thread_rng().next_u64())
@@ -273,7 +281,7 @@ mod tests {
     fn everything_in_a_scope_that_waits_for_a_moment_wakes_up_on_the_nodes_beat_and_never_early() {
         World::new(1).run(async {
             let now = Moment::now;
-            let (one, other) = (Beat::of(NodeId::new(1)), Beat::of(NodeId::new(2)));
+            let (one, other) = (Beat::of(NodeId::new(1), BEAT), Beat::of(NodeId::new(2), BEAT));
             assert_ne!(one.origin, other.origin, "nodes that begin together wake up together");
             let began = now();
             let chance = Chance::new(chronos_env::Env::real().entropy, one);

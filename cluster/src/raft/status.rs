@@ -6,7 +6,7 @@ use chronos_wal::Mark;
 use openraft::{Instant as _, ServerState};
 
 use super::Metrics;
-use super::settings::SILENT_AFTER;
+use super::settings::Pace;
 use super::types::mark_of;
 use crate::node::NodeId;
 use crate::view::Role;
@@ -58,10 +58,10 @@ pub(crate) struct Status {
 
 /// Of a leader: whether so many others have heard of it lately that nobody else can have been elected for long; always
 /// where nobody else has a say.
-pub(crate) fn is_heard_by_quorum(metrics: &Metrics) -> bool {
+pub(crate) fn is_heard_by_quorum(metrics: &Metrics, pace: Pace) -> bool {
     let voters = metrics.membership_config.membership().get_joint_config();
     let decides_alone = voters.iter().all(|config| config.iter().eq([&metrics.id]));
-    decides_alone || metrics.last_quorum_acked.is_some_and(|acked| acked.elapsed() < SILENT_AFTER)
+    decides_alone || metrics.last_quorum_acked.is_some_and(|acked| acked.elapsed() < pace.silent_after())
 }
 
 /// Reads openraft's metrics.

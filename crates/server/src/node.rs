@@ -259,6 +259,7 @@ fn groups_config(config: &Config, data: &DataDir) -> chronos_cluster::Config {
         node: data.seat().node,
         compaction: config.compaction.config(),
         scrub: config.scrub.config(),
+        beat: Duration::from_millis(config.cluster.beat_ms),
         ..chronos_cluster::Config::new(store)
     }
 }

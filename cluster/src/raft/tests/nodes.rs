@@ -28,7 +28,7 @@ use crate::groups::{Among, Config, Groups};
 use crate::node::NodeId;
 use crate::peer::{CallError, Cause, Handler, Link, Message, Refusal};
 use crate::proposal::{Caller, Proposal, ProposeError};
-use crate::raft::{Beat, Known, Post, Raft, Transfers};
+use crate::raft::{BEAT, Beat, Known, Post, Raft, Transfers};
 use crate::repair::Ballots;
 use crate::request::Request;
 
@@ -263,7 +263,7 @@ impl Node {
             env: env.clone(),
             node: id,
             clocks: Arc::new(Clocks::new(&env.clock, id)),
-            beat: Beat::of(id),
+            beat: Beat::of(id, BEAT),
             cluster: 7,
             link: Arc::new(Seen { net: net.clone(), from: id }),
             known,

@@ -64,6 +64,7 @@ A configuration file (every key is optional):
   peer_listen = \"0.0.0.0:7401\"
   advertise = \"west.example.net\"    # the host under which others reach this node
   join = [\"north.example.net:7401\"]
+  beat_ms = 100                         # the pace of heartbeats and elections, the same on all nodes
   transfer_bytes_per_second = 16777216  # parts sent to other nodes
   token = \"…\"                       # better in CHRONOS_JOIN_TOKEN
   forward = true                    # have others do for callers what this node does not lead or hold

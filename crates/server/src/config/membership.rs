@@ -1,17 +1,21 @@
 //! How a node belongs to a cluster.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use chronos_cluster::BEAT;
 use chronos_cluster::peer::{Limits, Names, Security, TlsFiles};
 use chronos_domain::EventId;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{DEFAULT_PORT, Invalid, invalid};
+use super::{DEFAULT_PORT, Invalid, invalid, within};
 
 /// The port a node listens on for other nodes unless told otherwise.
 pub const DEFAULT_PEER_PORT: u16 = 7401;
+/// Milliseconds of a beat.
+const BEAT_MS: RangeInclusive<u64> = 50..=1000;
 /// The port a node listens on for operators unless told otherwise.
 pub const DEFAULT_ADMIN_PORT: u16 = 7402;
 
@@ -41,6 +45,9 @@ pub struct Membership {
     pub replication: u8,
     /// Whether this node has others do for its callers what it does not lead or hold; otherwise it tells them who does.
     pub forward: bool,
+    /// Milliseconds from one moment to the next at which this node's groups look at their clocks, the same on all nodes:
+    /// heartbeats and elections take so many of these. More where the ways between nodes are long. 50 to 1,000.
+    pub beat_ms: u64,
     /// Bytes of parts that this node sends to others in a second at most. At least 1.
     pub transfer_bytes_per_second: u64,
     /// Certificates for connections between nodes.
@@ -74,6 +81,7 @@ impl Default for Membership {
             token: None,
             replication: 3,
             forward: true,
+            beat_ms: BEAT.as_millis() as u64,
             transfer_bytes_per_second: Limits::default().bulk_bytes_per_second,
             tls: None,
             plaintext_anywhere: false,
@@ -94,6 +102,7 @@ impl std::fmt::Debug for Membership {
             .field("join", &self.join)
             .field("replication", &self.replication)
             .field("forward", &self.forward)
+            .field("beat_ms", &self.beat_ms)
             .field("transfer_bytes_per_second", &self.transfer_bytes_per_second)
             .field("tls", &self.tls)
             .field("plaintext_anywhere", &self.plaintext_anywhere)
@@ -154,6 +163,7 @@ impl Membership {
         if ![1, 3, 5].contains(&self.replication) {
             return invalid(format!("cluster.replication is {}; give 1, 3 or 5", self.replication));
         }
+        within("cluster.beat_ms", self.beat_ms, BEAT_MS)?;
         if self.transfer_bytes_per_second == 0 {
             return invalid("cluster.transfer_bytes_per_second is 0; give at least 1".to_owned());
         }
