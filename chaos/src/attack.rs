@@ -20,16 +20,18 @@ use chronos_history::fact::{End, Header};
 use self::caretaker::Caretaker;
 use self::cluster::{Cluster, Seat, status_of_any};
 use self::converge::converge;
-use self::final_logs::fence_and_read;
+use self::final_logs::{fence_and_read, start_cold};
 use self::nemesis::Nemesis;
 use self::observer::{agree, observe};
 use crate::plan::Plan;
-use crate::workload::{Bearings, Recorder, live, touch_all};
+use crate::workload::{Bearings, Recorder, live, reread, touch_all};
 
 pub use self::nemesis::Skipped;
 
 /// How long a cluster may take to begin, and to be whole again.
 const PATIENCE: Duration = Duration::from_secs(900);
+/// How long before the end of a round nothing new happens.
+const PEACE: Duration = Duration::from_secs(60);
 /// How long a healthy core may take until it serves every partition again (L1).
 const CORE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -70,14 +72,26 @@ async fn go<C: Cluster>(
     let tasks = &cluster.env().tasks;
     let caretaker = Caretaker::default();
     drop(tasks.spawn("caretaker", caretaker.clone().work(cluster.clone())));
-    let watch = observe(cluster.clone(), recorder.clone(), Duration::from_millis(plan.look_every_ms));
+    let watch = observe(cluster.clone(), recorder.clone(), Duration::from_millis(plan.beats.look_ms));
     drop(tasks.spawn("observer", watch));
 
     let nemesis = Nemesis::new(cluster, recorder, &caretaker);
     let clients = begin_load(plan, cluster, recorder);
-    let episodes = nemesis.unleash(&plan.episodes);
-    for task in episodes.into_iter().chain(clients) {
-        task.await.map_err(|died| died.to_string())?;
+    let began = cluster.now();
+    let mut episodes = nemesis.unleash(&plan.episodes).into_iter();
+    for (number, round) in (1..).zip(plan.rounds()) {
+        for episode in episodes.by_ref().take(round.episodes) {
+            episode.await.map_err(|died| died.to_string())?;
+        }
+        cluster.wait((began + round.ends).saturating_sub(cluster.now() + PEACE)).await;
+        if !round.is_last {
+            end_round(cluster, recorder, plan.is_days_end(number))
+                .await
+                .map_err(|why| format!("at the end of round {number}: {why}"))?;
+        }
+    }
+    for client in clients {
+        client.await.map_err(|died| died.to_string())?;
     }
     outcome.skipped = nemesis.skipped();
     outcome.core_served_after = core_alone(plan, cluster, recorder).await?;
@@ -88,6 +102,19 @@ async fn go<C: Cluster>(
     let (replicas, elections) = fence_and_read(cluster, recorder).await?;
     outcome.elections = elections;
     recorder.finish(End { replicas });
+    Ok(())
+}
+
+/// What has to hold in the midst of load when nothing is attacked for a while; at the end of a day also that everything is
+/// there after all nodes were down.
+async fn end_round<C: Cluster>(cluster: &C, recorder: &Recorder, is_days_end: bool) -> Result<(), String> {
+    converge(cluster, PATIENCE).await?;
+    agree(cluster, recorder).await?;
+    if is_days_end {
+        start_cold(cluster, recorder).await?;
+        let (_, client) = cluster.client("reader", &cluster.all());
+        reread(recorder, &client).await?;
+    }
     Ok(())
 }
 

@@ -5,6 +5,9 @@
 
 mod fault;
 mod swarm;
+mod week;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,17 +23,66 @@ pub struct Plan {
     pub nodes: u32,
     /// For how long clients work and episodes begin, in seconds.
     pub seconds: u64,
-    /// Milliseconds between two looks at how far the replicas are.
-    #[serde(default = "look_every_ms")]
-    pub look_every_ms: u64,
+    /// What goes on at a pace of its own.
+    #[serde(default)]
+    pub beats: Beats,
     /// What clients do.
     pub load: Load,
     /// What goes wrong, in the order of its beginnings.
     pub episodes: Vec<Episode>,
 }
 
-fn look_every_ms() -> u64 {
-    5000
+/// A stretch of a plan at whose end the cluster has to be whole.
+pub(crate) struct Round {
+    /// How many of the episodes belong to it.
+    pub(crate) episodes: usize,
+    /// When it is over, from when the attack began.
+    pub(crate) ends: Duration,
+    /// Whether the attack ends with it.
+    pub(crate) is_last: bool,
+}
+
+impl Plan {
+    /// The rounds, in their order: together they have all episodes.
+    pub(crate) fn rounds(&self) -> impl Iterator<Item = Round> {
+        let length_ms = match self.beats.round_s {
+            0 => u64::MAX,
+            seconds => seconds * 1000,
+        };
+        let count = (self.seconds * 1000).div_ceil(length_ms).max(1);
+        (1..=count).map(move |number| {
+            let is_last = number == count;
+            let here = |episode: &&Episode| (episode.at_ms / length_ms + 1).min(count) == number;
+            let ends = Duration::from_millis((length_ms.saturating_mul(number)).min(self.seconds * 1000));
+            Round { episodes: self.episodes.iter().filter(here).count(), ends, is_last }
+        })
+    }
+
+    /// Whether a day is over with the round of that number, from 1.
+    pub(crate) fn is_days_end(&self, round: u64) -> bool {
+        self.beats.day_rounds > 0 && round.is_multiple_of(self.beats.day_rounds)
+    }
+}
+
+/// The pace of what goes on and on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beats {
+    /// Milliseconds between two moments at which the groups of a node look at their clocks.
+    pub raft_ms: u64,
+    /// Milliseconds between two looks at how far the replicas are.
+    pub look_ms: u64,
+    /// Seconds of a round, at whose end the cluster has to be whole; all is one round where it is 0.
+    pub round_s: u64,
+    /// After so many rounds all nodes are stopped, started again, and everything is read from the beginning; never where it
+    /// is 0.
+    pub day_rounds: u64,
+}
+
+impl Default for Beats {
+    fn default() -> Beats {
+        Beats { raft_ms: 100, look_ms: 5000, round_s: 0, day_rounds: 0 }
+    }
 }
 
 /// A fault, from when to when.
@@ -53,6 +105,9 @@ pub struct Load {
     pub clients: u32,
     /// Operations that each of them begins in a second, on average.
     pub rate: f64,
+    /// What they do in each hour of a day, as multiples of that; always the same where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub day: Vec<f64>,
     /// Entities that they write to; most of what is written goes to few of them.
     pub entities: u64,
     /// What they do, drawn anew for each operation by these weights. What has none is not done.

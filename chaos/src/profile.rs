@@ -9,6 +9,8 @@ use crate::plan::Plan;
 pub enum Profile {
     /// Minutes with faults and deeds of its own for each seed.
     Swarm,
+    /// Days of 24 themes, an hour each; whole after every hour, started cold and read again after every day.
+    Week,
 }
 
 impl Profile {
@@ -17,6 +19,7 @@ impl Profile {
     pub fn plan(self, seed: u64, minutes: u64) -> Plan {
         match self {
             Profile::Swarm => Plan::swarm(seed, minutes * 60),
+            Profile::Week => Plan::week(seed, minutes.div_ceil(60)),
         }
     }
 
@@ -25,6 +28,7 @@ impl Profile {
     pub fn name(self) -> &'static str {
         match self {
             Profile::Swarm => "swarm",
+            Profile::Week => "week",
         }
     }
 }

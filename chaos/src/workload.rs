@@ -9,11 +9,14 @@ mod content;
 mod fence;
 mod knowledge;
 mod recorder;
+mod reread;
+mod seen;
 
 pub(crate) use client::{Bearings, live};
 pub(crate) use content::logged;
 pub(crate) use fence::{fence, touch_all};
 pub(crate) use recorder::Recorder;
+pub(crate) use reread::reread;
 
 /// How operations ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

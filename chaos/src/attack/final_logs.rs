@@ -35,14 +35,7 @@ pub(super) async fn fence_and_read<C: Cluster>(
     cluster.wait(REQUEST_LIFE_MAX).await;
     let (_, client) = cluster.client("judge", &cluster.all());
     fence(recorder, &client).await?;
-    for seat in cluster.all() {
-        cluster.stop(seat).await;
-    }
-    for seat in cluster.all() {
-        cluster.start(seat);
-    }
-    converge(cluster, PATIENCE).await.map_err(|why| format!("after the cold start: {why}"))?;
-    agree(cluster, recorder).await.map_err(|why| format!("after the cold start: {why}"))?;
+    start_cold(cluster, recorder).await?;
     let status = cluster.operator(1).status().await.map_err(|error| error.to_string())?;
     let mut replicas = Vec::new();
     for partition in status.partitions.iter().filter(|partition| partition.id != PartitionId::SYSTEM) {
@@ -57,6 +50,21 @@ pub(super) async fn fence_and_read<C: Cluster>(
     }
     let terms = status.partitions.iter().map(|partition| partition.term).sum();
     Ok((replicas, terms))
+}
+
+/// Stops all nodes in order and starts them again; returns when the cluster is whole and its replicas agree.
+///
+/// # Errors
+/// What is not as it was.
+pub(super) async fn start_cold<C: Cluster>(cluster: &C, recorder: &Recorder) -> Result<(), String> {
+    for seat in cluster.all() {
+        cluster.stop(seat).await;
+    }
+    for seat in cluster.all() {
+        cluster.start(seat);
+    }
+    converge(cluster, PATIENCE).await.map_err(|why| format!("after a cold start: {why}"))?;
+    agree(cluster, recorder).await.map_err(|why| format!("after a cold start: {why}"))
 }
 
 /// Reads one replica, by asking only its node, for what it has itself.

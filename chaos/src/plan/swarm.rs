@@ -3,7 +3,7 @@
 
 use chronos_env::Entropy;
 
-use super::{Deed, Direction, Episode, Fault, Load, Plan, Victim, look_every_ms};
+use super::{Beats, Deed, Direction, Episode, Fault, Load, Plan, Victim};
 
 /// Milliseconds from the beginning of one episode to that of the next, at most.
 const GAP_MS: u64 = 20_000;
@@ -20,10 +20,11 @@ impl Plan {
             clients: 2 + dice.below(7) as u32,
             rate: 1.0 + dice.below(60) as f64 / 10.0,
             entities: 8 << dice.below(8),
+            day: Vec::new(),
             mix: mix(&dice),
         };
         let episodes = episodes(&dice, nodes, seconds);
-        Plan { seed, nodes, seconds, look_every_ms: look_every_ms(), load, episodes }
+        Plan { seed, nodes, seconds, beats: Beats::default(), load, episodes }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::dial;
 use super::strike::{Held, Striker};
 use crate::attack::cluster::{Cluster, Seat as Number, Story};
-use crate::plan::Fault;
+use crate::plan::{Fault, Plan};
 
 const CLIENT_PORT: u16 = 7400;
 const PEER_PORT: u16 = 7401;
@@ -29,6 +29,7 @@ pub(super) struct SimCluster {
     world: World,
     env: Env,
     seats: Arc<BTreeMap<Number, Seat>>,
+    beat_ms: u64,
     /// What strikes at it hold in their grip now.
     held: Arc<Mutex<Held>>,
 }
@@ -53,8 +54,8 @@ enum Ended {
 }
 
 impl SimCluster {
-    /// A cluster of so many nodes, none of which runs.
-    pub(super) fn new(world: &World, nodes: u32) -> SimCluster {
+    /// The cluster of a plan, no node of which runs.
+    pub(super) fn new(world: &World, plan: &Plan) -> SimCluster {
         let seat = |number| {
             let seat = Seat {
                 host: world.host(&host_name(number)),
@@ -66,8 +67,14 @@ impl SimCluster {
             (number, seat)
         };
         let env = world.host("keeper").env();
-        let seats = Arc::new((1..=nodes).map(seat).collect());
-        let cluster = SimCluster { world: world.clone(), env, seats, held: Arc::default() };
+        let seats = Arc::new((1..=plan.nodes).map(seat).collect());
+        let cluster = SimCluster {
+            world: world.clone(),
+            env,
+            seats,
+            beat_ms: plan.beats.raft_ms,
+            held: Arc::default(),
+        };
         for number in cluster.all() {
             let keeper = cluster.clone();
             drop(cluster.env.tasks.spawn("keeper", async move { keeper.keep(number).await }));
@@ -107,6 +114,30 @@ impl SimCluster {
         self.kill_now(number);
     }
 
+    /// A node that founds a cluster, if it is the first and there is none, and joins otherwise.
+    fn config(&self, number: Number) -> Config {
+        let others = self.all().into_iter().filter(|other| *other != number);
+        let join = others.map(|other| format!("{}:{PEER_PORT}", host_name(other))).collect();
+        let cluster = Membership {
+            peer_listen: Some(([0, 0, 0, 0], PEER_PORT).into()),
+            admin_listen: Some(([0, 0, 0, 0], ADMIN_PORT).into()),
+            advertise: Some(host_name(number)),
+            bootstrap: number == 1,
+            plaintext_anywhere: true,
+            join,
+            beat_ms: self.beat_ms,
+            ..Membership::default()
+        };
+        Config {
+            data: DATA.into(),
+            listen: Some(([0, 0, 0, 0], CLIENT_PORT).into()),
+            segment_bytes: 32 << 20,
+            cache_bytes: 8 << 20,
+            cluster,
+            ..Config::default()
+        }
+    }
+
     /// Starts a node's process whenever it is wanted and none runs.
     async fn keep(&self, number: Number) {
         let (seat, dice) = (&self.seats[&number], self.env.entropy.child("keeper"));
@@ -130,7 +161,7 @@ impl SimCluster {
             story.is_running = true;
         }
         let env = seat.host.env();
-        let process = env.tasks.clone().spawn("node", process(env, config(number, self.seats()), stopped));
+        let process = env.tasks.clone().spawn("node", process(env, self.config(number), stopped));
         let end = process.await;
         if seat.host.disk().is_off() {
             // It met a crash point: the machine is down with it.
@@ -260,27 +291,4 @@ fn options(env: &Env) -> Options {
     let clock = env.clock.clone();
     let millis = move || u64::try_from(clock.wall_micros() / 1000).unwrap_or(0);
     Options { ids: Ids::seeded(seed, millis), deadline: Duration::from_secs(10), ..Options::default() }
-}
-
-/// A node that founds a cluster, if it is the first and there is none, and joins otherwise.
-fn config(number: Number, seats: u32) -> Config {
-    let others = (1..=seats).filter(|other| *other != number);
-    let join = others.map(|other| format!("{}:{PEER_PORT}", host_name(other))).collect();
-    let cluster = Membership {
-        peer_listen: Some(([0, 0, 0, 0], PEER_PORT).into()),
-        admin_listen: Some(([0, 0, 0, 0], ADMIN_PORT).into()),
-        advertise: Some(host_name(number)),
-        bootstrap: number == 1,
-        plaintext_anywhere: true,
-        join,
-        ..Membership::default()
-    };
-    Config {
-        data: DATA.into(),
-        listen: Some(([0, 0, 0, 0], CLIENT_PORT).into()),
-        segment_bytes: 32 << 20,
-        cache_bytes: 8 << 20,
-        cluster,
-        ..Config::default()
-    }
 }

@@ -47,7 +47,7 @@ pub fn run(plan: &Plan, sink: Box<dyn Write + Send>, trace: Option<&Path>) -> Re
         world.trace().keep_lines();
     }
     let (outcome, tally, cluster) = world.run(async {
-        let cluster = SimCluster::new(&world, plan.nodes);
+        let cluster = SimCluster::new(&world, plan);
         let recorder = Recorder::new(cluster.env().clock.clone(), sink, header(plan, "sim"));
         let recorder = recorder.expect("the history can be written");
         let outcome = attack(plan, &cluster, &recorder).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chronos_block::{Block, Compression, Packer};
 use chronos_client::{
-    Client, Condition, Consistency, EntityId, EventType, Events, Expectation, Moment, PartitionId, QueryItem,
-    Read, ReadError, Token, Version,
+    Client, Condition, Consistency, EntityId, EventType, Expectation, Moment, PartitionId, QueryItem, Read,
+    Token, Version,
 };
 use chronos_env::{Entropy, Env};
 use chronos_history as history;
@@ -14,11 +14,11 @@ use chronos_history::answer::{Answer, EntityRange, Found, Outcome, Range};
 use chronos_history::call::{self, Call, Get, Mode, ReadEntity, Then};
 use chronos_history::line::Scope;
 use chronos_history::{Append, Expect, Label, Position};
-use futures::StreamExt;
 use parking_lot::Mutex;
 
 use super::knowledge::Knowledge;
-use super::recorder::{Seen, of_append, of_read_error};
+use super::recorder::{of_append, of_read_error};
+use super::seen::collect;
 use super::{Recorder, content};
 use crate::plan::{Deed, Load};
 
@@ -87,9 +87,12 @@ impl Hand {
         }
     }
 
-    /// Between two operations: of any length up to twice the mean.
+    /// Between two operations: of any length up to twice the mean of the hour.
     fn pause(&self) -> Duration {
-        let mean_us = 1e6 / self.bearings.load.rate.max(1e-3);
+        let load = &self.bearings.load;
+        let hour = self.bearings.env.clock.monotonic().as_secs() / 3600;
+        let times = load.day.get((hour % load.day.len().max(1) as u64) as usize).unwrap_or(&1.0);
+        let mean_us = 1e6 / (load.rate * times).max(1e-3);
         Duration::from_micros(self.dice.below((2.0 * mean_us) as u64 + 1))
     }
 
@@ -312,7 +315,7 @@ impl Hand {
         let scope = self.scope(partition, in_session);
         let call = Call::Read(call::Read { from: Position(from), mode });
         let ticket = self.bearings.recorder.invoke(&mut self.me, scope, call);
-        let outcome = match self.collect(read).await {
+        let outcome = match collect(&self.sdk, read).await {
             Err(error) => of_read_error(&error),
             Ok((seen, token)) => {
                 let tail = token.get(partition).get();
@@ -366,7 +369,7 @@ impl Hand {
         let scope = self.scope(content::partition_of(entity), false);
         let call = Call::Entity(ReadEntity { stream, from: history::Version(from), mode });
         let ticket = self.bearings.recorder.invoke(&mut self.me, scope, call);
-        let outcome = match self.collect(read).await {
+        let outcome = match collect(&self.sdk, read).await {
             Err(error) => of_read_error(&error),
             Ok((seen, _)) => {
                 let last = seen.last.as_ref().map_or(from - 1, |event| event.version.get());
@@ -400,15 +403,5 @@ impl Hand {
             }))),
         };
         self.bearings.recorder.end(&mut self.me, ticket, outcome);
-    }
-
-    /// All events of a read, and the past that they are of.
-    async fn collect(&self, read: Read) -> Result<(Seen, Token), ReadError> {
-        let mut events: Events = self.sdk.read(read).await?;
-        let mut all = Seen::default();
-        while let Some(event) = events.next().await {
-            all.push(event?);
-        }
-        Ok((all, events.token().cloned().unwrap_or_default()))
     }
 }

@@ -3,16 +3,16 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use chronos_client::{AppendError, Appended, Class, Event, ReadError, Rule};
+use chronos_client::{AppendError, Appended, Class, ReadError, Rule};
 use chronos_env::Clock;
 use chronos_history::answer::{Answer, Outcome, Reason, Refusal};
 use chronos_history::call::Call;
 use chronos_history::fact::{End, Fact, Header, Nemesis, NemesisValue, Phase};
 use chronos_history::line::{Process, Scope};
-use chronos_history::{Client, Position, RangeHash, Ticket, Version, Writer, answer};
+use chronos_history::{Client, Position, Ticket, Version, Writer, answer};
 use parking_lot::Mutex;
 
-use super::{Tally, content};
+use super::Tally;
 
 /// Where the history goes.
 type Sink = Box<dyn Write + Send>;
@@ -158,22 +158,5 @@ pub(super) fn of_read_error(error: &ReadError) -> Outcome {
         ReadError::Rejected(failure) => Outcome::Fail(refused(Reason::Other(failure.reason.to_lowercase()))),
         error if error.failure().class == Class::Unknown => Outcome::Unknown(error.to_string()),
         _ => Outcome::Fail(refused(Reason::Other(UNDONE.to_owned()))),
-    }
-}
-
-/// The hash of events, in the order in which they came, and the last of them.
-#[derive(Default)]
-pub(super) struct Seen {
-    pub(super) hash: RangeHash,
-    pub(super) count: u64,
-    pub(super) last: Option<Event>,
-}
-
-impl Seen {
-    /// Takes in the next event.
-    pub(super) fn push(&mut self, event: Event) {
-        self.hash.push(content::word(&event));
-        self.count += 1;
-        self.last = Some(event);
     }
 }

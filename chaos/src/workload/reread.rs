@@ -1,0 +1,55 @@
+//! Everything from the beginning, once more.
+
+use chronos_client::{Client, Consistency, PartitionId, Read};
+use chronos_history as history;
+use chronos_history::Position;
+use chronos_history::answer::{Answer, Outcome, Range};
+use chronos_history::call::{self, Call, Mode};
+use chronos_history::line::Scope;
+
+use super::Recorder;
+use super::recorder::of_read_error;
+use super::seen::collect;
+
+const ATTEMPTS: u32 = 30;
+
+/// Reads every partition from its first event to its last: its hash is that of the whole prefix.
+///
+/// # Errors
+/// When a partition cannot be read.
+pub(crate) async fn reread(recorder: &Recorder, client: &Client) -> Result<(), String> {
+    let mut me = recorder.client();
+    for partition in PartitionId::all() {
+        let part = Some(history::Partition(partition.get().into()));
+        for attempt in 1.. {
+            let call = Call::Read(call::Read { from: Position(1), mode: Mode::Strong });
+            let ticket = recorder.invoke(&mut me, Scope { part, ..Scope::default() }, call);
+            let read = Read::partition(partition).consistency(Consistency::Linearizable);
+            match collect(client, read).await {
+                Ok((seen, token)) => {
+                    let tail = Position(token.get(partition).get());
+                    let answer = Range {
+                        from: Position(1),
+                        last: tail,
+                        tail,
+                        count: seen.count,
+                        hash: seen.hash.get(),
+                        wm: tail,
+                        mode: Mode::Strong.name(),
+                        term: None,
+                        bad: 0,
+                    };
+                    recorder.end(&mut me, ticket, Outcome::Ok(Answer::Read(answer)));
+                    break;
+                }
+                Err(error) => {
+                    recorder.end(&mut me, ticket, of_read_error(&error));
+                    if attempt == ATTEMPTS {
+                        return Err(format!("partition {partition} cannot be read: {error}"));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
