@@ -98,7 +98,7 @@ async fn go<C: Cluster>(
     let whole = converge(cluster, PATIENCE).await;
     outcome.care = caretaker.log();
     outcome.whole_after = Some(whole?);
-    agree(cluster, recorder).await?;
+    agree(cluster, recorder, PATIENCE).await?;
     let (replicas, elections) = fence_and_read(cluster, recorder).await?;
     outcome.elections = elections;
     recorder.finish(End { replicas });
@@ -109,7 +109,7 @@ async fn go<C: Cluster>(
 /// there after all nodes were down.
 async fn end_round<C: Cluster>(cluster: &C, recorder: &Recorder, is_days_end: bool) -> Result<(), String> {
     converge(cluster, PATIENCE).await?;
-    agree(cluster, recorder).await?;
+    agree(cluster, recorder, PATIENCE).await?;
     if is_days_end {
         start_cold(cluster, recorder).await?;
         let (_, client) = cluster.client("reader", &cluster.all());

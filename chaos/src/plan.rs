@@ -142,17 +142,23 @@ pub enum Deed {
     ReadOwn,
     /// Reads a partition as of a moment.
     ReadPast,
+    /// Reads what is new in a partition, the newest first.
+    ReadBackward,
+    /// Reads the events of one type in a partition.
+    ReadFiltered,
     /// Reads an entity as it is.
     ReadEntity,
     /// Reads an entity as of a moment.
     ReadEntityPast,
+    /// Reads an entity as it is, the newest first.
+    ReadEntityBackward,
     /// Looks for an event by its id.
     Get,
 }
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Deed; 15] = [
+    pub const ALL: [Deed; 18] = [
         Deed::Append,
         Deed::AppendMany,
         Deed::AppendAtVersion,
@@ -165,8 +171,11 @@ impl Deed {
         Deed::ReadReplica,
         Deed::ReadOwn,
         Deed::ReadPast,
+        Deed::ReadBackward,
+        Deed::ReadFiltered,
         Deed::ReadEntity,
         Deed::ReadEntityPast,
+        Deed::ReadEntityBackward,
         Deed::Get,
     ];
 }

@@ -64,7 +64,7 @@ pub(super) async fn start_cold<C: Cluster>(cluster: &C, recorder: &Recorder) -> 
         cluster.start(seat);
     }
     converge(cluster, PATIENCE).await.map_err(|why| format!("after a cold start: {why}"))?;
-    agree(cluster, recorder).await.map_err(|why| format!("after a cold start: {why}"))
+    agree(cluster, recorder, PATIENCE).await.map_err(|why| format!("after a cold start: {why}"))
 }
 
 /// Reads one replica, by asking only its node, for what it has itself.

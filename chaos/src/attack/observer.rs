@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chronos_client::cluster::{Health, Replica, Role, Status, Verdict};
+use chronos_client::cluster::{Comparison, Health, Replica, Role, Status, Verdict};
 use chronos_client::{Digest, PartitionId, ReadError};
 use chronos_history as history;
 use chronos_history::fact::{self, Fact, NodeState};
@@ -66,17 +66,37 @@ fn role(role: Role) -> fact::Role {
     }
 }
 
-/// Has all replicas of every partition compared, each partition at one position, and records what they gave.
+/// Has all replicas of every partition compared, each partition at one position, and records what they gave. A replica
+/// that finds damage only now says so instead, is repaired, and asked again.
 ///
 /// # Errors
-/// Which replicas differ, or which did not say.
-pub(super) async fn agree<C: Cluster>(cluster: &C, recorder: &Recorder) -> Result<(), String> {
+/// Which replicas differ, or which did not say when `patience` was over.
+pub(super) async fn agree<C: Cluster>(
+    cluster: &C,
+    recorder: &Recorder,
+    patience: Duration,
+) -> Result<(), String> {
+    let until = cluster.now() + patience;
+    loop {
+        match compare(cluster, recorder).await? {
+            None => return Ok(()),
+            Some(incomplete) if cluster.now() > until => {
+                return Err(format!("not all replicas could be compared: {incomplete:?}"));
+            }
+            Some(_) => cluster.wait(Duration::from_secs(5)).await,
+        }
+    }
+}
+
+/// Compares them once; returns what could not be compared in full.
+async fn compare<C: Cluster>(cluster: &C, recorder: &Recorder) -> Result<Option<Comparison>, String> {
     let failed = |error: ReadError| format!("replicas cannot be compared: {error}");
     let mut statuses = Vec::new();
     for seat in cluster.all() {
         statuses.push(cluster.operator(seat).status().await.map_err(failed)?);
     }
     let mut answers = cluster.operator(1).compare(&[]).await.map_err(failed)?;
+    let mut incomplete = None;
     while let Some(comparison) = answers.next().await.map_err(failed)? {
         let is_judged = comparison.partition != PartitionId::SYSTEM;
         for given in comparison.replicas.iter().filter(|_| is_judged) {
@@ -85,11 +105,13 @@ pub(super) async fn agree<C: Cluster>(cluster: &C, recorder: &Recorder) -> Resul
                 record_digest(recorder, status, comparison.partition, digest);
             }
         }
-        if comparison.verdict != Verdict::Equal {
-            return Err(format!("replicas do not agree: {comparison:?}"));
+        match comparison.verdict {
+            Verdict::Equal => {}
+            Verdict::Different => return Err(format!("replicas do not agree: {comparison:?}")),
+            Verdict::Incomplete => incomplete = Some(comparison),
         }
     }
-    Ok(())
+    Ok(incomplete)
 }
 
 fn record_digest(recorder: &Recorder, status: &Status, partition: PartitionId, digest: &Digest) {

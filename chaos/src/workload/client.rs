@@ -1,35 +1,32 @@
 //! One client, from its first operation to its last.
 
+mod reads;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use chronos_block::{Block, Compression, Packer};
 use chronos_client::{
-    Client, Condition, Consistency, EntityId, EventType, Expectation, Moment, PartitionId, QueryItem, Read,
-    Token, Version,
+    Client, Condition, EntityId, EventType, Expectation, PartitionId, QueryItem, Token, Version,
 };
 use chronos_env::{Entropy, Env};
 use chronos_history as history;
-use chronos_history::answer::{Answer, EntityRange, Found, Outcome, Range};
-use chronos_history::call::{self, Call, Get, Mode, ReadEntity, Then};
+use chronos_history::call::{self, Call, Mode};
 use chronos_history::line::Scope;
 use chronos_history::{Append, Expect, Label, Position};
 use parking_lot::Mutex;
 
 use super::knowledge::Knowledge;
-use super::recorder::{of_append, of_read_error};
-use super::seen::collect;
+use super::recorder::of_append;
 use super::{Recorder, content};
 use crate::plan::{Deed, Load};
 
-/// Events that a read of a partition asks for at most.
-const READ_EVENTS_MAX: u64 = 100;
-/// Versions before the last one known that a read of an entity begins at most.
-const READ_VERSIONS_MAX: u64 = 40;
 /// Events of an append of several.
 const MANY_MAX: u64 = 12;
-/// Bytes of an event that is large.
-const LARGE_BYTES: u64 = 1 << 16;
+/// Bytes of an event that is large: mostly up to the first, once in a while up to the second.
+const LARGE_BYTES: (u64, u64) = (1 << 14, 1 << 20);
+/// One in so many large events is as large as can be.
+const LARGEST: u64 = 24;
 /// Entities to which half of all that is written goes.
 const HOT: u64 = 6;
 
@@ -113,6 +110,14 @@ impl Hand {
         1 + if self.dice.below(2) == 0 { self.dice.below(all.min(HOT)) } else { self.dice.below(all) }
     }
 
+    fn scope(&self, partition: PartitionId, in_session: bool) -> Scope {
+        Scope {
+            part: Some(history::Partition(partition.get().into())),
+            session: in_session.then_some(self.session),
+            ..Scope::default()
+        }
+    }
+
     fn draw_partition(&self) -> PartitionId {
         content::partition_of(self.draw_entity())
     }
@@ -142,8 +147,11 @@ impl Hand {
             Deed::ReadReplica => self.read_partition(Mode::Weak).await,
             Deed::ReadOwn => self.read_own().await,
             Deed::ReadPast => self.read_past().await,
+            Deed::ReadBackward => self.read_backward().await,
+            Deed::ReadFiltered => self.read_filtered().await,
             Deed::ReadEntity => self.read_entity(Mode::Strong).await,
             Deed::ReadEntityPast => self.read_entity_past().await,
+            Deed::ReadEntityBackward => self.read_entity_backward().await,
             Deed::Get => self.get().await,
         }
     }
@@ -156,7 +164,8 @@ impl Hand {
         let mut knowledge = self.bearings.knowledge.lock();
         let count = if deed == Deed::AppendMany { 2 + self.dice.below(MANY_MAX - 1) } else { 1 };
         let bytes = match deed {
-            Deed::AppendLarge => self.dice.below(LARGE_BYTES),
+            Deed::AppendLarge if self.dice.below(LARGEST) == 0 => self.dice.below(LARGE_BYTES.1 - 100),
+            Deed::AppendLarge => self.dice.below(LARGE_BYTES.0),
             _ => self.dice.below(200),
         };
         let events = (0..count).map(|i| {
@@ -176,7 +185,7 @@ impl Hand {
         let fail_if = (deed == Deed::AppendUnless).then(|| history::Condition {
             after: Position(self.heard.get(content::partition_of(entity)).get()),
             items: vec![call::Filter {
-                types: vec![Label(1 + self.dice.below(8) as u32)],
+                types: vec![Label(1 + self.dice.below(content::KINDS) as u32)],
                 ..call::Filter::default()
             }],
         });
@@ -233,7 +242,7 @@ pub(super) fn request(
             id: *id,
             entity: history::EntityId(*entity),
             hash: content::hash_of_draft(&draft),
-            kind: Label(1 + (id.0 % 8) as u32),
+            kind: content::kind_of(*id),
             tags: Vec::new(),
         });
         packer.push(draft).expect("such events are within the limits");
@@ -251,8 +260,7 @@ fn expectation(expect: Expect) -> Expectation {
 }
 
 fn condition_of(condition: &history::Condition) -> Condition {
-    let kind =
-        |label: &Label| EventType::parse(&format!("thing.k{}", label.0 - 1)).expect("such types are valid");
+    let kind = |label: &Label| EventType::parse(&content::kind_name(*label)).expect("such types are valid");
     let item = |filter: &call::Filter| QueryItem {
         types: filter.types.iter().map(kind).collect(),
         tags: Vec::new(),
@@ -260,148 +268,5 @@ fn condition_of(condition: &history::Condition) -> Condition {
     Condition {
         fail_if: condition.items.iter().map(item).collect(),
         after: chronos_client::Position::new(condition.after.0),
-    }
-}
-
-/// Reads.
-impl Hand {
-    fn scope(&self, partition: PartitionId, in_session: bool) -> Scope {
-        Scope {
-            part: Some(history::Partition(partition.get().into())),
-            session: in_session.then_some(self.session),
-            ..Scope::default()
-        }
-    }
-
-    async fn read_own(&mut self) {
-        let partition = self.draw_partition();
-        let at_least = self.heard.get(partition).get();
-        self.read(partition, Mode::AtLeast(Position(at_least))).await;
-    }
-
-    async fn read_partition(&mut self, mode: Mode) {
-        let partition = self.draw_partition();
-        self.read(partition, mode).await;
-    }
-
-    async fn read_past(&mut self) {
-        let partition = self.draw_partition();
-        let head = self.heard.get(partition).get();
-        if head > 0 {
-            self.read(partition, Mode::AsOf(Then::Pos(Position(1 + self.dice.below(head))))).await;
-        }
-    }
-
-    async fn read(&mut self, partition: PartitionId, mode: Mode) {
-        let head = match mode {
-            Mode::AsOf(Then::Pos(position)) => position.0,
-            _ => self.heard.get(partition).get(),
-        };
-        // Sometimes from the beginning, mostly what is new.
-        let from = match self.dice.below(8) {
-            0 => 1,
-            _ => 1 + head.saturating_sub(self.dice.below(READ_EVENTS_MAX / 2)),
-        };
-        let token = |position: Position| Token::at(partition, chronos_client::Position::new(position.0));
-        let read = Read::partition(partition).from(from).limit(READ_EVENTS_MAX);
-        let read = match mode {
-            Mode::Strong => read.consistency(Consistency::Linearizable),
-            Mode::Weak => read.consistency(Consistency::Local),
-            Mode::AtLeast(position) => read.consistency(Consistency::AtLeast(token(position))),
-            Mode::AsOf(Then::Pos(position)) => read.as_of(Moment::Token(token(position))),
-            Mode::AsOf(Then::Rev(_) | Then::Time(_)) => unreachable!("partitions are read as of positions"),
-        };
-        let in_session = matches!(mode, Mode::AtLeast(_));
-        let scope = self.scope(partition, in_session);
-        let call = Call::Read(call::Read { from: Position(from), mode });
-        let ticket = self.bearings.recorder.invoke(&mut self.me, scope, call);
-        let outcome = match collect(&self.sdk, read).await {
-            Err(error) => of_read_error(&error),
-            Ok((seen, token)) => {
-                let tail = token.get(partition).get();
-                if !matches!(mode, Mode::AsOf(_)) {
-                    self.heard.merge(&token);
-                }
-                let is_cut = seen.count == READ_EVENTS_MAX;
-                let last = seen.last.as_ref().filter(|_| is_cut).map_or(tail, |event| event.position.get());
-                Outcome::Ok(Answer::Read(Range {
-                    from: Position(from),
-                    last: Position(last),
-                    tail: Position(tail),
-                    count: seen.count,
-                    hash: seen.hash.get(),
-                    wm: Position(tail),
-                    mode: mode.name(),
-                    term: None,
-                    bad: 0,
-                }))
-            }
-        };
-        self.bearings.recorder.end(&mut self.me, ticket, outcome);
-    }
-
-    async fn read_entity_past(&mut self) {
-        let entity = self.draw_entity();
-        let version = self.bearings.knowledge.lock().version(entity);
-        if version > 0 {
-            let then = Then::Rev(history::Version(1 + self.dice.below(version)));
-            self.entity(entity, Mode::AsOf(then)).await;
-        }
-    }
-
-    async fn read_entity(&mut self, mode: Mode) {
-        let entity = self.draw_entity();
-        self.entity(entity, mode).await;
-    }
-
-    async fn entity(&mut self, entity: u64, mode: Mode) {
-        let known = match mode {
-            Mode::AsOf(Then::Rev(version)) => version.0,
-            _ => self.bearings.knowledge.lock().version(entity),
-        };
-        let from = known.saturating_sub(self.dice.below(READ_VERSIONS_MAX)).max(1);
-        let read = Read::entity(content::entity_name(entity)).from(from);
-        let read = match mode {
-            Mode::AsOf(Then::Rev(version)) => read.as_of(Moment::Version(Version::new(version.0))),
-            _ => read.consistency(Consistency::Linearizable),
-        };
-        let stream = history::EntityId(entity);
-        let scope = self.scope(content::partition_of(entity), false);
-        let call = Call::Entity(ReadEntity { stream, from: history::Version(from), mode });
-        let ticket = self.bearings.recorder.invoke(&mut self.me, scope, call);
-        let outcome = match collect(&self.sdk, read).await {
-            Err(error) => of_read_error(&error),
-            Ok((seen, _)) => {
-                let last = seen.last.as_ref().map_or(from - 1, |event| event.version.get());
-                Outcome::Ok(Answer::Entity(EntityRange {
-                    from: history::Version(from),
-                    last: history::Version(last),
-                    rev: history::Version(last),
-                    count: seen.count,
-                    hash: seen.hash.get(),
-                    wm: None,
-                    mode: mode.name(),
-                    bad: 0,
-                }))
-            }
-        };
-        self.bearings.recorder.end(&mut self.me, ticket, outcome);
-    }
-
-    async fn get(&mut self) {
-        let id = self.bearings.knowledge.lock().some_event(self.dice.u64());
-        let call = Call::Get(Get { id, mode: Mode::Strong });
-        let ticket = self.bearings.recorder.invoke(&mut self.me, Scope::default(), call);
-        let outcome = match self.sdk.get(content::event_id(id)).await {
-            Err(error) => of_read_error(&error),
-            Ok(found) => Outcome::Ok(Answer::Get(found.map(|event| Found {
-                part: history::Partition(event.partition.get().into()),
-                at: Position(event.position.get()),
-                stream: content::entity_number(event.entity_id.as_str()),
-                rev: history::Version(event.version.get()),
-                hash: content::hash_of_event(&event),
-            }))),
-        };
-        self.bearings.recorder.end(&mut self.me, ticket, outcome);
     }
 }

@@ -5,11 +5,12 @@ use chronos_block::Draft;
 use chronos_client::Event;
 use chronos_domain::{EntityId, EventId, EventType, PartitionId, place};
 use chronos_history as history;
+use chronos_history::Label;
 
 /// The upper half of every id, so that nobody takes one for a number.
 const RUN: u128 = 0x0192_7a3c_0000_7000 << 64;
 /// Types of events.
-const KINDS: u64 = 8;
+pub(super) const KINDS: u64 = 8;
 
 /// The id of the event with that number.
 pub(super) fn event_id(number: history::EventId) -> EventId {
@@ -42,9 +43,19 @@ pub(super) fn partition_of(entity: u64) -> PartitionId {
     place("default", &entity_name(entity))
 }
 
+/// The type of an event, as a history names it.
+pub(super) fn kind_of(id: history::EventId) -> Label {
+    Label(1 + (id.0 % KINDS) as u32)
+}
+
+/// What the type with that number is called.
+pub(super) fn kind_name(kind: Label) -> String {
+    format!("thing.k{}", kind.0 - 1)
+}
+
 /// An event to be appended, with `bytes` more than it needs.
 pub(super) fn draft(id: history::EventId, entity: u64, bytes: usize) -> Draft {
-    let kind = format!("thing.k{}", id.0 % KINDS);
+    let kind = kind_name(kind_of(id));
     let payload = format!("{{\"id\":{},\"pad\":\"{}\"}}", id.0, "x".repeat(bytes));
     let entity = EntityId::parse(&entity_name(entity)).expect("such names are valid");
     let kind = EventType::parse(&kind).expect("such types are valid");

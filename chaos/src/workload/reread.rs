@@ -9,7 +9,7 @@ use chronos_history::line::Scope;
 
 use super::Recorder;
 use super::recorder::of_read_error;
-use super::seen::collect;
+use super::seen::{Order, collect};
 
 const ATTEMPTS: u32 = 30;
 
@@ -25,7 +25,7 @@ pub(crate) async fn reread(recorder: &Recorder, client: &Client) -> Result<(), S
             let call = Call::Read(call::Read { from: Position(1), mode: Mode::Strong });
             let ticket = recorder.invoke(&mut me, Scope { part, ..Scope::default() }, call);
             let read = Read::partition(partition).consistency(Consistency::Linearizable);
-            match collect(client, read).await {
+            match collect(client, read, Order::Forward).await {
                 Ok((seen, token)) => {
                     let tail = Position(token.get(partition).get());
                     let answer = Range {

@@ -23,12 +23,26 @@ impl Seen {
     }
 }
 
+/// In which order a read gives its events. A history has them as they are stored either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// The oldest first.
+    Forward,
+    /// The newest first.
+    Backward,
+}
+
 /// All events of a read, and the past that they are of.
-pub(super) async fn collect(sdk: &Client, read: Read) -> Result<(Seen, Token), ReadError> {
+pub(super) async fn collect(sdk: &Client, read: Read, order: Order) -> Result<(Seen, Token), ReadError> {
     let mut events: Events = sdk.read(read).await?;
-    let mut all = Seen::default();
+    let mut all = Vec::new();
     while let Some(event) = events.next().await {
         all.push(event?);
     }
-    Ok((all, events.token().cloned().unwrap_or_default()))
+    if order == Order::Backward {
+        all.reverse();
+    }
+    let mut seen = Seen::default();
+    all.into_iter().for_each(|event| seen.push(event));
+    Ok((seen, events.token().cloned().unwrap_or_default()))
 }
