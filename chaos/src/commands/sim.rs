@@ -109,7 +109,7 @@ fn line(report: &Report, plan: &Plan, wall_seconds: f64) -> serde_json::Value {
         "faults": report.faults,
         "lives": report.lives,
         "ends": report.ends,
-        "points": report.passed.len(),
+        "points": report.points.passed.len(),
         "wall_seconds": wall_seconds,
     })
 }

@@ -41,8 +41,6 @@ struct Seat {
     /// Dropped to have the process that runs stop in order.
     stop: Mutex<Option<watch::Sender<()>>>,
     story: Mutex<Story>,
-    /// How often processes that are gone passed each crash point.
-    passed: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// Why a process ended that nobody killed or stopped.
@@ -62,7 +60,6 @@ impl SimCluster {
                 is_wanted: watch::Sender::new(false),
                 stop: Mutex::default(),
                 story: Mutex::default(),
-                passed: Mutex::default(),
             };
             (number, seat)
         };
@@ -88,17 +85,6 @@ impl SimCluster {
 
     pub(super) fn net(&self) -> SimNet {
         self.world.net()
-    }
-
-    /// How often crash points were passed, by all processes there were.
-    pub(super) fn passed(&self) -> BTreeMap<&'static str, u64> {
-        let mut all = BTreeMap::new();
-        for seat in self.seats.values() {
-            for (point, times) in seat.host.crash_hits().into_iter().chain(seat.passed.lock().clone()) {
-                *all.entry(point).or_default() += times;
-            }
-        }
-        all
     }
 
     /// Kills a node's process, which stays dead until it is started.
@@ -167,12 +153,8 @@ impl SimCluster {
             // It met a crash point: the machine is down with it.
             seat.is_wanted.send_replace(false);
         }
-        let hits = seat.host.crash_hits();
         // Whatever it had started ends with it.
         seat.host.kill();
-        for (point, times) in hits {
-            *seat.passed.lock().entry(point).or_default() += times;
-        }
         let mut story = seat.story.lock();
         story.is_running = false;
         match end {

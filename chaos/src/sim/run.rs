@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use chronos_env::CrashTally;
 use chronos_env::sim::World;
 
 use super::cluster::SimCluster;
@@ -28,8 +29,8 @@ pub struct Report {
     pub tally: Tally,
     /// Episodes, by the kind of their fault.
     pub faults: BTreeMap<&'static str, u64>,
-    /// How often each crash point was passed.
-    pub passed: BTreeMap<&'static str, u64>,
+    /// Which crash points were passed, and at which of them nodes ended.
+    pub points: CrashTally,
     /// Processes that were started.
     pub lives: u64,
     /// Why processes ended by themselves.
@@ -68,7 +69,7 @@ pub fn run(plan: &Plan, sink: Box<dyn Write + Send>, trace: Option<&Path>) -> Re
         virtual_time: world.elapsed(),
         tally,
         faults,
-        passed: cluster.passed(),
+        points: world.crash_tally(),
         lives: stories.iter().map(|story| story.lives).sum(),
         ends: stories.into_iter().flat_map(|story| story.ends).collect(),
     }

@@ -16,8 +16,20 @@ const CRASH_AT: &str = "CHRONOS_CRASH_AT";
 #[derive(Clone)]
 pub struct CrashPoints {
     state: Arc<Mutex<State>>,
+    tally: SharedTally,
     end: End,
 }
+
+/// What became of crash points, by their names, over all nodes of a world and all their lives. What is absent never was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CrashTally {
+    /// How often each was passed.
+    pub passed: BTreeMap<&'static str, u64>,
+    /// How often a node ended at each.
+    pub crashed: BTreeMap<&'static str, u64>,
+}
+
+pub(crate) type SharedTally = Arc<Mutex<CrashTally>>;
 
 #[derive(Default)]
 struct State {
@@ -38,7 +50,7 @@ enum End {
 
 impl CrashPoints {
     pub(crate) fn real() -> CrashPoints {
-        let points = CrashPoints { state: Arc::default(), end: End::Abort };
+        let points = CrashPoints { state: Arc::default(), tally: Arc::default(), end: End::Abort };
         if let Ok(wanted) = std::env::var(CRASH_AT) {
             let (name, nth) = parse(&wanted).unwrap_or_else(|| {
                 panic!(
@@ -50,8 +62,8 @@ impl CrashPoints {
         points
     }
 
-    pub(crate) fn sim(disk: SimDisk) -> CrashPoints {
-        CrashPoints { state: Arc::default(), end: End::PowerOff(disk) }
+    pub(crate) fn sim(disk: SimDisk, tally: SharedTally) -> CrashPoints {
+        CrashPoints { state: Arc::default(), tally, end: End::PowerOff(disk) }
     }
 
     /// Ends the node at the `nth` hit of `name` from now on, counted from 1. Replaces an earlier arming.
@@ -67,7 +79,9 @@ impl CrashPoints {
 
     /// Passes the crash point `name`. Usually does nothing but count.
     pub fn hit(&self, name: &'static str) {
-        if !self.count(name) {
+        let is_due = self.count(name);
+        self.tally.lock().count(name, is_due);
+        if !is_due {
             return;
         }
         match &self.end {
@@ -96,6 +110,15 @@ impl CrashPoints {
             state.armed = None;
         }
         due
+    }
+}
+
+impl CrashTally {
+    fn count(&mut self, name: &'static str, is_end: bool) {
+        *self.passed.entry(name).or_default() += 1;
+        if is_end {
+            *self.crashed.entry(name).or_default() += 1;
+        }
     }
 }
 

@@ -49,7 +49,7 @@ mod tasks;
 use std::sync::Arc;
 
 pub use clock::{Clock, Elapsed};
-pub use crash::CrashPoints;
+pub use crash::{CrashPoints, CrashTally};
 pub use disk::{Disk, Entry, EntryKind, File, Lock, OpenMode, PathError, PowerLost};
 pub use entropy::Entropy;
 pub use net::{Connection, Listener, Net};

@@ -89,6 +89,21 @@ fn an_armed_crash_point_cuts_the_power_at_its_hit() {
 }
 
 #[test]
+fn what_became_of_crash_points_is_known_of_all_hosts_and_all_their_lives() {
+    let world = World::new(1);
+    let [a, b] = ["a", "b"].map(|name| world.host(name));
+    a.arm_crash("between", 2);
+    for host in [&a, &b] {
+        (0..2).for_each(|_| host.env().crash.hit("between"));
+        host.kill();
+        host.env().crash.hit("after");
+    }
+    let tally = world.crash_tally();
+    assert_eq!(tally.passed, [("after", 2), ("between", 4)].into());
+    assert_eq!(tally.crashed, [("between", 1)].into());
+}
+
+#[test]
 fn the_end_of_a_life_drops_its_tasks_and_frees_its_locks() {
     let world = World::new(1);
     let env = world.env();

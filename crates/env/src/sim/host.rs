@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::net::{HostId, SimPort};
 use super::{SimDisk, SimNet, Trace, VirtualTime};
+use crate::crash::SharedTally;
 use crate::tasks::Running;
 use crate::{Clock, CrashPoints, Entropy, Env, Net, Tasks};
 
@@ -20,6 +21,7 @@ pub struct Host {
     disk: SimDisk,
     net: SimNet,
     process: Arc<Mutex<Process>>,
+    tally: SharedTally,
 }
 
 struct Process {
@@ -28,9 +30,16 @@ struct Process {
 }
 
 impl Host {
-    pub(super) fn new(name: &str, entropy: Entropy, time: VirtualTime, trace: Trace, net: &SimNet) -> Host {
+    pub(super) fn new(
+        name: &str,
+        entropy: Entropy,
+        time: VirtualTime,
+        trace: Trace,
+        net: &SimNet,
+        tally: SharedTally,
+    ) -> Host {
         let disk = SimDisk::in_world(entropy.child("disk"), trace);
-        let process = Process { running: Running::default(), crash: CrashPoints::sim(disk.clone()) };
+        let process = Process::new(&disk, &tally);
         Host {
             name: name.into(),
             id: net.fabric().host(name),
@@ -39,6 +48,7 @@ impl Host {
             disk,
             net: net.clone(),
             process: Arc::new(Mutex::new(process)),
+            tally,
         }
     }
 
@@ -105,6 +115,12 @@ impl Host {
         let mut process = self.process.lock();
         process.running.kill();
         self.net.fabric().kill(self.id);
-        *process = Process { running: Running::default(), crash: CrashPoints::sim(self.disk.clone()) };
+        *process = Process::new(&self.disk, &self.tally);
+    }
+}
+
+impl Process {
+    fn new(disk: &SimDisk, tally: &SharedTally) -> Process {
+        Process { running: Running::default(), crash: CrashPoints::sim(disk.clone(), tally.clone()) }
     }
 }

@@ -10,7 +10,8 @@ use tokio::runtime::{Builder, RngSeed};
 
 use super::net::SimPort;
 use super::{Host, SimDisk, SimNet, Trace, VirtualTime};
-use crate::{Clock, CrashPoints, Entropy, Env, Net, Tasks};
+use crate::crash::SharedTally;
+use crate::{Clock, CrashPoints, CrashTally, Entropy, Env, Net, Tasks};
 
 /// A world grown from one seed. Clones are handles to the same world.
 #[derive(Clone)]
@@ -20,6 +21,7 @@ pub struct World {
     disk: SimDisk,
     net: SimNet,
     crash: CrashPoints,
+    tally: SharedTally,
     trace: Trace,
     hosts: Arc<Mutex<BTreeMap<String, Host>>>,
 }
@@ -37,8 +39,9 @@ impl World {
         trace.record("seed", &[seed]);
         let disk = SimDisk::in_world(entropy.child("disk"), trace.clone());
         let net = SimNet::in_world(entropy.child("net"), time.clone(), trace.clone());
-        let crash = CrashPoints::sim(disk.clone());
-        World { time, entropy, disk, net, crash, trace, hosts: Arc::default() }
+        let tally = SharedTally::default();
+        let crash = CrashPoints::sim(disk.clone(), tally.clone());
+        World { time, entropy, disk, net, crash, tally, trace, hosts: Arc::default() }
     }
 
     /// The `Env` of the only node in this world. Each call gives random numbers of its own; disk, clock and crash
@@ -60,7 +63,8 @@ impl World {
         let mut hosts = self.hosts.lock();
         let made = || {
             let entropy = self.entropy.child(&format!("host {name}"));
-            Host::new(name, entropy, self.time.on_another_wall(), self.trace.clone(), &self.net)
+            let (time, tally) = (self.time.on_another_wall(), self.tally.clone());
+            Host::new(name, entropy, time, self.trace.clone(), &self.net, tally)
         };
         hosts.entry(name.to_owned()).or_insert_with(made).clone()
     }
@@ -78,6 +82,11 @@ impl World {
     /// The world's diary.
     pub fn trace(&self) -> Trace {
         self.trace.clone()
+    }
+
+    /// How often crash points were passed, and at which of them nodes ended, on all hosts and in all their lives.
+    pub fn crash_tally(&self) -> CrashTally {
+        self.tally.lock().clone()
     }
 
     /// Cuts the disk's power at the `nth` hit of the crash point `name` from now on, counted from 1. Replaces an
