@@ -6,6 +6,7 @@
 
 mod client;
 mod content;
+mod doubts;
 mod fence;
 mod knowledge;
 mod recorder;

@@ -86,7 +86,9 @@ impl Clocks {
     pub(crate) fn now(&self) -> Timestamp {
         let reached = self.reached.load(Ordering::Relaxed);
         let latest = reached.saturating_add(micros(self.clock.monotonic()) + CLOCK_OFFSET_MICROS_MAX);
-        Timestamp::new(self.clock.wall_micros().min(latest))
+        let own = self.clock.wall_micros();
+        chronos_env::sometimes!("clock.held_back", own > latest);
+        Timestamp::new(own.min(latest))
     }
 
     /// A node has said what its wall clock says, in answer to a question that was asked at `asked`.
@@ -95,6 +97,7 @@ impl Clocks {
         let span = Span::read(wall.get(), asked, at);
         let mut state = self.state.lock();
         let before = state.heard.get(&node).map(|heard| heard.now(at));
+        chronos_env::sometimes!("clock.was_set", before.is_some_and(|before| before.meet(span).is_none()));
         let span = before.and_then(|before| before.meet(span)).unwrap_or(span);
         state.heard.insert(node, Heard { at, span });
         self.settle(&state, at);
@@ -122,6 +125,7 @@ impl Clocks {
             let is_off = offset.saturating_abs() > bound;
             match (was_off, is_off) {
                 (false, true) => {
+                    chronos_env::sometimes!("clock.told_to_be_off");
                     state.told.insert(node);
                     tracing::warn!(
                         %node,

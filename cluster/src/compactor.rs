@@ -185,6 +185,7 @@ impl Compactor {
             let debt = subject.partition.debt();
             let holds = subject.partition.applied_index() > debt.purgeable;
             if subject.is_sound() && debt.sealed_generations == 0 && holds {
+                chronos_env::sometimes!("compact.long_log_cut");
                 self.cut(&subject).await;
             }
         }
@@ -222,10 +223,14 @@ impl Compactor {
             match stepped {
                 Ok(Slice::More { bytes }) => self.pause(bytes, slice_began).await,
                 Ok(Slice::Over(done)) => return self.finish(subject, &done, began).await,
-                Err(Setback::Superseded(_)) => return self.note_taken_in(subject),
+                Err(Setback::Superseded(_)) => {
+                    chronos_env::sometimes!("compact.superseded");
+                    return self.note_taken_in(subject);
+                }
                 Err(setback) => return self.set_back(subject, &setback),
             }
             if self.must_stop() || !subject.is_sound() {
+                chronos_env::sometimes!("compact.abandoned");
                 return self.env.tasks.blocking(move || compaction.abandon()).await;
             }
         }
@@ -274,6 +279,7 @@ impl Compactor {
     async fn finish(&mut self, subject: &Subject, done: &Done, began: Duration) {
         let took = self.env.clock.monotonic().saturating_sub(began);
         self.counters.done(done, took);
+        chronos_env::sometimes!("compact.parts_merged", done.merged > 0);
         // Whoever waits for room need not wait for the purge.
         self.backlog.update(&subject.partition);
         self.env.crash.hit(PURGE_BEFORE);
@@ -308,16 +314,19 @@ impl Compactor {
         self.counters.set_back(reason.clone());
         match setback {
             Setback::NoSpace(_) => {
+                chronos_env::sometimes!("compact.disk_full");
                 self.not_before = Some(self.env.clock.monotonic() + ASK_AGAIN);
                 self.tell_full(&reason);
                 tracing::warn!(partition, %reason, "compaction waits for space: the disk is full");
             }
             Setback::Failed(_) => {
+                chronos_env::sometimes!("compact.halted");
                 tracing::error!(partition, %reason, "compaction of this partition stops until the next start");
                 self.halt(subject, reason);
             }
             Setback::Superseded(_) => {}
             Setback::Damaged(_) => {
+                chronos_env::sometimes!("compact.found_damage");
                 subject.quarantine.set(&reason);
                 self.halt(subject, reason);
             }

@@ -254,6 +254,7 @@ impl Consensus {
                     self.begin_anew().await?;
                 }
                 End::Full { bytes } => {
+                    chronos_env::sometimes!("group.log_full");
                     self.phase.send_replace(Phase::Full);
                     tracing::warn!(partition = self.id().get(), "the disk is full: appends are refused");
                     self.finish_what_is_written(running.as_ref()).await;
@@ -319,6 +320,7 @@ impl Consensus {
             partition = self.id().get(),
             "everything was discarded: the replica begins with nothing"
         );
+        chronos_env::sometimes!("group.discarded");
         // Who no longer waits need not know.
         let _ = wish.done.send(());
         Ok(())
@@ -352,6 +354,7 @@ impl Consensus {
             if let Some(reach) = ballots.reach(id).filter(|reach| applied >= *reach) {
                 match set_withheld(&self.env, self.partition.dir().to_path_buf(), None).await {
                     Ok(()) => {
+                        chronos_env::sometimes!("group.votes_freed");
                         ballots.release(id);
                         running.raft.runtime_config().elect(true);
                         tracing::info!(
@@ -562,6 +565,7 @@ impl Consensus {
         gone_back.map_err(|fault| format!("the disk is full, and what is on it cannot be read: {fault}"))?;
         self.reached.send_replace(self.partition.applied_index());
         self.common.backlog.update(&self.partition);
+        chronos_env::sometimes!("group.went_back_to_disk");
         tracing::warn!(
             partition = self.id().get(),
             applied,
@@ -597,7 +601,10 @@ impl Consensus {
             let (tell, told) = oneshot::channel();
             self.log.ask_for_room(bytes, Box::new(move |room| drop(tell.send(room))));
             match told.await.unwrap_or(Err(Fault::Closed)) {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    chronos_env::sometimes!("group.room_again");
+                    return Ok(true);
+                }
                 Err(Fault::NoSpace) => {}
                 Err(fault) => return Err(format!("the log stopped: {fault}")),
             }
@@ -620,6 +627,7 @@ impl Consensus {
             Phase::Full => self.purge_directly(to).await,
             Phase::Starting | Phase::Ended(_) => return,
         }
+        chronos_env::sometimes!("group.log_purged");
         let purged = self.log.state().purged.map_or(0, |mark| mark.index);
         self.partition.raise_purged(LogIndex::new(purged));
     }
@@ -632,6 +640,7 @@ impl Consensus {
         let wanted = self.retained.lock().up_to(to, position, self.common.entries_kept, is_long);
         let Some(offered) = self.common.transfers.offers.purge_up_to(self.id().get()) else { return wanted };
         let is_bearable = !is_long && to.saturating_sub(offered) <= HELD_MAX;
+        chronos_env::sometimes!("group.log_kept_for_offer", is_bearable && offered < wanted);
         if is_bearable { wanted.min(offered) } else { wanted }
     }
 

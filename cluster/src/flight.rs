@@ -25,6 +25,13 @@ pub(crate) struct Flight {
     settled: watch::Sender<u64>,
 }
 
+/// Only a process that dies drops what nobody has answered.
+impl Drop for Flight {
+    fn drop(&mut self) {
+        chronos_env::sometimes!("propose.leader_died_with_append", !self.waiting.lock().is_empty());
+    }
+}
+
 impl Flight {
     pub(crate) fn new() -> Flight {
         Flight { begun: AtomicU64::new(0), waiting: Mutex::default(), settled: watch::Sender::new(0) }
@@ -76,6 +83,7 @@ impl Flight {
     /// Nobody will say any more what becomes of the entries on their way.
     pub(crate) fn end(&self, error: &ProposeError) {
         let left: Vec<Ticket> = self.waiting.lock().keys().copied().collect();
+        chronos_env::sometimes!("propose.ended_in_flight", !left.is_empty());
         left.into_iter().for_each(|ticket| self.land(ticket, Err(error.clone())));
     }
 }

@@ -324,6 +324,7 @@ impl Freshness {
         if asked.is_empty() {
             return Err(ReadError::NoLeader);
         }
+        chronos_env::sometimes!("read.asked_everybody");
         select_ok(asked).await.map(|(last, _)| last).map_err(|_| ReadError::NoLeader)
     }
 
@@ -356,7 +357,10 @@ impl Freshness {
         loop {
             let left = until.saturating_sub(clock.monotonic());
             match clock.timeout(left, attempt()).await {
-                Ok(Err(error)) if error.may_pass() => last = error,
+                Ok(Err(error)) if error.may_pass() => {
+                    chronos_env::sometimes!("read.tried_again");
+                    last = error;
+                }
                 Ok(answer) => return answer,
                 Err(_) => return Err(last),
             }
@@ -391,6 +395,7 @@ impl Freshness {
             if is_there(applied) {
                 return Ok(applied);
             }
+            chronos_env::sometimes!("read.waited_for_apply");
             let left = deadline.saturating_sub(clock.monotonic()).min(STALLED);
             // The sender lives in `consensus`, so only the time ends the wait early.
             if clock.timeout(left, reached.changed()).await.is_err() {

@@ -88,12 +88,17 @@ impl Proposer {
     /// good, and why a clock that is ahead is not believed: see [`crate::clocks`].
     fn stamp(&mut self, commands: &mut [Command]) {
         let now = self.consensus.common.clocks.now();
+        chronos_env::sometimes!(
+            "clock.leader_behind_its_stamps",
+            now < self.consensus.partition.recorded_at()
+        );
         self.recorded_at = self.recorded_at.max(now).max(self.consensus.partition.recorded_at());
         commands.iter_mut().for_each(|command| command.stamp(self.recorded_at));
     }
 
     /// The group ended before it took the entry, which is therefore certainly not done.
     fn not_taken(&self, ticket: Ticket) {
+        chronos_env::sometimes!("propose.not_taken");
         let error = match self.consensus.phase_now() {
             Phase::Full => self.no_space(),
             Phase::Ended(reason) => ProposeError::Unavailable(reason),
@@ -120,6 +125,7 @@ impl Proposer {
         let mut next = Some(first);
         while let Some(Proposal { command, deadline, caller }) = next {
             if deadline <= now {
+                chronos_env::sometimes!("propose.deadline_passed_in_queue");
                 caller.answer(Err(ProposeError::DeadlinePassed));
             } else {
                 bytes += command.len();
@@ -129,6 +135,7 @@ impl Proposer {
             let full = bytes >= ENTRY_BYTES_MAX || commands.len() >= ENTRY_COMMANDS_MAX;
             next = if full { None } else { self.proposals.try_recv().ok() };
         }
+        chronos_env::sometimes!("propose.entry_of_several", commands.len() > 1);
         (commands, callers)
     }
 }

@@ -31,6 +31,7 @@ impl Quarantine {
     /// Refuses the partition from now on.
     pub(crate) fn set(&self, reason: &str) {
         if self.refuse(reason, None) {
+            chronos_env::sometimes!("group.taken_out_of_service");
             tracing::error!(partition = self.id.get(), reason, "damage found: partition refused");
             let _ = self.alarm.send(self.id);
         }

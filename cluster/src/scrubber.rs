@@ -213,11 +213,14 @@ impl Shared {
         for finding in findings.iter().filter(|finding| self.keep(finding)) {
             let (partition, what) = (finding.damage.partition.map(PartitionId::get), &finding.damage);
             match finding.nature {
-                Nature::Damaged => tracing::error!(
-                    partition,
-                    finding = %what,
-                    "damage found on disk; what is lost is in a backup (chronos restore)"
-                ),
+                Nature::Damaged => {
+                    chronos_env::sometimes!("scrub.found_damage");
+                    tracing::error!(
+                        partition,
+                        finding = %what,
+                        "damage found on disk; what is lost is in a backup (chronos restore)"
+                    );
+                }
                 Nature::Unreadable => tracing::error!(
                     partition,
                     finding = %what,

@@ -66,6 +66,7 @@ impl Groups {
         let Phase::Serving(running) = group.consensus.phase_now() else { return false };
         let to = successor(&running.raft.metrics().borrow_watched(), self.node());
         let Some(to) = to else { return false };
+        chronos_env::sometimes!("group.slow_disk_handed_over");
         tracing::warn!(partition = id.get(), %to, "this node's disk is slow: leadership is handed over");
         running.raft.trigger().transfer_leader(to).await.is_ok()
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chronos_client::{Client, ClusterAdmin, Ids, Options};
 use chronos_env::sim::{Host, SimNet, World};
-use chronos_env::{Entropy, Env};
+use chronos_env::{Entropy, Env, sometimes};
 use chronos_server::{Config, Membership, Node};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -92,6 +92,7 @@ impl SimCluster {
         let seat = &self.seats[&number];
         seat.is_wanted.send_replace(false);
         seat.host.kill();
+        sometimes!("run.all_nodes_down", self.seats.values().all(|seat| !*seat.is_wanted.borrow()));
     }
 
     /// Cuts a node's power.
@@ -159,10 +160,12 @@ impl SimCluster {
         story.is_running = false;
         match end {
             Ok(Err(Ended::Stillborn(why))) => {
+                sometimes!("run.node_did_not_start");
                 story.stillborn += 1;
                 story.ends.push(why);
             }
             Ok(Err(Ended::Faulted(why))) => {
+                sometimes!("run.node_ended_by_itself");
                 story.stillborn = 0;
                 story.ends.push(why);
             }

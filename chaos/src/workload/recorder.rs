@@ -9,10 +9,11 @@ use chronos_history::answer::{Answer, Outcome, Reason, Refusal};
 use chronos_history::call::Call;
 use chronos_history::fact::{End, Fact, Header, Nemesis, NemesisValue, Phase};
 use chronos_history::line::{Process, Scope};
-use chronos_history::{Client, Position, Ticket, Version, Writer, answer};
+use chronos_history::{Client, Op, Position, Ticket, Version, Writer, answer};
 use parking_lot::Mutex;
 
 use super::Tally;
+use super::doubts::Doubts;
 
 /// Where the history goes.
 type Sink = Box<dyn Write + Send>;
@@ -28,11 +29,16 @@ struct State {
     /// None once the history is finished.
     writer: Option<Writer<Sink>>,
     tally: Tally,
+    doubts: Doubts,
 }
 
 impl Recorder {
     pub(crate) fn new(clock: Clock, sink: Sink, header: Header) -> io::Result<Recorder> {
-        let state = State { writer: Some(Writer::new(sink, header)?), tally: Tally::default() };
+        let state = State {
+            writer: Some(Writer::new(sink, header)?),
+            tally: Tally::default(),
+            doubts: Doubts::default(),
+        };
         Ok(Recorder { clock, state: Arc::new(Mutex::new(state)) })
     }
 
@@ -48,12 +54,18 @@ impl Recorder {
     /// An operation is about to be sent.
     pub(crate) fn invoke(&self, client: &mut Client, scope: Scope, call: Call) -> Ticket {
         self.state.lock().tally.operations += 1;
-        self.with(|writer, now| writer.invoke(client, now, scope, call))
+        let first = match &call {
+            Call::Append(append) => append.events.first().map(|event| event.id),
+            _ => None,
+        };
+        let ticket = self.with(|writer, now| writer.invoke(client, now, scope, call));
+        first.inspect(|first| self.state.lock().doubts.begin(ticket.op(), *first));
+        ticket
     }
 
     /// An operation ended.
     pub(crate) fn end(&self, client: &mut Client, ticket: Ticket, outcome: Outcome) {
-        self.state.lock().tally.count(&outcome);
+        self.state.lock().count(ticket.op(), &outcome);
         self.with(|writer, now| match outcome {
             Outcome::Ok(answer) => writer.ok(client, ticket, now, answer),
             Outcome::Fail(refusal) => writer.fail(client, ticket, now, refusal, None),
@@ -63,6 +75,9 @@ impl Recorder {
 
     /// Something is so.
     pub(crate) fn fact(&self, process: Process, fact: Fact) {
+        if let Fact::Log(chunk) = &fact {
+            self.state.lock().doubts.found(chunk);
+        }
         self.with(|writer, now| writer.fact(now, process, fact));
     }
 
@@ -74,7 +89,11 @@ impl Recorder {
 
     /// Nothing comes any more.
     pub(crate) fn finish(&self, end: End) {
-        let writer = self.state.lock().writer.take().expect("a history ends once");
+        let writer = {
+            let mut state = self.state.lock();
+            state.doubts.finish();
+            state.writer.take().expect("a history ends once")
+        };
         let now = self.now();
         writer.finish(now, end).and_then(|mut sink| sink.flush()).expect("the history can be written");
     }
@@ -89,6 +108,13 @@ impl Recorder {
         let now = self.now();
         let writer = state.writer.as_mut().expect("nobody writes after the end of a history");
         write(writer, now).expect("the history can be written")
+    }
+}
+
+impl State {
+    fn count(&mut self, op: Op, outcome: &Outcome) {
+        self.tally.count(outcome);
+        self.doubts.end(op, outcome);
     }
 }
 

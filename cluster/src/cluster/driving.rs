@@ -63,6 +63,7 @@ impl Inner {
             if now.saturating_sub(since) >= SETTLED_AFTER
                 && let Err(why) = self.look_and_act(term).await
             {
+                chronos_env::sometimes!("placement.step_failed");
                 tracing::warn!(why, "the placement did not get on; it is tried again");
                 clock.sleep(TRY_AGAIN).await;
             }
@@ -99,6 +100,8 @@ impl Inner {
                 return Ok(());
             }
             let Some(step) = plan(&state, &seen) else { return Ok(()) };
+            chronos_env::sometimes!("placement.leader_moved", matches!(step.action, Action::Transfer(_)));
+            chronos_env::sometimes!("placement.replica_freed", matches!(step.action, Action::Free { .. }));
             tracing::info!(partition = step.partition.get(), what = %step.action, why = step.why, "placement");
             self.have_taken(&step, term).await?;
         }
@@ -183,6 +186,7 @@ impl Inner {
     pub(super) async fn take(&self, steer: Steer) -> Result<(), NotWritten> {
         let Steer { partition: id, action, at, driver_term } = steer;
         if driver_term > 0 && driver_term < self.groups.term(PartitionId::SYSTEM) {
+            chronos_env::sometimes!("placement.driver_deposed");
             return Err(refused("whoever sent this drives no longer"));
         }
         let change = match action {

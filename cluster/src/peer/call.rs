@@ -39,8 +39,14 @@ pub(super) fn ask(
         });
         match (answered.await, ticket) {
             (Ok(answer), _) => answer,
-            (Err(_), Some(ticket)) => Err(ticket.give_up(Cause::Deadline(deadline))),
-            (Err(_), None) => Err(outbox.failure(false, Cause::Full(deadline))),
+            (Err(_), Some(ticket)) => {
+                chronos_env::sometimes!("peer.not_answered_in_time");
+                Err(ticket.give_up(Cause::Deadline(deadline)))
+            }
+            (Err(_), None) => {
+                chronos_env::sometimes!("peer.outbox_full");
+                Err(outbox.failure(false, Cause::Full(deadline)))
+            }
         }
     }
 }

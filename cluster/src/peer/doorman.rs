@@ -339,6 +339,7 @@ impl Doorman {
         if let Purpose::Link = purpose
             && let Some(earlier) = known.link.replace(Arc::clone(&superseded))
         {
+            chronos_env::sometimes!("peer.link_superseded");
             earlier.notify_one();
         }
         let (node, incarnation) = (who.node, who.incarnation);

@@ -68,6 +68,7 @@ impl Inbound {
         match &judged {
             Ok(_) => visitor.is_welcome.store(true, Ordering::Relaxed),
             Err(turned) => {
+                chronos_env::sometimes!("peer.turned_away");
                 self.counters.turned_away(turned.why);
                 let (from, release) = hello
                     .as_ref()

@@ -138,7 +138,10 @@ impl Link {
                 };
                 match self.outbox.answered(answer.id, outcome) {
                     Some(sent) => asked = asked.max(Some(sent)),
-                    None => count(&self.dialer.counters.answers_late, 1),
+                    None => {
+                        chronos_env::sometimes!("peer.answered_too_late");
+                        count(&self.dialer.counters.answers_late, 1);
+                    }
                 }
             }
             if let Some(asked) = asked {

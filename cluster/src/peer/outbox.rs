@@ -265,6 +265,7 @@ impl Outbox {
             std::mem::take(&mut state.pending)
         };
         for Pending { answer, sent, .. } in pending.into_values() {
+            chronos_env::sometimes!("peer.link_lost_with_requests", sent.is_some());
             let _ = answer.send(Err(self.failure(sent.is_some(), cause.clone())));
         }
     }

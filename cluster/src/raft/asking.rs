@@ -41,6 +41,7 @@ impl Losses {
         let promises: Vec<_> = join_all(asking).await.into_iter().flatten().collect();
         let broken = self.broken(&promises);
         if let Some(why) = &broken {
+            chronos_env::sometimes!("raft.promise_broken");
             self.leave(why).await?;
         }
         Ok(broken)

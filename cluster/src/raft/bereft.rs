@@ -29,6 +29,7 @@ pub(crate) async fn bereave(raft: &Raft, leader: NodeId) -> bool {
     if !follows || !vote.is_committed() {
         return false;
     }
+    chronos_env::sometimes!("raft.lease_of_dead_leader_ended");
     // To the one that is gone: nobody is told to ask for votes at once.
     raft.handle_transfer_leader(TransferLeaderRequest::new(vote, leader, None)).await.is_ok()
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chronos_wal::Mark;
 use openraft::ChangeMembers;
+use openraft::async_runtime::WatchReceiver;
 use openraft::raft::Precondition;
 
 use super::Raft;
@@ -24,6 +25,11 @@ pub(crate) enum Change {
 /// Has a leader change the members of its group; nothing happens where the entry that names them is not `at`. When this
 /// returns the change is committed, to its end. If it is given up before, it may be half-way, or come later.
 pub(crate) async fn change(raft: &Raft, change: Change, at: Option<Mark>) -> Result<(), String> {
+    let leaves = |voters: &BTreeSet<NodeId>| !voters.contains(&raft.metrics().borrow_watched().id);
+    chronos_env::sometimes!(
+        "members.leader_leaves",
+        matches!(&change, Change::Voters(voters) if leaves(voters))
+    );
     let change: ChangeMembers<NodeId, ()> = match change {
         Change::AddLearner(node) => ChangeMembers::AddNodes(BTreeMap::from([(node, ())])),
         Change::DropLearner(node) => ChangeMembers::RemoveNodes(BTreeSet::from([node])),
@@ -31,5 +37,7 @@ pub(crate) async fn change(raft: &Raft, change: Change, at: Option<Mark>) -> Res
     };
     let unchanged =
         at.map(|at| Precondition::<Types>::LastMembershipLogId { last_membership_log_id: log_id_of(at) });
-    raft.change_membership_if(change, false, unchanged).await.map(drop).map_err(|error| error.to_string())
+    let changed = raft.change_membership_if(change, false, unchanged).await;
+    chronos_env::sometimes!("members.change_failed", changed.is_err());
+    changed.map(drop).map_err(|error| error.to_string())
 }

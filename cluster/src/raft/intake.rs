@@ -194,8 +194,10 @@ impl Intake {
         let same = state.target.as_ref().is_some_and(|now| now.is(&target));
         if !same {
             if state.running && state.target.as_ref().is_some_and(|now| now.age() > target.age()) {
+                chronos_env::sometimes!("raft.older_snapshot_offered");
                 return false;
             }
+            chronos_env::sometimes!("raft.newer_snapshot_offered", state.running);
             state.target = Some(target);
             state.outcome = None;
         }
@@ -364,7 +366,13 @@ impl Shared {
             let mut later = false;
             for source in sources {
                 match self.fetch_from(*source, part, into).await {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {
+                        chronos_env::sometimes!(
+                            "raft.part_from_another_member",
+                            Some(source) != sources.first()
+                        );
+                        return Ok(());
+                    }
                     Err(error @ FetchError::Disk { .. }) => {
                         return Err(Refusal::new(Refusal::FAILED, error.to_string()));
                     }
@@ -395,6 +403,7 @@ impl Shared {
         let partition = self.partition.id().get();
         match error {
             FetchError::Damaged { .. } => {
+                chronos_env::sometimes!("raft.part_arrived_damaged");
                 tracing::error!(partition, %error, "a part arrived damaged and was thrown away");
             }
             _ => tracing::debug!(partition, %error, "a part was not had"),

@@ -125,6 +125,7 @@ impl LogStore {
         // What is not in memory any more is on disk, up to where memory begins.
         let shared = Arc::clone(&self.0);
         let end = shared.tail.lock().first().map_or(end, |first| end.min(first.max(start + 1)));
+        chronos_env::sometimes!("raft.entries_read_from_disk");
         let read = self.0.env.tasks.blocking(move || shared.read(start, end, bytes_max)).await;
         read.map_err(|error| self.0.trouble.failed(error))
     }
@@ -299,6 +300,8 @@ impl RaftLogStorage<Types> for LogStore {
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         let Mark { index, .. } = mark_of(last_log_id.as_ref());
+        chronos_env::sometimes!("raft.log_truncated");
+        chronos_env::sometimes!("raft.truncated_above_commit", index > self.0.log.state().committed);
         self.0.tail.lock().truncate(index);
         self.0.log.truncate(index, Box::new(self.note("a truncation")));
         Ok(())

@@ -88,6 +88,7 @@ impl Machine {
             Payload::Normal(batch) => self.apply_batch(mark, batch).await,
             Payload::Blank => self.partition.apply::<Command>(mark, &[]).map_err(|fault| fault.to_string()),
             Payload::Membership(members) => {
+                self.mark_change(mark, &members);
                 let members = Members { mark, payload: encode_members(&members) };
                 let named = self.partition.apply_members(&members);
                 named.map(|()| Vec::new()).map_err(|fault| fault.to_string())
@@ -105,6 +106,22 @@ impl Machine {
         }
         let partition = self.partition.clone();
         self.env.tasks.blocking(move || apply_here(&partition, mark, &batch)).await
+    }
+
+    /// What is rare about a change of members, by those that are named so far.
+    fn mark_change(&self, mark: Mark, next: &Membership) {
+        let named = || self.members.or_named(self.partition.members()).ok();
+        let is_joint = |members: &Membership| members.get_joint_config().len() > 1;
+        let promotes = |now: StoredMembership| {
+            let learners: Vec<NodeId> = now.membership().learner_ids().collect();
+            next.voter_ids().any(|voter| learners.contains(&voter))
+        };
+        let ends_anothers = |now: StoredMembership| {
+            is_joint(now.membership()) && mark_of(now.log_id().as_ref()).term < mark.term
+        };
+        chronos_env::sometimes!("members.joint", is_joint(next));
+        chronos_env::sometimes!("members.learner_promoted", named().is_some_and(promotes));
+        chronos_env::sometimes!("members.joint_of_another_leader_ended", named().is_some_and(ends_anothers));
     }
 
     fn snapshot(&self) -> io::Result<Snapshot> {
@@ -170,6 +187,7 @@ impl RaftStateMachine<Types> for Machine {
             return Err(self.trouble.failed(format!("the snapshot {meta} is this node's own")));
         };
         if manifest.applied <= self.partition.applied_index() {
+            chronos_env::sometimes!("raft.snapshot_outrun");
             return Ok(());
         }
         let (partition, index) = (self.partition.clone(), manifest.applied.get());
@@ -180,6 +198,7 @@ impl RaftStateMachine<Types> for Machine {
         self.partition.end_take_over().await.map_err(failed)?;
         self.log.applied(index);
         (self.applied)(&self.partition);
+        chronos_env::sometimes!("raft.snapshot_installed");
         tracing::info!(partition = self.partition.id().get(), index, "took over the parts of another node");
         Ok(())
     }

@@ -18,6 +18,7 @@ use futures::future::{self, BoxFuture};
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use openraft::OptionalSend;
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
@@ -161,7 +162,10 @@ impl Client {
             let answer = answer.await?;
             match wire.promises.heard(to, known, (prev, last), &answer) {
                 Meaning::AsItSays => Ok(answer),
-                Meaning::Outlived => Err(Unreachable::new(&Outlived)),
+                Meaning::Outlived => {
+                    chronos_env::sometimes!("raft.answer_outlived");
+                    Err(Unreachable::new(&Outlived))
+                }
                 Meaning::Lost(entry) => Err(wire.tell_lost(to, &vote, entry).await),
             }
         }
@@ -175,6 +179,7 @@ impl Wire {
         let message = Message { group: self.group, kind: LOST, body: codec::encode_lost(vote, entry) };
         match self.link.call(to, message, WITHHELD_WITHIN).await {
             Ok(_) => {
+                chronos_env::sometimes!("raft.acknowledged_entry_lost");
                 tracing::error!(%to, group = self.group, %entry, "a follower has lost what it acknowledged");
             }
             Err(error) => {
@@ -384,6 +389,7 @@ async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result
             let (request, flushed) = codec::decode_append(body)?;
             // Before it is handled: a disk that is slow here is not the leader's silence.
             member.ear.hear(request.vote.leader_id.term);
+            chronos_env::sometimes!("raft.two_leaders", leads_in_an_earlier_term(raft, &request.vote));
             member.losses.compare_entries(raft, from, &request).await?;
             if request.vote.is_committed() && request.vote.leader_id.voted_for == from {
                 member.promises.leads(from, request.vote.leader_id.term, flushed);
@@ -395,15 +401,20 @@ async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result
             Ok(codec::encode_append_answer(&answer.map_err(refusal)?))
         }
         VOTE => {
-            let answer = raft.vote(codec::decode_vote_request(body)?).await;
-            Ok(codec::encode_vote_answer(&answer.map_err(refusal)?))
+            let request = codec::decode_vote_request(body)?;
+            let asked = request.vote;
+            let answer = raft.vote(request).await.map_err(refusal)?;
+            mark_vote(&asked, &answer);
+            Ok(codec::encode_vote_answer(&answer))
         }
         PRE_VOTE => {
-            let answer = raft.pre_vote(codec::decode_vote_request(body)?).await;
-            Ok(codec::encode_vote_answer(&answer.map_err(refusal)?))
+            let answer = raft.pre_vote(codec::decode_vote_request(body)?).await.map_err(refusal)?;
+            chronos_env::sometimes!("raft.pre_vote_refused", !answer.vote_granted);
+            Ok(codec::encode_vote_answer(&answer))
         }
         TRANSFER => {
             let answer = raft.handle_transfer_leader(codec::decode_transfer(body)?).await;
+            chronos_env::sometimes!("raft.leadership_offered");
             Ok(codec::encode_transfer_answer(&answer.map_err(refusal)?))
         }
         OFFER => {
@@ -419,6 +430,7 @@ async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result
             // Who does not lead, or does not count it among the members, expects nothing of it.
             allowed.map_err(refusal)?.map_err(refusal)?;
             member.promises.forget(from);
+            chronos_env::sometimes!("raft.follower_begins_anew");
             Ok(Bytes::new())
         }
         LOST => {
@@ -432,6 +444,22 @@ async fn answer(member: &Member, from: NodeId, kind: u8, body: &Bytes) -> Result
         }
         other => Err(Refusal::new(Refusal::MALFORMED, format!("there is no message of kind {other}"))),
     }
+}
+
+/// Whether this node still takes itself for the leader, and another one with a later term has been elected.
+fn leads_in_an_earlier_term(raft: &Raft, theirs: &Vote) -> bool {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    metrics.state.is_leader() && metrics.current_term < theirs.leader_id.term
+}
+
+/// What is rare about an answer to who asked for a vote.
+fn mark_vote(asked: &Vote, answer: &VoteResponse<Types>) {
+    let of_that_term = answer.vote.leader_id.term == asked.leader_id.term;
+    let is_anothers = of_that_term && answer.vote.leader_id != asked.leader_id;
+    chronos_env::sometimes!("raft.vote_refused", !answer.vote_granted);
+    chronos_env::sometimes!("raft.vote_split", is_anothers && !answer.vote.is_committed());
+    chronos_env::sometimes!("raft.term_over_50", asked.leader_id.term > 50);
 }
 
 impl From<Malformed> for Refusal {

@@ -28,7 +28,13 @@ pub(crate) async fn confirm(raft: &Raft, within: Duration) -> Result<Mark, Uncon
     let asked = LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(within);
     match raft.get_read_linearizer(asked).await {
         Ok(confirmed) => Ok(mark_of(Some(confirmed.read_log_id().log_id()))),
-        Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => Err(Unconfirmed::NotLeader),
-        Err(error) => Err(Unconfirmed::Silent(error.to_string())),
+        Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => {
+            chronos_env::sometimes!("read.refused_by_deposed_leader");
+            Err(Unconfirmed::NotLeader)
+        }
+        Err(error) => {
+            chronos_env::sometimes!("read.not_confirmed");
+            Err(Unconfirmed::Silent(error.to_string()))
+        }
     }
 }

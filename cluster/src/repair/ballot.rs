@@ -62,6 +62,7 @@ impl Gate {
 impl Handler for Gate {
     fn handle(&self, from: NodeId, message: Message) -> BoxFuture<'static, Result<Bytes, Refusal>> {
         if self.withholds(&message) {
+            chronos_env::sometimes!("repair.vote_withheld");
             let text = format!(
                 "votes of group {} are withheld: this replica does not have everything again",
                 message.group

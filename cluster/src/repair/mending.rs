@@ -150,6 +150,7 @@ impl Mending {
             Ok(partition) => self.serve_again(partition, fetched).await,
             // Each for itself is whole, and they do not fit together.
             Err(Fault::Corrupt(what)) => {
+                chronos_env::sometimes!("repair.log_and_parts_apart");
                 tracing::warn!(partition = self.id.get(), what, "repair: log and parts do not fit together");
                 self.withhold().await
             }
@@ -192,6 +193,7 @@ impl Mending {
             let (world, place, meta) = (env.clone(), config.clone(), part.clone());
             env.tasks.blocking(move || mend_part(&world, &place, &meta)).await?;
             let (partition, name, bytes) = (self.id.get(), part.stem(), part.bytes());
+            chronos_env::sometimes!("repair.part_fetched");
             tracing::warn!(partition, part = name, what, %from, bytes, "repair: part fetched again");
             fetched = Fetched { parts: fetched.parts + 1, bytes: fetched.bytes + part.bytes() };
         }
@@ -232,6 +234,7 @@ impl Mending {
         self.vote_for_nobody_else(&log, term).await?;
         let catching_up = Withheld::CatchingUp { term, reach: 0 };
         set_withheld(env, self.dir(), Some(catching_up)).await?;
+        chronos_env::sometimes!("repair.begun_anew");
         tracing::warn!(partition = self.id.get(), term, "repair: the log begins anew; votes are withheld");
         self.follow(term).await
     }
@@ -241,7 +244,9 @@ impl Mending {
         let words = self.words().await;
         let known = self.log().state();
         let own = known.vote.as_ref().and_then(term_of).max(known.last.map(|last| last.term));
-        let term = settle(self.groups.node(), &words).map_err(Setback::Waits)?;
+        let settled = settle(self.groups.node(), &words);
+        chronos_env::sometimes!("repair.waited_for_others", settled.is_err());
+        let term = settled.map_err(Setback::Waits)?;
         Ok(term.max(own.unwrap_or(0)))
     }
 
@@ -297,6 +302,7 @@ impl Mending {
             }
         };
         set_withheld(self.groups.env(), self.dir(), None).await?;
+        chronos_env::sometimes!("repair.caught_up");
         self.groups.ballots().release(self.id);
         if let Phase::Serving(running) = group.consensus.phase_now() {
             running.raft.runtime_config().elect(true);
@@ -371,6 +377,7 @@ impl Mending {
 
     /// What was got together is not what the others have. It is discarded, a few times.
     async fn discard_again(&self, group: &Arc<Group>, why: String) -> Result<Repaired, Setback> {
+        chronos_env::sometimes!("repair.damaged_again");
         self.groups.end_group(self.id, group).await;
         set_withheld(self.groups.env(), self.dir(), Some(Withheld::Damaged)).await?;
         self.stage(Stage::Withheld);

@@ -1,5 +1,5 @@
-//! The one door through which Chronos meets the world: clock, randomness, disk, network, tasks and
-//! crash points.
+//! The one door through which Chronos meets the world: clock, randomness, disk, network, tasks,
+//! crash points and marks of rare events.
 //!
 //! Every other crate takes an [`Env`] and asks it for the time, a random number, a file or a thread. Nothing else
 //! in the workspace may call the standard library for those (`clippy.toml` says so, and this crate is the only one
@@ -36,6 +36,7 @@ compile_error!(
 );
 
 mod clock;
+pub mod coverage;
 mod crash;
 pub mod disk;
 pub mod disk_contract;

@@ -119,6 +119,7 @@ impl PartsDir {
         let manifest = manifest.clone();
         dir.settle(&found, &manifest, &mut notes)?;
         notes.removed = dir.remove_unnamed(&manifest)?;
+        chronos_env::sometimes!("parts.leftovers_removed", !notes.removed.is_empty());
         Ok((dir, Some(manifest), notes))
     }
 
@@ -234,6 +235,7 @@ impl PartsDir {
                 let written = self.write(name, &bytes, TWIN_WRITTEN)?;
                 self.name(&written, name, [TWIN_RENAMED, SWAP_DONE])?;
                 notes.repaired = true;
+                chronos_env::sometimes!("parts.manifest_copy_renewed");
             }
         }
         Ok(self.disk.sync_dir(&self.path)?)
@@ -277,6 +279,7 @@ impl PartsDir {
         self.disk.sync_dir(&dir)?;
         self.disk.sync_dir(&self.path)?;
         notes.quarantined.push((to, why.to_owned()));
+        chronos_env::sometimes!("parts.file_moved_aside");
         Ok(())
     }
 }

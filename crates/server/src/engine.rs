@@ -223,6 +223,7 @@ impl Engine {
     /// nothing may be added to it either.
     pub(crate) fn failed(&self, id: PartitionId, fault: &Fault) -> Error {
         if let Fault::Corrupt(damage) = fault {
+            chronos_env::sometimes!("read.found_damage");
             self.groups.quarantine(id, damage);
         }
         failed(id, fault)

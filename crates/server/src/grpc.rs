@@ -112,6 +112,7 @@ pub(crate) fn health(edge: &Arc<Edge>) -> (HealthServer<impl Health>, impl Futur
 async fn watch_faults(edge: Arc<Edge>, reporter: HealthReporter) {
     reporter.set_serving::<EventStoreServer<Service>>().await;
     let fault = edge.faulted().await;
+    chronos_env::sometimes!("server.stopped_for_good");
     tracing::error!(fault, "this node can acknowledge nothing any more");
     reporter.set_not_serving::<EventStoreServer<Service>>().await;
     reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;

@@ -62,10 +62,12 @@ pub async fn settle(env: &Env, id: PartitionId, log: &Log, config: &Config) -> R
     match found.map_err(&failed)? {
         None => Ok(Settled::Nothing),
         Some(Unfinished::Reset(leftovers)) => {
+            chronos_env::sometimes!("store.reset_resumed");
             finish_reset(env, id, log, config, leftovers).await?;
             Ok(Settled::Reset)
         }
         Some(Unfinished::Install(manifest)) => {
+            chronos_env::sometimes!("store.install_resumed");
             let dir = PartsDir::at(env, config.dir.clone());
             let (dir, cluster) = (Arc::new(dir), config.cluster);
             let (changing, mark) = (Arc::clone(&dir), mark_of(&manifest));
@@ -186,6 +188,7 @@ impl Partition {
             let _applier = shared.applier.lock();
             shared.state.write().take_over(next, shared.config.cache_bytes)
         };
+        chronos_env::sometimes!("store.head_jumped", self.head().get() > before.visible().get() + 100);
         // Large tables: nobody waits while they are taken apart.
         drop(before);
         *shared.recent.lock() = Recent::new(shared.config.cache_bytes / 8);
@@ -298,6 +301,7 @@ async fn follow(id: PartitionId, log: &Log, mark: Mark) -> Result<(), Fault> {
     let purged = state.purged.map_or(0, |purged| purged.index);
     let goes_past = state.last.is_some_and(|last| last.index >= mark.index);
     if purged < mark.index && goes_past && log.mark_at(mark.index) != Some(mark) {
+        chronos_env::sometimes!("store.own_log_given_up");
         log.truncate(purged, ignored());
     }
     let (tell, told) = oneshot::channel();

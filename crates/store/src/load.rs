@@ -98,6 +98,7 @@ impl<'a> Loader<'a> {
         if let Some(block) = self.recent.lock().get(first) {
             return Ok(block);
         }
+        chronos_env::sometimes!("store.block_read_again");
         let block = self.read(origin)?;
         if block.events() != usize::from(events) || block.event_id(0) != first_id {
             let what = format!("log entry {} no longer holds the events from position {first}", origin.index);

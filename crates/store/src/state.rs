@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chronos_domain::{LogIndex, Marks, PartitionId, PartitionState, Position, Verdict, truncate};
+use chronos_domain::{
+    Expectation, LogIndex, Marks, PartitionId, PartitionState, Position, Rejection, Verdict, truncate,
+};
 use chronos_wal::Mark;
 
 use crate::chunks::Origin;
@@ -229,6 +231,7 @@ impl State {
     fn append(&mut self, origin: Origin, command: &AppendCommand, facts: &Facts) -> Verdict {
         let index = Lookup { layers: &self.layers, facts };
         let Ok(verdict) = self.numbers.apply(&index, &command.append());
+        mark(&verdict, facts);
         match &verdict {
             Verdict::Stored(receipt) => {
                 self.outcomes.stored += 1;
@@ -244,7 +247,7 @@ impl State {
         &mut self,
         command: &TruncateCommand,
         facts: &Facts,
-    ) -> Result<chronos_domain::Truncated, chronos_domain::Rejection> {
+    ) -> Result<chronos_domain::Truncated, Rejection> {
         let Ok(decided) = truncate(&Lookup { layers: &self.layers, facts }, &command.truncate());
         match &decided {
             Ok(truncated) if truncated.moved => {
@@ -314,5 +317,31 @@ impl State {
         self.marks.raise_flushed(head);
         self.marks.raise_committed(head);
         self.marks.raise_applied(head);
+    }
+}
+
+/// What is rare about what became of an append, going by what its parts hold of it.
+fn mark(verdict: &Verdict, facts: &Facts) {
+    let in_parts = !facts.ids.is_empty();
+    match verdict {
+        Verdict::Stored(_) => {}
+        Verdict::Duplicate(_) => {
+            chronos_env::sometimes!("store.duplicate_in_memory", !in_parts);
+            chronos_env::sometimes!("store.duplicate_in_parts", in_parts);
+        }
+        Verdict::Rejected(Rejection::WrongExpectedVersion {
+            expected: Expectation::Exact(expected),
+            actual,
+            ..
+        }) => {
+            chronos_env::sometimes!("store.version_race_lost", actual > expected);
+        }
+        Verdict::Rejected(Rejection::ConditionFailed { .. }) => {
+            chronos_env::sometimes!("store.condition_failed");
+        }
+        Verdict::Rejected(Rejection::IdempotencyConflict { .. }) => {
+            chronos_env::sometimes!("store.id_has_other_content");
+        }
+        Verdict::Rejected(_) => {}
     }
 }

@@ -173,6 +173,7 @@ impl Keeper {
     fn make(&mut self) -> Result<Spare, NotMade> {
         let (disk, crash) = (self.env.disk.as_ref(), &self.env.crash);
         let reused = self.reusable.pop();
+        chronos_env::sometimes!("wal.segment_reused", reused.is_some());
         let made = match reused.clone() {
             Some(path) => Spare::reuse(disk, crash, path, self.segment_bytes),
             None => {

@@ -284,6 +284,7 @@ impl Lane {
     fn do_without(&mut self, ops: &mut [Op], extras: &Extras) -> Result<(), Stop> {
         for op in ops.iter_mut() {
             if let Work::Append { ticket, entries, .. } = &op.work {
+                chronos_env::sometimes!("wal.append_without_room");
                 self.cell(op.log).view.lock().refuse(*ticket, entries);
                 op.refuse(Fault::NoSpace);
             }
@@ -316,6 +317,7 @@ impl Lane {
         let env = &self.common.env;
         let (path, file) = spare.activate(env.disk.as_ref(), &env.crash, &self.dir, &header)?;
         let (number, bytes) = (header.number, header.bytes);
+        chronos_env::sometimes!("wal.segment_rolled", number > crate::segment::FIRST);
         let shelved =
             SegmentFile { lane: self.id, number, path: path.clone(), file: Arc::clone(&file), bytes };
         let key = self.common.shelf.add(shelved, vec![LogSeq(0); self.common.cells.len()], false);
@@ -403,12 +405,16 @@ impl Lane {
         let active = self.at.active.as_ref().expect("the unit was encoded for the active segment");
         let crash = &self.common.env.crash;
         let failed = |what: &str, error| format!("{what} {} failed: {error}", active.path.display());
-        active.file.write_at(&unit.bytes, active.offset).map_err(|error| failed("writing", error))?;
+        let written = active.file.write_at(&unit.bytes, active.offset);
+        chronos_env::sometimes!("wal.write_failed", written.is_err());
+        written.map_err(|error| failed("writing", error))?;
         crash.hit(crash::AFTER_WRITE);
         let clock = &self.common.env.clock;
         let began = clock.monotonic();
         self.common.counters.sync_begins(usize::from(self.id.0), began);
-        active.file.sync_data().map_err(|error| failed("syncing", error))?;
+        let synced = active.file.sync_data();
+        chronos_env::sometimes!("wal.sync_failed", synced.is_err());
+        synced.map_err(|error| failed("syncing", error))?;
         crash.hit(crash::AFTER_SYNC);
         Ok(began)
     }

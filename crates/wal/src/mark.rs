@@ -200,6 +200,7 @@ fn read_slot(
         Err(SlotFlaw::Spoiled(what)) => what,
         Err(SlotFlaw::NewerFormat(newer)) => return Err(newer),
     };
+    chronos_env::sometimes!("wal.mark_spoiled");
     found.flaws.push((at as u64, what.to_owned()));
     found.doubtful = true;
     Ok(())

@@ -7,6 +7,7 @@ mod edges;
 mod heavy;
 mod names;
 mod no_std;
+mod rare;
 mod unsafe_code;
 mod workspace;
 

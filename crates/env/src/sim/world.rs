@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, RngSeed};
 
 use super::net::SimPort;
 use super::{Host, SimDisk, SimNet, Trace, VirtualTime};
+use crate::coverage::Counts;
 use crate::crash::SharedTally;
 use crate::{Clock, CrashPoints, CrashTally, Entropy, Env, Net, Tasks};
 
@@ -23,6 +24,7 @@ pub struct World {
     crash: CrashPoints,
     tally: SharedTally,
     trace: Trace,
+    rare: Counts,
     hosts: Arc<Mutex<BTreeMap<String, Host>>>,
 }
 
@@ -41,7 +43,7 @@ impl World {
         let net = SimNet::in_world(entropy.child("net"), time.clone(), trace.clone());
         let tally = SharedTally::default();
         let crash = CrashPoints::sim(disk.clone(), tally.clone());
-        World { time, entropy, disk, net, crash, tally, trace, hosts: Arc::default() }
+        World { time, entropy, disk, net, crash, tally, trace, rare: Counts::new(), hosts: Arc::default() }
     }
 
     /// The `Env` of the only node in this world. Each call gives random numbers of its own; disk, clock and crash
@@ -89,6 +91,11 @@ impl World {
         self.tally.lock().clone()
     }
 
+    /// Which rare events have happened in this world, and how often ([`crate::coverage`]); what never did is absent.
+    pub fn rare(&self) -> BTreeMap<&'static str, u64> {
+        self.rare.all()
+    }
+
     /// Cuts the disk's power at the `nth` hit of the crash point `name` from now on, counted from 1. Replaces an
     /// earlier arming.
     pub fn arm_crash(&self, name: &str, nth: u64) {
@@ -114,6 +121,7 @@ impl World {
     /// # Panics
     /// Inside another runtime or another run, and with whatever `life` panics.
     pub fn run<F: Future>(&self, life: F) -> F::Output {
+        let _counting = self.rare.count_here();
         let seed = self.entropy.child("tokio").u64();
         let runtime = Builder::new_current_thread()
             .enable_time()

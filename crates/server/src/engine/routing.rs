@@ -153,6 +153,7 @@ impl Engine {
             match self.at_leader(forward, id, (tenant, &ask, deadline), turned_away).await {
                 // Nobody leads, or those that are said to lead send to one another: an election is on.
                 Err(error) if is_not_led(&error) && self.left(deadline) > ELECTION_POLL => {
+                    chronos_env::sometimes!("forward.waited_for_election");
                     self.env.clock.sleep(ELECTION_POLL).await;
                 }
                 answer => {
@@ -185,6 +186,7 @@ impl Engine {
             let leader = named(&turned_away).or_else(|| self.cluster.leader(id));
             let leader = leader.filter(|leader| *leader != self.cluster.me() && Some(*leader) != asked);
             let Some(leader) = leader else { break };
+            chronos_env::sometimes!("forward.sent_on_to_another_leader", asked.is_some());
             let space = Some((tenant, ForkId::MAIN));
             match forward.ask((leader, id), space, ask.clone(), deadline).await {
                 Err(error) if is_elsewhere(&error) => (turned_away, asked) = (error, Some(leader)),

@@ -100,6 +100,10 @@ impl Partition {
                 (state.visible(), Mask::new(state.layers.tombstones.clone()))
             };
             let limit = range.bound.min(applied);
+            chronos_env::sometimes!(
+                "store.past_in_parts",
+                (Position::new(1)..=self.shelf().compacted()).contains(&range.bound)
+            );
             // What was erased since its part was written happened at another time than the part says.
             let asked = match mask.is_empty() {
                 true => filter.clone(),

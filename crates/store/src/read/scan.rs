@@ -106,6 +106,8 @@ fn in_parts(
             Direction::Backward => layer_before(*ends.start()),
         },
     };
+    let leaves_parts = |next| matches!(next, Next::Layer(at) if at > shelf.compacted());
+    chronos_env::sometimes!("store.scan_left_parts", leaves_parts(next));
     run.positions.truncate(count);
     Ok(Step { candidates: Candidates::Part(run), next })
 }

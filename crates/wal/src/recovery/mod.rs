@@ -214,6 +214,7 @@ impl Examined {
             let doubts = self.lanes.iter().filter(|lane| lane.found.lane == LaneId::of(log, layout.lanes));
             let doubts = doubts.filter_map(|lane| lane.doubt.clone());
             judged.corrupt.extend(doubts.map(|doubt| Corrupt { log: Some(log), ..doubt }));
+            chronos_env::sometimes!("wal.log_damaged", !judged.corrupt.is_empty());
             self.logs.push(judged);
         }
         let missing = self.logs.iter().flat_map(|log| &log.corrupt).filter(|corrupt| {

@@ -13,12 +13,15 @@ use crate::segment::{self, is_spare};
 pub(crate) fn repair(env: &Env, lane: &LaneSeen) -> io::Result<()> {
     let disk = env.disk.as_ref();
     if lane.doubt.is_some() {
+        chronos_env::sometimes!("wal.end_in_doubt");
         return remove_spares(disk, lane);
     }
     if let Some(unit) = &lane.unproven {
+        chronos_env::sometimes!("wal.newest_unit_unproven");
         rewrite(disk, lane, unit)?;
     }
     if let Some(tail) = &lane.cut {
+        chronos_env::sometimes!("wal.torn_tail_cut");
         env.crash.hit(crash::CUT_BEFORE);
         let file = disk.open(&lane.found.segments[tail.segment].path, OpenMode::ReadWrite)?;
         segment::zero(file.as_ref(), tail.from, tail.to)?;
