@@ -7,7 +7,7 @@ use std::time::Duration;
 use chronos_client::{Client, ClusterAdmin, Ids, Options};
 use chronos_env::sim::{Host, SimNet, World};
 use chronos_env::{Entropy, Env, sometimes};
-use chronos_server::{Config, Membership, Node};
+use chronos_server::{Config, Membership, Node, Small};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -20,6 +20,8 @@ const CLIENT_PORT: u16 = 7400;
 const PEER_PORT: u16 = 7401;
 const ADMIN_PORT: u16 = 7402;
 const DATA: &str = "/data";
+/// Plans of up to so many minutes have nodes that do soon what others do after days.
+const MINUTES_MAX: u64 = 60;
 /// Who ended by itself is started again after so long, up to twice of it.
 const RESTART_AFTER_MS: u64 = 1000;
 
@@ -32,6 +34,8 @@ pub(super) struct SimCluster {
     beat_ms: u64,
     /// What strikes at it hold in their grip now.
     held: Arc<Mutex<Held>>,
+    /// How little has to gather until nodes do what they do now and then: in most runs less than usual.
+    small: Option<Small>,
 }
 
 /// The place of one node.
@@ -65,11 +69,13 @@ impl SimCluster {
         };
         let env = world.host("keeper").env();
         let seats = Arc::new((1..=plan.nodes).map(seat).collect());
+        let small = draw_small(&env.entropy.child("small"), plan);
         let cluster = SimCluster {
             world: world.clone(),
             env,
             seats,
             beat_ms: plan.beats.raft_ms,
+            small,
             held: Arc::default(),
         };
         for number in cluster.all() {
@@ -121,6 +127,7 @@ impl SimCluster {
             segment_bytes: 32 << 20,
             cache_bytes: 8 << 20,
             cluster,
+            small: self.small,
             ..Config::default()
         }
     }
@@ -276,4 +283,9 @@ fn options(env: &Env) -> Options {
     let clock = env.clock.clone();
     let millis = move || u64::try_from(clock.wall_micros() / 1000).unwrap_or(0);
     Options { ids: Ids::seeded(seed, millis), deadline: Duration::from_secs(10), ..Options::default() }
+}
+/// In most runs so little that parts are made and logs are purged all the time.
+fn draw_small(dice: &Entropy, plan: &Plan) -> Option<Small> {
+    let draw = || Small { cut_events: 10 + dice.below(200), entries_kept: 10 + dice.below(190) };
+    (dice.below(4) > 0 && plan.seconds <= MINUTES_MAX * 60).then(draw)
 }

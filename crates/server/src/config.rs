@@ -3,6 +3,7 @@
 mod compaction;
 mod membership;
 mod scrub;
+mod small;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,6 +20,7 @@ use crate::telemetry::Log;
 pub use compaction::Compaction;
 pub use membership::{DEFAULT_ADMIN_PORT, DEFAULT_PEER_PORT, Membership, Tls};
 pub use scrub::Scrub;
+pub use small::Small;
 
 /// How one server runs. A key that is not known is refused with its name, so that a typing error cannot pass for a
 /// decision.
@@ -50,6 +52,9 @@ pub struct Config {
     pub log: Log,
     /// May be written down, as 32, and never changed.
     pub partitions: Partitions,
+    /// Never in a file; see there.
+    #[serde(skip)]
+    pub small: Option<Small>,
 }
 
 impl Default for Config {
@@ -67,6 +72,7 @@ impl Default for Config {
             limits: Limits::default(),
             log: Log::default(),
             partitions: Partitions,
+            small: None,
         }
     }
 }

@@ -42,7 +42,7 @@ pub mod telemetry;
 
 pub use config::{
     Compaction, Config, DEFAULT_ADMIN_PORT, DEFAULT_PEER_PORT, DEFAULT_PORT, Invalid, Membership, Partitions,
-    Scrub, Tls,
+    Scrub, Small, Tls,
 };
 pub use engine::Engine;
 pub use limits::Limits;

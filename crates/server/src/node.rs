@@ -13,7 +13,7 @@ use chronos_store::{DataDir, Identity};
 use chronos_wal::{Recovery, Wal};
 
 use crate::acquaintance::Acquaintance;
-use crate::config::{Config, Invalid};
+use crate::config::{Config, Invalid, Small};
 use crate::edge::Edge;
 use crate::engine::Engine;
 use crate::lookout::Lookout;
@@ -255,11 +255,15 @@ fn groups_config(config: &Config, data: &DataDir) -> chronos_cluster::Config {
         parts_cache: chronos_parts::Cache::new(bytes(config.parts_cache_bytes)),
         ..chronos_store::Config::new(data.path.join(PARTS), data.identity.cluster)
     };
-    chronos_cluster::Config {
+    let mut groups = chronos_cluster::Config {
         node: data.seat().node,
         compaction: config.compaction.config(),
         scrub: config.scrub.config(),
         beat: Duration::from_millis(config.cluster.beat_ms),
         ..chronos_cluster::Config::new(store)
+    };
+    if let Some(Small { cut_events, entries_kept }) = config.small {
+        (groups.store.cuts.events, groups.entries_kept) = (cut_events, entries_kept);
     }
+    groups
 }
