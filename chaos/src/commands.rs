@@ -4,6 +4,7 @@
 //! asked for: its text says what is wrong, where, and what to do next.
 
 mod check;
+mod coverage;
 mod replay;
 mod sim;
 
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Sim(sim::Sim),
     Replay(replay::Replay),
     Check(check::Check),
+    Coverage(coverage::Cover),
 }
 
 impl Command {
@@ -38,6 +40,7 @@ impl Command {
             Command::Sim(sim) => sim.run(),
             Command::Replay(replay) => replay.run(),
             Command::Check(check) => check.run(),
+            Command::Coverage(cover) => cover.run(),
         }
     }
 }

@@ -11,12 +11,14 @@
 #![deny(missing_docs)]
 
 mod attack;
+pub mod coverage;
 pub mod plan;
 mod profile;
 pub mod sim;
 mod workload;
 
 pub use attack::{Outcome, Skipped};
+pub use coverage::Coverage;
 pub use profile::Profile;
 pub use workload::Tally;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chronos_chaos::Profile;
+use chronos_chaos::coverage::Met;
 use chronos_chaos::plan::Plan;
 use chronos_chaos::sim::{self, Report};
 use serde_json::json;
@@ -93,6 +94,7 @@ pub(super) fn run_here(plan: &Plan, out: Option<PathBuf>, trace: Option<&Path>) 
 }
 
 fn line(report: &Report, plan: &Plan, wall_seconds: f64) -> serde_json::Value {
+    let Met { sometimes, passed, crashed } = Met::from(report);
     json!({
         "seed": report.seed,
         "ok": report.outcome.failure.is_none(),
@@ -109,7 +111,10 @@ fn line(report: &Report, plan: &Plan, wall_seconds: f64) -> serde_json::Value {
         "faults": report.faults,
         "lives": report.lives,
         "ends": report.ends,
-        "points": report.points.passed.len(),
+        "points": passed.len(),
+        "sometimes": sometimes,
+        "passed": passed,
+        "crashed": crashed,
         "wall_seconds": wall_seconds,
     })
 }

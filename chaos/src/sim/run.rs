@@ -31,6 +31,8 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
     /// Which crash points were passed, and at which of them nodes ended.
     pub points: CrashTally,
+    /// Which rare events have happened, and how often.
+    pub rare: BTreeMap<&'static str, u64>,
     /// Processes that were started.
     pub lives: u64,
     /// Why processes ended by themselves.
@@ -70,6 +72,7 @@ pub fn run(plan: &Plan, sink: Box<dyn Write + Send>, trace: Option<&Path>) -> Re
         tally,
         faults,
         points: world.crash_tally(),
+        rare: world.rare(),
         lives: stories.iter().map(|story| story.lives).sum(),
         ends: stories.into_iter().flat_map(|story| story.ends).collect(),
     }
