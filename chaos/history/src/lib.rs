@@ -34,7 +34,7 @@ pub use number::{
     Decision, EntityId, EventId, Fork, Incarnation, Label, Node, Op, Partition, Position, Session, Tenant,
     Term, Version,
 };
-pub use read::{ReadError, read, read_from};
+pub use read::{ReadError, histories, read, read_from};
 pub use report::{Invariant, Report, Verdict, Violation};
 pub use rotate::{LINES_PER_FILE, Rotating};
 pub use write::{Client, Response, Ticket, Writer};

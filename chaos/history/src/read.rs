@@ -57,6 +57,33 @@ pub fn read(paths: &[impl AsRef<Path>]) -> Result<Vec<Line>, ReadError> {
     Ok(lines)
 }
 
+/// The files of each history of several: a file that begins with line 0 begins one, and those behind it that do not
+/// belong to it. When only one does, all files are of that history, in any order.
+///
+/// # Errors
+/// The beginning of a file cannot be read or is none of a history.
+pub fn histories(paths: &[impl AsRef<Path>]) -> Result<Vec<Vec<PathBuf>>, ReadError> {
+    let mut histories: Vec<Vec<PathBuf>> = vec![Vec::new()];
+    let mut begun = false;
+    for path in paths {
+        let begins = first_line(path.as_ref())?.is_some_and(|line| line.index == 0);
+        if begins && begun {
+            histories.push(Vec::new());
+        }
+        begun |= begins;
+        histories.last_mut().expect("there is always one").push(path.as_ref().into());
+    }
+    Ok(histories)
+}
+
+/// The first line of a file, if it has any.
+fn first_line(path: &Path) -> Result<Option<Line>, ReadError> {
+    let mut line = String::new();
+    open(path)?.read_line(&mut line).map_err(|cause| ReadError::Io { path: path.into(), cause })?;
+    let parsed = (!line.is_empty()).then(|| Line::parse(&line)).transpose();
+    parsed.map_err(|cause| ReadError::Line { path: path.into(), number: 1, cause })
+}
+
 /// Reads all lines of a history that is already at hand as text.
 ///
 /// # Errors
@@ -67,16 +94,21 @@ pub fn read_from(path: &Path, text: impl Read) -> Result<Vec<Line>, ReadError> {
     Ok(lines)
 }
 
-#[expect(clippy::disallowed_methods, reason = "judging happens outside of any simulation")]
 fn read_file(path: &Path) -> Result<Vec<Line>, ReadError> {
+    read_lines(path, open(path)?)
+}
+
+/// The text of a file, decompressed if it needs that.
+#[expect(clippy::disallowed_methods, reason = "judging happens outside of any simulation")]
+fn open(path: &Path) -> Result<Box<dyn BufRead>, ReadError> {
     let io = |cause| ReadError::Io { path: path.into(), cause };
     let file = std::fs::File::open(path).map_err(io)?;
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let packed = reader.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
     if packed {
-        read_lines(path, BufReader::with_capacity(1 << 20, MultiGzDecoder::new(reader)))
+        Ok(Box::new(BufReader::with_capacity(1 << 20, MultiGzDecoder::new(reader))))
     } else {
-        read_lines(path, reader)
+        Ok(Box::new(reader))
     }
 }
 

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Op;
 
@@ -13,7 +13,7 @@ const KEPT: usize = 100;
 macro_rules! invariants {
     ($($(#[$doc:meta])* $name:ident)*) => {
         /// What a history must show, as numbered in the verification plan.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Invariant { $($(#[$doc])* $name,)* }
 
         impl Invariant {

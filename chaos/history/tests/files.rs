@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use chronos_history::{Names, ReadError, Rotating, check, read};
+use chronos_history::{Names, ReadError, Rotating, check, histories, read};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -51,6 +51,23 @@ fn a_history_over_several_files_is_one_in_any_order() {
     assert_eq!(check(&paths).unwrap(), expected);
     paths.reverse();
     assert_eq!(check(&paths).unwrap(), expected);
+}
+
+#[test]
+fn files_of_several_histories_are_told_apart_by_where_they_begin() {
+    let (ours, theirs) = (rotated(&folder("ours")), rotated(&folder("theirs")));
+    let all = [ours.clone(), theirs.clone()].concat();
+    assert_eq!(histories(&all).unwrap(), [ours.clone(), theirs]);
+    let backwards: Vec<PathBuf> = ours.into_iter().rev().collect();
+    assert_eq!(histories(&backwards).unwrap(), [backwards.clone()], "one history may come in any order");
+}
+
+#[test]
+fn a_file_that_is_no_history_belongs_to_none() {
+    let file = folder("none").join("plan.json");
+    std::fs::write(&file, "{\n  \"seed\": 1\n}").unwrap();
+    assert!(matches!(histories(&[file]).unwrap_err(), ReadError::Line { number: 1, .. }));
+    assert!(matches!(histories(&["/nowhere"]).unwrap_err(), ReadError::Io { .. }));
 }
 
 #[test]

@@ -119,3 +119,12 @@ fn an_event_in_different_transactions_is_unknown_to_elle() {
     let lines = read_from(Path::new("by hand"), text.join("\n").as_bytes()).unwrap();
     assert!(matches!(serializable(&lines), Opinion::Unknown(_)));
 }
+
+#[test]
+fn a_history_without_transactions_is_one_that_adya_did_not_look_at() {
+    let text = include_bytes!("../golden/bad/S6-twice-in-the-log@9.jsonl");
+    let lines = read_from(Path::new("golden"), text.as_slice()).unwrap();
+    let opinion = serializable(&lines);
+    assert_eq!(opinion, Opinion::Valid(0));
+    assert!(!opinion.is_valid(), "that is no verdict");
+}
