@@ -7,6 +7,7 @@ mod check;
 mod coverage;
 mod replay;
 mod sim;
+mod trial;
 
 use std::error::Error;
 
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Replay(replay::Replay),
     Check(check::Check),
     Coverage(coverage::Cover),
+    #[command(hide = true)]
+    Trial(trial::Trial),
 }
 
 impl Command {
@@ -41,6 +44,7 @@ impl Command {
             Command::Replay(replay) => replay.run(),
             Command::Check(check) => check.run(),
             Command::Coverage(cover) => cover.run(),
+            Command::Trial(trial) => trial.run(),
         }
     }
 }

@@ -11,15 +11,21 @@
 #![deny(missing_docs)]
 
 mod attack;
+pub mod campaign;
 pub mod coverage;
 pub mod plan;
+pub mod plan_file;
 mod profile;
+mod seeds;
+pub mod shrink;
 pub mod sim;
+pub mod trial;
 mod workload;
 
 pub use attack::{Outcome, Skipped};
 pub use coverage::Coverage;
 pub use profile::Profile;
+pub use seeds::{Error as SeedsError, Seeds};
 pub use workload::Tally;
 
 /// The names of the places in the product at which a crash can be met.
