@@ -11,6 +11,7 @@ mod converge;
 mod final_logs;
 mod nemesis;
 mod observer;
+pub(crate) mod operators;
 
 use std::time::Duration;
 

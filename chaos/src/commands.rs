@@ -5,6 +5,7 @@
 
 mod check;
 mod coverage;
+mod real;
 mod replay;
 mod sim;
 mod trial;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Coverage(coverage::Cover),
     #[command(hide = true)]
     Trial(trial::Trial),
+    Real(real::Real),
 }
 
 impl Command {
@@ -45,6 +47,7 @@ impl Command {
             Command::Check(check) => check.run(),
             Command::Coverage(cover) => cover.run(),
             Command::Trial(trial) => trial.run(),
+            Command::Real(real) => real.run(),
         }
     }
 }

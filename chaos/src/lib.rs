@@ -13,11 +13,13 @@
 mod attack;
 pub mod campaign;
 pub mod coverage;
+mod dial;
 pub mod plan;
 pub mod plan_file;
 mod profile;
 mod seeds;
 pub mod shrink;
+pub mod real;
 pub mod sim;
 pub mod trial;
 mod workload;

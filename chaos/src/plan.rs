@@ -4,6 +4,7 @@
 //! through a generator of its own for each purpose, so that an episode can be taken out without moving any other.
 
 mod fault;
+mod named;
 mod swarm;
 mod week;
 

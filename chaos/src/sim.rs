@@ -7,7 +7,6 @@
 //! Invariant: a run follows from its plan and the code, down to the hash of its trace.
 
 mod cluster;
-mod dial;
 mod run;
 mod strike;
 

@@ -14,7 +14,7 @@ mod reread;
 mod seen;
 
 pub(crate) use client::{Bearings, live};
-pub(crate) use content::logged;
+pub(crate) use content::{busy_partition, logged};
 pub(crate) use fence::{fence, touch_all};
 pub(crate) use recorder::Recorder;
 pub(crate) use reread::reread;

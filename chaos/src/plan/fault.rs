@@ -189,6 +189,60 @@ pub enum Fault {
         /// By so many millionths.
         ppm: i64,
     },
+    /// Packets between the victim and the other nodes are lost.
+    Loss {
+        /// Whom.
+        victim: Victim,
+        /// How many of 1,000.
+        per_mille: u16,
+    },
+    /// Packets between the victim and the other nodes arrive twice.
+    Duplicate {
+        /// Whom.
+        victim: Victim,
+        /// How many of 1,000.
+        per_mille: u16,
+        /// How much later the second one comes at most, in milliseconds.
+        lag_ms: u64,
+    },
+    /// Packets between the victim and the other nodes are overtaken.
+    Reorder {
+        /// Whom.
+        victim: Victim,
+        /// How many of 1,000.
+        per_mille: u16,
+        /// How long one is held back, in milliseconds.
+        lag_ms: u64,
+    },
+    /// Packets between the victim and the other nodes carry a wrong bit that no checksum of the network tells.
+    Corrupt {
+        /// Whom.
+        victim: Victim,
+        /// How many of 1,000.
+        per_mille: u16,
+    },
+    /// The victim gets hardly more memory than it has, and is killed when it needs more.
+    OutOfMemory {
+        /// Whom.
+        victim: Victim,
+    },
+    /// The victim can open no file and no connection more.
+    FewFiles {
+        /// Whom.
+        victim: Victim,
+    },
+    /// All that runs on the victim's machine stands still, its kernel excepted.
+    Freeze {
+        /// Whom.
+        victim: Victim,
+    },
+    /// The victim's disk reads and writes slowly.
+    Throttle {
+        /// Whom.
+        victim: Victim,
+        /// So many bytes in a second each way.
+        bytes_per_second: u64,
+    },
     /// Leaders change again and again.
     Churn,
     /// A partition is compacted by hand.
@@ -236,6 +290,14 @@ impl Fault {
             | Fault::Wipe { victim }
             | Fault::ClockStep { victim, .. }
             | Fault::ClockDrift { victim, .. }
+            | Fault::Loss { victim, .. }
+            | Fault::Duplicate { victim, .. }
+            | Fault::Reorder { victim, .. }
+            | Fault::Corrupt { victim, .. }
+            | Fault::OutOfMemory { victim }
+            | Fault::FewFiles { victim }
+            | Fault::Freeze { victim }
+            | Fault::Throttle { victim, .. }
             | Fault::Scrub { victim }
             | Fault::Drain { victim } => Some(*victim),
             Fault::RollingRestart | Fault::Swizzle | Fault::Churn | Fault::Compact => None,
@@ -287,6 +349,14 @@ impl Fault {
             Fault::Wipe { .. } => "wipe",
             Fault::ClockStep { .. } => "clock-step",
             Fault::ClockDrift { .. } => "clock-drift",
+            Fault::Loss { .. } => "loss",
+            Fault::Duplicate { .. } => "duplicate",
+            Fault::Reorder { .. } => "reorder",
+            Fault::Corrupt { .. } => "corrupt",
+            Fault::OutOfMemory { .. } => "out-of-memory",
+            Fault::FewFiles { .. } => "few-files",
+            Fault::Freeze { .. } => "freeze",
+            Fault::Throttle { .. } => "throttle",
             Fault::Churn => "churn",
             Fault::Compact => "compact",
             Fault::Scrub { .. } => "scrub",

@@ -107,7 +107,7 @@ fn fault(dice: &Entropy, kind: u64, nodes: u32, weak: u32) -> Fault {
 }
 
 /// Some place in the code at which a crash can be met.
-fn point(dice: &Entropy) -> String {
+pub(super) fn point(dice: &Entropy) -> String {
     let all: Vec<&str> = crate::crash_points().collect();
     all[dice.below(all.len() as u64) as usize].to_owned()
 }

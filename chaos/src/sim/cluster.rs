@@ -11,9 +11,9 @@ use chronos_server::{Config, Membership, Node, Small};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::dial;
 use super::strike::{Held, Striker};
 use crate::attack::cluster::{Cluster, Seat as Number, Story};
+use crate::dial;
 use crate::plan::{Fault, Plan};
 
 const CLIENT_PORT: u16 = 7400;
@@ -249,8 +249,7 @@ impl Cluster for SimCluster {
         lasts: Duration,
         dice: &Entropy,
     ) -> Result<(), String> {
-        Striker::new(self.clone(), self.held.clone()).strike(fault, seats, lasts, dice).await;
-        Ok(())
+        Striker::new(self.clone(), self.held.clone()).strike(fault, seats, lasts, dice).await
     }
 }
 

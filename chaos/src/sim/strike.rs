@@ -5,18 +5,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronos_client::PartitionId;
-use chronos_client::cluster::NodeId;
 use chronos_env::Entropy;
 use chronos_env::sim::{FaultPlan, Link, Repeat};
 use parking_lot::Mutex;
 
 use super::cluster::{SimCluster, host_name};
 use crate::attack::cluster::Cluster;
+use crate::attack::operators;
 use crate::plan::{Direction, Fault};
 
 /// Between two steps of what goes on and on.
 const STEP: Duration = Duration::from_millis(700);
+/// Connections here carry bytes and no packets, and processes have neither memory nor descriptors of their own.
+const ONLY_REAL: &str =
+    "this is done to packets, memory, descriptors or devices: only real processes have them";
 /// Room that is left on a disk that is called full.
 const FULL_BYTES: u64 = 256 << 10;
 
@@ -41,7 +43,16 @@ impl Striker {
     }
 
     /// Lets the fault strike these nodes for so long; returns when it is undone.
-    pub(super) async fn strike(&self, fault: &Fault, nodes: &[u32], lasts: Duration, dice: &Entropy) {
+    ///
+    /// # Errors
+    /// When there is no such thing in a simulated world.
+    pub(super) async fn strike(
+        &self,
+        fault: &Fault,
+        nodes: &[u32],
+        lasts: Duration,
+        dice: &Entropy,
+    ) -> Result<(), String> {
         match fault {
             Fault::Kill { .. } => self.down(nodes, lasts, SimCluster::kill_now).await,
             Fault::PowerCut { .. } => self.down(nodes, lasts, SimCluster::cut_power).await,
@@ -81,11 +92,20 @@ impl Striker {
             Fault::Wipe { .. } => self.wipe(nodes, lasts).await,
             Fault::ClockStep { by_ms, .. } => self.clock(nodes, lasts, by_ms * 1000, 0).await,
             Fault::ClockDrift { ppm, .. } => self.clock(nodes, lasts, 0, *ppm).await,
-            Fault::Churn => self.churn(lasts, dice).await,
-            Fault::Compact => self.compact(dice).await,
-            Fault::Scrub { .. } => self.scrub(nodes).await,
-            Fault::Drain { .. } => self.drain(nodes, lasts).await,
+            Fault::Churn => operators::churn(&self.cluster, lasts, dice).await,
+            Fault::Compact => operators::compact(&self.cluster, dice).await,
+            Fault::Scrub { .. } => operators::scrub(&self.cluster, nodes).await,
+            Fault::Drain { .. } => operators::drain(&self.cluster, nodes, lasts).await,
+            Fault::Loss { .. }
+            | Fault::Duplicate { .. }
+            | Fault::Reorder { .. }
+            | Fault::Corrupt { .. }
+            | Fault::OutOfMemory { .. }
+            | Fault::FewFiles { .. }
+            | Fault::Freeze { .. }
+            | Fault::Throttle { .. } => return Err(ONLY_REAL.to_owned()),
         }
+        Ok(())
     }
 
     async fn wait(&self, time: Duration) {
@@ -390,55 +410,6 @@ impl Striker {
         }
         set(0);
     }
-}
-
-/// What operators do at a bad moment. That nobody can do it now is no news.
-impl Striker {
-    async fn churn(&self, lasts: Duration, dice: &Entropy) {
-        let count = self.cluster.all().len() as u64;
-        let end = self.now() + lasts;
-        while self.now() < end {
-            let operator = self.cluster.operator(1 + dice.below(count) as u32);
-            let _ = operator.transfer(some_partition(dice), node_id(1 + dice.below(count))).await;
-            self.wait(STEP).await;
-        }
-    }
-
-    async fn compact(&self, dice: &Entropy) {
-        let operator = self.cluster.operator(1);
-        let _ = operator.compact(&[some_partition(dice)], true).await;
-    }
-
-    async fn scrub(&self, nodes: &[u32]) {
-        for node in nodes {
-            let _ = self.cluster.operator(*node).scrub(&chronos_client::Replicas::default()).await;
-        }
-    }
-
-    async fn drain(&self, nodes: &[u32], lasts: Duration) {
-        let of = |node: &u32| node_id(u64::from(*node));
-        for node in nodes {
-            let _ = self.cluster.operator(*node).drain(of(node)).await;
-        }
-        self.wait(lasts).await;
-        for node in nodes {
-            // Until somebody can be asked: a node that stays drained holds nothing for ever.
-            for _ in 0..20 {
-                if self.cluster.operator(*node).undrain(of(node)).await.is_ok() {
-                    break;
-                }
-                self.wait(STEP).await;
-            }
-        }
-    }
-}
-
-fn node_id(number: u64) -> NodeId {
-    NodeId::new(number)
-}
-
-fn some_partition(dice: &Entropy) -> PartitionId {
-    PartitionId::new(dice.below(32) as u8).expect("there are 32 partitions")
 }
 
 /// Takes one claim back; whether it was the last.

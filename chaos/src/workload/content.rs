@@ -53,6 +53,11 @@ pub(super) fn kind_name(kind: Label) -> String {
     format!("thing.k{}", kind.0 - 1)
 }
 
+/// Where the entity with that number lives, as a number: low entities are those to which most is written.
+pub(crate) fn busy_partition(entity: u64) -> u8 {
+    partition_of(entity).get()
+}
+
 /// An event to be appended, with `bytes` more than it needs.
 pub(super) fn draft(id: history::EventId, entity: u64, bytes: usize) -> Draft {
     let kind = kind_name(kind_of(id));

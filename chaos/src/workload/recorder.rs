@@ -73,12 +73,16 @@ impl Recorder {
         });
     }
 
-    /// Something is so.
+    /// Something is so. What an observer says who still looks when the history is finished does not matter any more.
     pub(crate) fn fact(&self, process: Process, fact: Fact) {
+        let mut state = self.state.lock();
         if let Fact::Log(chunk) = &fact {
-            self.state.lock().doubts.found(chunk);
+            state.doubts.found(chunk);
         }
-        self.with(|writer, now| writer.fact(now, process, fact));
+        let now = self.now();
+        if let Some(writer) = &mut state.writer {
+            writer.fact(now, process, fact).expect("the history can be written");
+        }
     }
 
     /// A fault begins or is over.

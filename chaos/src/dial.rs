@@ -1,4 +1,4 @@
-//! The SDK's way to servers in a simulated network.
+//! The SDK's way to servers over an environment's network, real or simulated.
 
 use std::time::Duration;
 

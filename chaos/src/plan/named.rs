@@ -1,0 +1,275 @@
+//! Plans with a name, for real processes: each is about one thing, and `mixed` about all.
+
+use chronos_env::Entropy;
+
+use super::swarm::point;
+use super::{Beats, Deed, Direction, Episode, Fault, Load, Plan, Victim};
+
+/// The first part of a run in which nothing goes wrong, to compare with.
+const CALM_SHARE: f64 = 0.2;
+/// Partitions to which most is written, so that it is soon seen when they are served again.
+const BUSY: u64 = 6;
+
+/// At least and at most.
+type Millis = (u64, u64);
+
+impl Plan {
+    /// What there is.
+    pub const NAMES: [&str; 11] = [
+        "mixed",
+        "leader-kills",
+        "power-cuts",
+        "rot",
+        "partitions",
+        "clocks",
+        "full-disks",
+        "pauses",
+        "rolling",
+        "slow-follower",
+        "one-faulty",
+    ];
+
+    /// The plan of that name, grown from a seed; `None` if there is none.
+    #[must_use]
+    pub fn named(name: &str, seed: u64, nodes: u32, seconds: u64) -> Option<Plan> {
+        let mut drawn = Draw { dice: Entropy::seeded(seed).child("named"), nodes, weak: 1, calls: 0 };
+        drawn.weak = 1 + drawn.below(u64::from(nodes)) as u32;
+        // Milliseconds from one episode's beginning to the next, how long each lasts, and which it is.
+        let (gap, lasts, fault): (Millis, Millis, fn(&mut Draw) -> Fault) = match name {
+            "mixed" => ((2_000, 9_000), (500, 12_000), Draw::anything),
+            "leader-kills" => ((7_000, 9_000), (1_000, 3_000), Draw::leader_kill),
+            "power-cuts" => ((9_000, 15_000), (500, 3_000), Draw::power_cut),
+            "rot" => ((3_000, 6_000), (500, 1_000), Draw::damage),
+            "partitions" => ((5_000, 12_000), (2_000, 10_000), Draw::link),
+            "clocks" => ((4_000, 10_000), (1_000, 8_000), Draw::clock),
+            "full-disks" => ((8_000, 15_000), (2_000, 8_000), Draw::room),
+            "pauses" => ((5_000, 12_000), (500, 8_000), Draw::pause),
+            "rolling" => ((50_000, 60_000), (1_000, 2_000), |_| Fault::RollingRestart),
+            "slow-follower" => ((20_000, 20_000), (19_000, 19_000), Draw::slowness),
+            "one-faulty" => ((10_000, 10_000), (9_500, 9_500), Draw::one_fault),
+            _ => return None,
+        };
+        let mut episodes = Vec::new();
+        let mut at_ms = (seconds as f64 * 1000.0 * CALM_SHARE) as u64;
+        while at_ms < seconds * 1000 {
+            let lasts_ms = drawn.between(lasts);
+            episodes.push(Episode { at_ms, lasts_ms, fault: fault(&mut drawn) });
+            at_ms += drawn.between(gap);
+        }
+        let load = load(matches!(name, "slow-follower" | "one-faulty"));
+        Some(Plan { seed, nodes, seconds, beats: Beats::default(), load, episodes })
+    }
+}
+
+/// All deeds; where speed is compared, only those that are alike, and as many as can be.
+fn load(is_measured: bool) -> Load {
+    if is_measured {
+        let mix = vec![(Deed::Append, 8), (Deed::ReadOwn, 1), (Deed::ReadEntity, 1)];
+        return Load { clients: 8, rate: 100.0, entities: 4096, mix };
+    }
+    Load { clients: 10, rate: 8.0, entities: 512, mix: Deed::ALL.map(|deed| (deed, weight(deed))).to_vec() }
+}
+
+fn weight(deed: Deed) -> u32 {
+    match deed {
+        Deed::Append => 8,
+        Deed::AppendLarge => 1,
+        _ => 3,
+    }
+}
+
+struct Draw {
+    dice: Entropy,
+    nodes: u32,
+    /// Whoever loses right bytes, or has wrong ones: the others have good copies.
+    weak: u32,
+    /// How many faults were drawn: what is to come in turn does.
+    calls: u64,
+}
+
+impl Draw {
+    fn below(&self, n: u64) -> u64 {
+        self.dice.below(n)
+    }
+
+    fn between(&self, (least, most): Millis) -> u64 {
+        least + self.below(most - least + 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.calls += 1;
+        self.calls - 1
+    }
+
+    fn weak(&self) -> Victim {
+        Victim::Node(self.weak)
+    }
+
+    fn anybody(&self) -> Victim {
+        match self.below(4) {
+            0 => self.leader(),
+            1 => Victim::Follower(self.below(32) as u8),
+            _ => Victim::Node(1 + self.below(u64::from(self.nodes)) as u32),
+        }
+    }
+
+    fn some(&self) -> Victim {
+        match self.below(8) {
+            0 => Victim::All,
+            1 => Victim::Majority,
+            _ => self.anybody(),
+        }
+    }
+
+    /// Whoever leads a partition to which much is written.
+    fn leader(&self) -> Victim {
+        Victim::Leader(crate::workload::busy_partition(1 + self.below(BUSY)))
+    }
+
+    fn leader_kill(&mut self) -> Fault {
+        Fault::Kill { victim: self.leader() }
+    }
+
+    /// Of one node, and every third time of all.
+    fn power_cut(&mut self) -> Fault {
+        let victim = if self.next() % 3 == 2 { Victim::All } else { self.anybody() };
+        Fault::PowerCut { victim }
+    }
+
+    fn damage(&mut self) -> Fault {
+        let victim = self.weak();
+        match self.below(10) {
+            0 => Fault::Mangle { victim },
+            1 => Fault::Misdirect { victim },
+            2 => Fault::Scrub { victim },
+            _ => Fault::Rot { victim, bits: 1 + self.below(4) as u32 },
+        }
+    }
+
+    fn link(&mut self) -> Fault {
+        let victim = self.anybody();
+        match self.next() % 9 {
+            0 => Fault::Isolate { victim: self.leader(), direction: Direction::Both },
+            1 => Fault::Isolate { victim, direction: Direction::In },
+            2 => Fault::Isolate { victim, direction: Direction::Out },
+            3 => Fault::Bridge { victim },
+            4 => Fault::Swizzle,
+            5 => Fault::OnlyWayIn { victim },
+            6 => Fault::Wedge { victim },
+            7 => Fault::Resets { victim },
+            _ => Fault::Flapping { victim },
+        }
+    }
+
+    /// What packets meet on their way.
+    fn wire(&mut self) -> Fault {
+        let victim = self.anybody();
+        let per_mille = 5 + self.below(100) as u16;
+        match self.below(6) {
+            0 => Fault::Delay { victim, min_ms: 2, max_ms: 10 + self.below(300) },
+            1 => Fault::Trickle { victim, bytes_per_second: 8_000 + self.below(64_000) },
+            2 => Fault::Loss { victim, per_mille },
+            3 => Fault::Duplicate { victim, per_mille, lag_ms: 1 + self.below(500) },
+            4 => Fault::Reorder { victim, per_mille, lag_ms: 1 + self.below(50) },
+            _ => Fault::Corrupt { victim, per_mille: 1 + per_mille / 20 },
+        }
+    }
+
+    fn clock(&mut self) -> Fault {
+        let victim = self.anybody();
+        if self.below(3) == 0 {
+            return Fault::ClockDrift { victim, ppm: self.below(200_000) as i64 - 100_000 };
+        }
+        Fault::ClockStep { victim, by_ms: self.below(172_800_000) as i64 - 86_400_000 }
+    }
+
+    fn room(&mut self) -> Fault {
+        let victim = self.anybody();
+        match self.next() % 3 {
+            2 => Fault::ReadOnly { victim },
+            _ => Fault::Full { victim },
+        }
+    }
+
+    fn pause(&mut self) -> Fault {
+        match self.below(4) {
+            0 => Fault::Freeze { victim: self.anybody() },
+            1 => Fault::Pause { victim: self.leader() },
+            _ => Fault::Pause { victim: self.some() },
+        }
+    }
+
+    /// One node that is slow: all others are as they were.
+    fn slowness(&mut self) -> Fault {
+        let victim = self.weak();
+        match self.next() % 3 {
+            0 => Fault::Throttle { victim, bytes_per_second: 1 << 20 },
+            1 => Fault::Trickle { victim, bytes_per_second: 128 << 10 },
+            _ => Fault::SlowDisk { victim, sync_ms: 100 },
+        }
+    }
+
+    /// One node that is faulty all the time, each time in another way.
+    fn one_fault(&mut self) -> Fault {
+        let victim = Victim::Node(1 + (self.next() % u64::from(self.nodes)) as u32);
+        match self.below(7) {
+            0 => Fault::Kill { victim },
+            1 => Fault::Pause { victim },
+            2 => Fault::RestartLoop { victim },
+            3 => Fault::Isolate { victim, direction: Direction::Both },
+            4 => Fault::PowerCut { victim },
+            5 => Fault::SlowDisk { victim, sync_ms: 200 },
+            _ => Fault::Loss { victim, per_mille: 200 },
+        }
+    }
+
+    fn disk(&mut self) -> Fault {
+        let victim = self.anybody();
+        match self.below(5) {
+            0 => Fault::SyncFails { victim },
+            1 => Fault::SlowDisk { victim, sync_ms: 10 + self.below(800) },
+            2 => Fault::Throttle { victim, bytes_per_second: (64 << 10) + self.below(1 << 20) },
+            _ => self.room(),
+        }
+    }
+
+    fn process(&mut self) -> Fault {
+        let victim = self.anybody();
+        match self.below(7) {
+            0 => Fault::Kill { victim: self.some() },
+            1 => Fault::RestartLoop { victim },
+            2 => Fault::OutOfMemory { victim },
+            3 => Fault::FewFiles { victim },
+            4 => self.pause(),
+            _ => Fault::Crash { victim, point: point(&self.dice), nth: 1 + self.below(5) },
+        }
+    }
+
+    fn operator(&mut self) -> Fault {
+        let victim = self.anybody();
+        match self.below(5) {
+            0 => Fault::Compact,
+            1 => Fault::Scrub { victim },
+            2 => Fault::RollingRestart,
+            _ => Fault::Churn,
+        }
+    }
+
+    /// Each kind in its turn, and of each kind any.
+    fn anything(&mut self) -> Fault {
+        match self.next() % 10 {
+            0 => self.leader_kill(),
+            1 | 6 => self.link(),
+            2 | 7 => self.disk(),
+            3 => Fault::PowerCut { victim: self.some() },
+            4 => self.wire(),
+            5 => self.process(),
+            8 => self.damage(),
+            _ => match self.below(3) {
+                0 => self.clock(),
+                1 => self.operator(),
+                _ => Fault::LyingDisk { victim: self.weak() },
+            },
+        }
+    }
+}
