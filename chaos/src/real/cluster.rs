@@ -22,8 +22,8 @@ use crate::plan::Fault;
 const CLIENT_PORT: u16 = 7400;
 const PEER_PORT: u16 = 7401;
 const ADMIN_PORT: u16 = 7402;
-/// Small, so that runs of minutes fill several.
-const SEGMENT_BYTES: u64 = 8 << 20;
+/// The smallest there are, so that runs of minutes fill several.
+const SEGMENT_BYTES: u64 = 32 << 20;
 
 /// A cluster of processes. Clones are handles to the same one; dropping the last one ends it and takes its ground away.
 #[derive(Clone)]

@@ -116,8 +116,12 @@ impl fmt::Display for Report {
             writeln!(f, "NOT RUN     {}: {}", skipped.kind, skipped.why)?;
         }
         writeln!(f, "processes   {} started, {} ended by themselves", self.lives, self.ends.len())?;
+        let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
         for end in &self.ends {
-            writeln!(f, "            {end}")?;
+            *ends.entry(end).or_default() += 1;
+        }
+        for (end, count) in ends {
+            writeln!(f, "            {count} × {end}")?;
         }
         for care in &outcome.care {
             writeln!(f, "operator    {care}")?;

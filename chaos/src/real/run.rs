@@ -19,6 +19,8 @@ use crate::workload::{Recorder, Tally};
 
 /// Between two looks of whoever watches.
 const LOOK: Duration = Duration::from_secs(1);
+/// Processes of a node none of which came to serve.
+const HOPELESS: u64 = 5;
 
 /// What is known when the processes are gone.
 struct Ran {
@@ -84,7 +86,7 @@ async fn go(
             Outcome { failure: Some(format!("{} came", signal?)), ..Outcome::default() }
         }
         outcome = attack(plan, &cluster, &recorder) => outcome,
-        () = look_on(settings, &cluster, &recorder) => unreachable!("whoever looks on does so for ever"),
+        why = look_on(settings, &cluster, &recorder) => Outcome { failure: Some(why), ..Outcome::default() },
     };
     let stories: Vec<_> = cluster.all().into_iter().map(|seat| cluster.story(seat)).collect();
     for seat in cluster.all() {
@@ -99,11 +101,16 @@ async fn go(
     })
 }
 
-/// Shows how it goes, for ever.
-async fn look_on(settings: &Settings, cluster: &RealCluster, recorder: &Recorder) {
+/// Shows how it goes, until there is no hope: a binary that never comes to serve never will.
+async fn look_on(settings: &Settings, cluster: &RealCluster, recorder: &Recorder) -> String {
     let mut began = None;
     loop {
         cluster.wait(LOOK).await;
+        let stories = cluster.all().into_iter().map(|seat| cluster.story(seat));
+        let hopeless = stories.filter(|story| story.lives >= HOPELESS && story.stillborn == story.lives);
+        if let Some(end) = hopeless.filter_map(|mut story| story.ends.pop()).next() {
+            return format!("a node did not start {HOPELESS} times in a row, and never before: {end}");
+        }
         let Some(watch) = &settings.watch else { continue };
         let tally = recorder.tally();
         if tally.operations > 0 {
