@@ -86,9 +86,13 @@ fn remove(doomed: &dyn Fn(Mark) -> bool, swept: &mut Swept) {
         swept.note("namespace", &name, IP.run(["netns", "del", &name]));
     }
     for name in marked(&fs_names(Path::new("/sys/class/net")), doomed) {
-        // Its peer may have taken it along.
-        if Path::new("/sys/class/net").join(&name).exists() {
-            swept.note("network device", &name, IP.run(["link", "del", &name]));
+        // Its peer may have taken it along, before or just now: a namespace goes a moment after its name.
+        let is_there = || Path::new("/sys/class/net").join(&name).exists();
+        if is_there() {
+            let removed = IP.run(["link", "del", &name]);
+            if removed.is_ok() || is_there() {
+                swept.note("network device", &name, removed);
+            }
         }
     }
     let tables = NFT.line("list tables").unwrap_or_default();
