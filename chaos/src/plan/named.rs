@@ -65,9 +65,10 @@ impl Plan {
 fn load(is_measured: bool) -> Load {
     if is_measured {
         let mix = vec![(Deed::Append, 8), (Deed::ReadOwn, 1), (Deed::ReadEntity, 1)];
-        return Load { clients: 8, rate: 100.0, entities: 4096, mix };
+        return Load { clients: 8, rate: 100.0, entities: 4096, day: Vec::new(), mix };
     }
-    Load { clients: 10, rate: 8.0, entities: 512, mix: Deed::ALL.map(|deed| (deed, weight(deed))).to_vec() }
+    let mix = Deed::ALL.map(|deed| (deed, weight(deed))).to_vec();
+    Load { clients: 10, rate: 8.0, entities: 512, day: Vec::new(), mix }
 }
 
 fn weight(deed: Deed) -> u32 {
