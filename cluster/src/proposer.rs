@@ -11,8 +11,10 @@
 
 use std::sync::Arc;
 
+use chronos_bugs::{Bug, is_seeded};
 use chronos_domain::Timestamp;
-use chronos_store::{Command, entry};
+use chronos_store::Command;
+use chronos_store::entry::{self, Outcome};
 use tokio::sync::mpsc;
 
 use crate::consensus::{Consensus, Phase};
@@ -127,6 +129,8 @@ impl Proposer {
             if deadline <= now {
                 chronos_env::sometimes!("propose.deadline_passed_in_queue");
                 caller.answer(Err(ProposeError::DeadlinePassed));
+            } else if let Some(refused) = self.refused_early(&command) {
+                caller.answer(Ok(refused));
             } else {
                 bytes += command.len();
                 commands.push(command);
@@ -137,5 +141,10 @@ impl Proposer {
         }
         chronos_env::sometimes!("propose.entry_of_several", commands.len() > 1);
         (commands, callers)
+    }
+
+    /// What apply will say is said by apply alone: others may come first.
+    fn refused_early(&self, command: &Command) -> Option<Outcome> {
+        is_seeded(Bug::M7).then(|| self.consensus.partition.foresee(command)).flatten()
     }
 }

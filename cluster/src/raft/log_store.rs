@@ -15,6 +15,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 use std::sync::Arc;
 
+use chronos_bugs::{Bug, is_seeded};
 use chronos_env::Env;
 use chronos_wal::{Fault, Log, Mark, ReadError};
 use futures::stream::{self, Stream};
@@ -170,6 +171,12 @@ impl Shared {
     }
 }
 
+/// A vote that may have been cast before this one.
+fn vote_before(vote: &Vote) -> Option<Vote> {
+    let term = vote.leader_id.term.checked_sub(1)?;
+    Some(Vote::new(term, vote.leader_id.voted_for))
+}
+
 impl RaftLogReader<Types> for LogStore {
     async fn try_get_log_entries<R>(&mut self, range: R) -> io::Result<Vec<Entry>>
     where
@@ -180,7 +187,8 @@ impl RaftLogReader<Types> for LogStore {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        self.vote()
+        let vote = self.vote()?;
+        Ok(if is_seeded(Bug::M3) { vote.and_then(|vote| vote_before(&vote)) } else { vote })
     }
 
     /// Nothing where the first of them is purged: what comes behind a gap must never be sent. openraft may still ask, when
@@ -288,6 +296,9 @@ impl RaftLogStorage<Types> for LogStore {
     {
         let logged = self.0.tail.lock().push(entries);
         let bytes = logged.iter().map(|entry| entry.payload.len()).sum();
+        if let Some(last) = logged.last().filter(|_| is_seeded(Bug::M4)) {
+            self.0.log.commit(last.index);
+        }
         let trouble = self.0.trouble.clone();
         let done = move |done| match done {
             Ok(()) => callback.io_completed(Ok(())),

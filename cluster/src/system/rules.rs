@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chronos_bugs::{Bug, is_seeded};
+
 use super::change::{Change, Entrant};
 use super::state::State;
 use super::token::TokenHash;
@@ -60,6 +62,11 @@ impl State {
         self.knows_the_token(who.token.as_deref())?;
         if let Some(member) = self.members.values().find(|member| member.machine == who.machine) {
             return self.readmit(member, who);
+        }
+        if let Some(lost) = self.members.values().find(|member| is_seeded(Bug::M18) && is_where(member, who))
+        {
+            let (node, Newcomer { name, machine, addresses, .. }) = (lost.node, who.clone());
+            return Ok(Decided::Write(Change::Admitted(Entrant { node, name, machine, addresses }), node));
         }
         let present = self.members.values().filter(|member| member.state != MemberState::Removed);
         if present.count() >= MEMBERS_MAX {
@@ -218,6 +225,11 @@ impl State {
     fn known(&self, node: NodeId) -> Result<&Member, Denied> {
         self.members.get(&node).ok_or_else(|| no(format!("there is no node {node} in this cluster")))
     }
+}
+
+/// Whether the machine that asks is found where that member was.
+fn is_where(member: &Member, who: &Newcomer) -> bool {
+    !who.addresses.peer.is_empty() && member.addresses.peer == who.addresses.peer
 }
 
 /// A rule says no.

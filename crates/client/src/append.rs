@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use chronos_block::{Block, Compression, Draft, Packer};
 use chronos_domain::{
-    Condition, ContentType, EntityId, EventId, EventType, Expectation, Invalid, Rejection, Tag, Timestamp,
+    Batch, Condition, ContentType, EntityId, EventId, EventType, Expectation, Invalid, Rejection, Tag,
+    Timestamp,
 };
 
 use crate::ids::Ids;
@@ -189,6 +190,33 @@ impl Append {
     }
 }
 
+/// The same request with other events: what must never be sent in its place ([`chronos_bugs::Bug::M16`]).
+pub(crate) fn with_new_ids(block: &Block, ids: &Ids) -> Block {
+    let valid = "a block holds what was packed";
+    let mut packer = Packer::new();
+    for e in 0..block.entities() {
+        packer.expect(EntityId::parse(block.entity(e)).expect(valid), block.expectation(e)).expect(valid);
+    }
+    if let Some(condition) = block.condition() {
+        packer.condition(condition.clone()).expect(valid);
+    }
+    for i in 0..block.events() {
+        let event = block.event(i);
+        let draft = Draft {
+            event_id: ids.next(),
+            entity_id: EntityId::parse(event.entity_id).expect(valid),
+            event_type: EventType::parse(event.event_type).expect(valid),
+            content_type: ContentType::parse(event.content_type).expect(valid),
+            payload: block.payload(i),
+            metadata: Bytes::copy_from_slice(event.metadata),
+            tags: event.tags.map(|tag| Tag::parse(tag).expect(valid)).collect(),
+            occurred_at: event.occurred_at,
+        };
+        packer.push(draft).expect(valid);
+    }
+    packer.finish(block.compression()).expect(valid)
+}
+
 /// A payload given as JSON: text is taken as it stands, byte for byte, and a value is written out.
 pub trait Payload {
     /// The JSON text.
@@ -233,7 +261,7 @@ impl Payload for serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use chronos_domain::{Batch, Version};
+    use chronos_domain::Version;
 
     use super::*;
 

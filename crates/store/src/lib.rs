@@ -55,6 +55,7 @@ mod names;
 mod pages;
 mod partition;
 mod postings;
+mod premature;
 mod read;
 mod recent;
 mod recover;

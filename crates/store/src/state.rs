@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chronos_bugs::{Bug, is_seeded};
 use chronos_domain::{
     Expectation, LogIndex, Marks, PartitionId, PartitionState, Position, Rejection, Verdict, truncate,
 };
@@ -15,6 +16,7 @@ use crate::facts::Facts;
 use crate::fault::Fault;
 use crate::layers::{Layers, SealedGeneration};
 use crate::lookup::Lookup;
+use crate::premature::Unchecked;
 use crate::shelf::Shelf;
 use crate::stats::Stats;
 
@@ -230,7 +232,10 @@ impl State {
 
     fn append(&mut self, origin: Origin, command: &AppendCommand, facts: &Facts) -> Verdict {
         let index = Lookup { layers: &self.layers, facts };
-        let Ok(verdict) = self.numbers.apply(&index, &command.append());
+        let Ok(verdict) = match is_seeded(Bug::M7) {
+            true => self.numbers.apply(&index, &command.unchecked(&Unchecked(&command.block))),
+            false => self.numbers.apply(&index, &command.append()),
+        };
         mark(&verdict, facts);
         match &verdict {
             Verdict::Stored(receipt) => {
@@ -240,6 +245,13 @@ impl State {
             Verdict::Duplicate(_) => self.outcomes.duplicates += 1,
             Verdict::Rejected(_) => self.outcomes.rejected += 1,
         }
+        verdict
+    }
+
+    /// How the command would end if it were applied now.
+    pub(crate) fn foresee(&self, command: &AppendCommand, facts: &Facts) -> Verdict {
+        let Ok(verdict) =
+            self.numbers.clone().apply(&Lookup { layers: &self.layers, facts }, &command.append());
         verdict
     }
 

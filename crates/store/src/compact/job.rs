@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use chronos_bugs::{Bug, is_seeded};
 use chronos_domain::{LogIndex, Space};
 use chronos_parts::{Manifest, Part, PartMeta, Rows, Spec, Writer, erase, leaf_of};
 use chronos_proof::{Frontier, Hash, chain_next};
@@ -183,7 +184,7 @@ impl Compaction {
         }
         self.manifest.sequence += 1;
         self.manifest.cut = cut.number;
-        self.manifest.applied = cut.index;
+        self.manifest.applied = if is_seeded(Bug::M13) { cut.index.next() } else { cut.index };
         self.manifest.applied_term = cut.term;
         self.manifest.members = self.sealed.members().clone();
         self.manifest.compacted = cut.head;
@@ -323,6 +324,9 @@ impl Compaction {
     /// From here on the new parts hold, or after a failure possibly do: nothing is removed then.
     fn swap(&mut self) -> Result<Slice, Setback> {
         let shared = self.partition.shared.clone();
+        if is_seeded(Bug::M9) {
+            let _ = shared.dir.remove_unnamed(&self.manifest);
+        }
         shared.dir.swap(&self.manifest).map_err(Setback::of_parts(shared.id))?;
         shared.env.crash.hit(SWAPPED);
         let manifest = Arc::new(self.manifest.clone());
