@@ -231,6 +231,7 @@ mod tests {
             token = "hush"
             replication = 5
             forward = false
+            beat_ms = 250
             transfer_bytes_per_second = 1000000
             tls = { certificate = "/c", key = "/k", authority = "/a" }
         "#;
@@ -247,6 +248,7 @@ mod tests {
             token: Some("hush".into()),
             replication: 5,
             forward: false,
+            beat_ms: 250,
             transfer_bytes_per_second: 1_000_000,
             tls: Some(tls),
             plaintext_anywhere: false,
@@ -260,6 +262,7 @@ mod tests {
     fn what_contradicts_itself_is_refused_with_what_to_do() {
         for (text, wanted) in [
             ("replication = 2", "give 1, 3 or 5"),
+            ("beat_ms = 20", "cluster.beat_ms is 20; give 50 to 1000"),
             ("transfer_bytes_per_second = 0", "give at least 1"),
             ("join = [\"a\"]", "give HOST:PORT"),
             ("advertise = \"a:7\"", "a host without a port"),
