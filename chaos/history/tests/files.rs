@@ -59,7 +59,11 @@ fn files_of_several_histories_are_told_apart_by_where_they_begin() {
     let all = [ours.clone(), theirs.clone()].concat();
     assert_eq!(histories(&all).unwrap(), [ours.clone(), theirs]);
     let backwards: Vec<PathBuf> = ours.into_iter().rev().collect();
-    assert_eq!(histories(&backwards).unwrap(), [backwards.clone()], "one history may come in any order");
+    assert_eq!(
+        histories(&backwards).unwrap(),
+        std::slice::from_ref(&backwards),
+        "one history may come in any order"
+    );
 }
 
 #[test]
