@@ -57,6 +57,43 @@ fn five_nodes_share_what_three_had_and_one_that_is_drained_and_removed_leaves_no
     });
 }
 
+/// Members that had been removed rose again when etcd 3.6 came: two stores had disagreed for years. Here the log is the only
+/// one that counts: what a node has noted beside it is not even given to these.
+#[test]
+fn t_28_a_node_that_was_removed_stays_removed_when_all_others_have_started_again() {
+    let world = World::new(12);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        for host in 2..=4 {
+            town.join(host).await;
+        }
+        town.until("everything is spread over four", |town| town.is_spread(3, &[1, 2, 3, 4])).await;
+        let cluster = town.nodes[&2].cluster.clone();
+        cluster.steer(Order::Drain(n(4)), town.deadline()).await.unwrap();
+        town.until("the drained node holds nothing", |town| town.is_spread(3, &[1, 2, 3])).await;
+        cluster.steer(Order::Remove(n(4)), town.deadline()).await.unwrap();
+        drop(cluster);
+        town.until("the removed node belongs to nothing", |town| town.is_gone(4)).await;
+        town.kill(4);
+        for host in 1..=3 {
+            town.kill(host);
+            town.restart(host, 2).await;
+            town.until("it is there again", |town| town.is_spread(3, &[1, 2, 3])).await;
+        }
+        town.restart(4, 2).await;
+        town.until("it is turned away by all", |town| {
+            let others = town.nodes.values().filter(|node| node.cluster.me() != n(4));
+            let gone = BTreeSet::from([n(4)]);
+            others.filter_map(|node| node.cluster.peers()).all(|peers| *peers.watch_banned().borrow() == gone)
+        })
+        .await;
+        assert!(town.is_gone(4));
+        town.until("whose place it once had", |town| town.is_spread(3, &[1, 2, 3])).await;
+        town.check().await;
+        town.stop().await;
+    });
+}
+
 /// Killed as soon as it has given something up, it is asked to delete that while nobody has missed it yet.
 #[test]
 fn what_a_drained_node_could_not_delete_because_it_was_away_is_deleted_when_it_is_back() {

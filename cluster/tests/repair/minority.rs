@@ -131,7 +131,7 @@ fn a_crash_at_any_time_of_a_repair_leaves_it_to_be_finished() {
 
 /// It would be elected otherwise, or make the other one a leader, before it has what it once acknowledged.
 #[test]
-fn no_vote_is_cast_before_everything_is_back() {
+fn t_15_no_vote_is_cast_before_everything_is_back() {
     let world = World::new(8);
     world.run(async {
         let [first, second, third] = three(&world, 50).await;
@@ -159,7 +159,7 @@ fn no_vote_is_cast_before_everything_is_back() {
 
 /// The founder least of all: it would found every group once more.
 #[test]
-fn who_has_forgotten_everything_is_not_taken_for_new() {
+fn t_31_who_has_forgotten_everything_is_not_taken_for_new() {
     let world = World::new(9);
     world.run(async {
         let [first, second, third] = three(&world, 70).await;

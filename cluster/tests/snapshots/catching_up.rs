@@ -52,8 +52,9 @@ async fn one_behind(world: &World, bytes_per_second: u64) -> [Node; 2] {
     [first, second]
 }
 
+/// Redis-Raft lost everything in a fail-over, and crashed over snapshots (Jepsen, 1b3fbf6).
 #[test]
-fn a_follower_behind_the_log_catches_up_by_parts_while_appends_go_on() {
+fn t_20_a_follower_behind_the_log_catches_up_by_parts_while_appends_go_on() {
     let world = World::new(2);
     world.run(async {
         let [first, second] = one_behind(&world, 50_000).await;
@@ -184,6 +185,52 @@ fn a_part_that_nobody_has_whole_is_not_put_to_use() {
         first.append(100).await;
         first.host.disk().flip_bit(&file, part.parquet.bytes / 2, 3).unwrap();
         converge(&[&first, &second], 101).await;
+    });
+}
+
+/// A learner of openraft that was added while it was cut off never caught up, because the log was purged up to its end
+/// meanwhile (#1828).
+#[test]
+fn t_24_a_learner_that_was_cut_off_while_the_log_was_purged_catches_up() {
+    let world = World::new(8);
+    world.run(async {
+        let first = founder(&world, 60, 64 << 20).await;
+        let second = Node::start(&world, 2, 1, 64 << 20).await;
+        let clock = first.env.clock.clone();
+        world.net().partition("n1", "n2");
+        let adding = clock.timeout(Duration::from_secs(5), first.groups.add_learner(id(), n(2))).await;
+        assert!(!matches!(adding, Ok(Ok(_))), "it was not cut off");
+        append(&first, 60..160).await;
+        // Whatever was kept for the learner is let go of: it is away for too long.
+        clock.sleep(Duration::from_secs(31)).await;
+        append(&first, 160..200).await;
+        let is_purged = || first.first_in_log() + 8 >= first.manifest().applied.get();
+        until(&clock, "the log is purged to its end", is_purged).await;
+        assert_eq!(second.partition().head().get(), 0);
+        world.net().heal_all();
+        make_members(&first, &[1, 2]).await;
+        converge(&[&first, &second], 200).await;
+        assert!(second.peers.stats().bulk_bytes_received > 0, "entries alone would do");
+    });
+}
+
+/// The idempotency of KurrentDB is a cache that is emptied: a leader that never saw the request must know it all the same.
+#[test]
+fn t_08_a_leader_that_was_sent_parts_recognises_what_it_never_saw() {
+    let world = World::new(9);
+    world.run(async {
+        let [first, second] = one_behind(&world, 64 << 20).await;
+        let third = Node::start(&world, 3, 2, 64 << 20).await;
+        converge(&[&first, &second, &third], 150).await;
+        assert!(third.peers.stats().bulk_bytes_received > 0, "it was sent entries");
+        first.groups.transfer(id(), n(3)).await.unwrap();
+        let leads = || third.groups.leader(id()) == Some(n(3));
+        until(&first.env.clock, "the third one leads", leads).await;
+        for number in 0..150 {
+            third.append(number).await;
+        }
+        // Nobody has an event more, and each has each of them.
+        converge(&[&first, &second, &third], 150).await;
     });
 }
 

@@ -23,8 +23,9 @@ const POINTS: [(&str, u64); 12] = [
     ("parts.install.forgotten", 1),
 ];
 
+/// Redis-Raft crashed over snapshots (Jepsen, 1b3fbf6).
 #[test]
-fn a_crash_at_any_point_recovers_to_before_or_after() {
+fn t_20_a_crash_at_any_point_recovers_to_before_or_after() {
     for (nth, (point, hit)) in POINTS.into_iter().enumerate() {
         let world = World::new(100 + nth as u64);
         world.run(async {

@@ -91,4 +91,19 @@ mod tests {
         assert_eq!(names.get("entity-4711"), Some(&vec![0, 1, 2]));
         assert_eq!(names.get("entity-5000"), None);
     }
+
+    /// A stream of KurrentDB was hidden by another one whose name had the same hash (#1030).
+    #[test]
+    fn t_21_a_name_is_not_taken_for_another_one_with_the_same_hash() {
+        let mut names = Names::<u32>::new();
+        let other = names.intern("other");
+        // As it would stand there if both had this hash.
+        let hash = hash("name");
+        names.numbers.insert_unique(hash, Slot { hash, number: other.0 }, |slot| slot.hash);
+        assert_eq!(names.get("name"), None);
+        let name = names.intern("name");
+        assert_ne!(name, other);
+        *names.value_mut(name) = 7;
+        assert_eq!((names.get("name"), names.get("other")), (Some(&7), Some(&0)));
+    }
 }

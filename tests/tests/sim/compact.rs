@@ -91,8 +91,9 @@ fn crash_points() -> impl Iterator<Item = &'static str> {
     ])
 }
 
+/// A restart of Fauna in the middle of a compaction deleted files that were in use.
 #[test]
-fn nothing_promised_is_lost_when_the_power_goes_at_any_step_of_a_compaction() {
+fn t_22_nothing_promised_is_lost_when_the_power_goes_at_any_step_of_a_compaction() {
     let mut missed = Vec::new();
     for (seed, point) in (1..).zip(crash_points()) {
         let world = World::new(seed);

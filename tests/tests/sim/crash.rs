@@ -30,8 +30,9 @@ fn cut_at(seed: u64, point: &str, nth: u64) -> bool {
     cut
 }
 
+/// A single etcd node answered before it had committed, and lost a write when it crashed (#14370).
 #[test]
-fn nothing_promised_is_lost_when_the_power_goes_at_any_named_point() {
+fn t_02_nothing_promised_is_lost_when_the_power_goes_at_any_named_point() {
     let mut missed = Vec::new();
     for point in crash_points() {
         let mut cuts = 0;

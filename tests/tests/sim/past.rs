@@ -39,8 +39,9 @@ impl Fact {
     }
 }
 
+/// A question of TigerBeetle with several predicates had a wrong answer (Jepsen, 0.16.11).
 #[test]
-fn every_question_about_the_past_has_the_answer_of_a_plain_list_now_and_after_more_events() {
+fn t_34_every_question_about_the_past_has_the_answer_of_a_plain_list_now_and_after_more_events() {
     let world = World::new(11);
     let mut asked = Vec::new();
     world.run(async {

@@ -2,5 +2,6 @@
 
 mod conformance;
 mod nodes;
+mod quorums;
 mod reads;
 mod scenarios;

@@ -298,6 +298,11 @@ impl Node {
         &self.group.subject.partition
     }
 
+    /// The last entry that is on this node's disk for good.
+    pub(super) fn flushed(&self) -> u64 {
+        self.wal.log(LogId::new(partition_id().get())).state().flushed
+    }
+
     /// Waits until everything that was acknowledged is applied here, at most so long.
     pub(super) async fn linearize(&self, within: Duration) -> Result<(), ReadError> {
         self.group.freshness.linearize(self.env.clock.monotonic() + within).await.map(drop)

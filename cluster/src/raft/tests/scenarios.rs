@@ -27,19 +27,24 @@ pub(super) struct Cluster {
 impl Cluster {
     /// Three nodes, grown from one.
     pub(super) async fn of_three(world: &World) -> Cluster {
+        Cluster::of(world, 3).await
+    }
+
+    /// So many nodes, grown from one.
+    pub(super) async fn of(world: &World, nodes: u64) -> Cluster {
         let net = Net::new(world);
         let mut cluster =
             Cluster { world: world.clone(), net, nodes: Vec::new(), acknowledged: BTreeSet::new(), sent: 0 };
-        for id in 1..=3 {
+        for id in 1..=nodes {
             let node = Node::start(world, &cluster.net, id).await;
             cluster.nodes.push(node);
         }
         cluster.append(5).await;
         let raft = cluster.nodes[0].raft().await;
-        for id in 2..=3 {
+        for id in 2..=nodes {
             raft.add_learner(NodeId::new(id), (), true).await.unwrap();
         }
-        let voters: BTreeSet<NodeId> = (1..=3).map(NodeId::new).collect();
+        let voters: BTreeSet<NodeId> = (1..=nodes).map(NodeId::new).collect();
         raft.change_membership(voters, false).await.unwrap();
         cluster
     }

@@ -136,7 +136,7 @@ async fn the_next_address_is_tried_when_the_first_does_not_answer() {
 }
 
 #[tokio::test]
-async fn silence_until_the_deadline_is_unknown() {
+async fn t_40_silence_until_the_deadline_is_unknown() {
     let server = Server::start([Act::StoreBehindGate]).await;
     let client = server.client(patient());
     let error = client.append(order().deadline(Duration::from_secs(1))).await.unwrap_err();

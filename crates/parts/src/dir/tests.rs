@@ -99,8 +99,9 @@ fn what_was_swapped_in_is_what_the_next_start_finds() {
     assert_eq!((found, notes), (Some(manifest), Notes::default()));
 }
 
+/// A panic while etcd exchanged its files left revisions that did not fit together (#14685).
 #[test]
-fn a_crash_at_any_step_of_a_swap_leaves_one_manifest_and_all_its_files_and_nothing_else() {
+fn t_30_a_crash_at_any_step_of_a_swap_leaves_one_manifest_and_all_its_files_and_nothing_else() {
     let steps = [
         SWAP_BEFORE,
         SWAP_WRITTEN,
@@ -134,8 +135,9 @@ fn a_crash_at_any_step_of_a_swap_leaves_one_manifest_and_all_its_files_and_nothi
     }
 }
 
+/// A restart of Fauna in the middle of a compaction deleted files that were in use.
 #[test]
-fn a_crash_while_the_directory_is_opened_is_survived_too() {
+fn t_22_a_crash_while_the_directory_is_opened_is_survived_too() {
     for step in [TWIN_WRITTEN, TWIN_RENAMED, SWAP_DONE, REMOVE_BEFORE, REMOVE_ONE, REMOVE_DONE] {
         for seed in 0..10 {
             let world = World::new(seed);
@@ -194,8 +196,9 @@ fn either_copy_of_the_manifest_is_enough() {
     }
 }
 
+/// NATS met a stream whose metadata was damaged, called it an orphan, and deleted its directory.
 #[test]
-fn without_a_manifest_nothing_is_deleted() {
+fn t_17_without_a_manifest_nothing_is_deleted() {
     let damage = |world: &World| {
         for name in [MANIFEST, TWIN] {
             world.disk().flip_bit(&Path::new(DIR).join(name), 100, 3).unwrap();

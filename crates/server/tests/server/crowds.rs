@@ -38,7 +38,7 @@ async fn until_text(stream: &mut TcpStream, wanted: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_only_stays_keeps_nobody_out() {
+async fn t_36_who_only_stays_keeps_nobody_out() {
     let (_dir, served) = patient(4).await;
     let mut crowd = Vec::new();
     // Nothing, and three beginnings of which nothing comes.

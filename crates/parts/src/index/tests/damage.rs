@@ -160,7 +160,7 @@ proptest! {
     /// Checksums keep accidents out; whoever makes up bytes with good checksums gets a fault or a wrong answer, never a
     /// panic or memory without bound.
     #[test]
-    fn made_up_bytes_never_make_a_reader_panic(
+    fn t_37_made_up_bytes_never_make_a_reader_panic(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let rows: Vec<Plain> = rows().into_iter().take(1_100).collect();
