@@ -1,5 +1,7 @@
 //! Campaigns over real processes.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::fs;
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! What the command line does with what it is given.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::fs;
 use std::process::{Command, Output};
 

@@ -1,5 +1,7 @@
 //! The same plan gives the same run, to the last thing that happens: in one process and in another.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::io;
 
 use chronos_chaos::Profile;

@@ -8,13 +8,14 @@ use chronos_env::sim::World;
 use chronos_env::{coverage, sometimes};
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "marks are passed on real threads")]
 fn a_condition_is_looked_at_while_somebody_counts_and_a_process_counts_all_its_threads_and_no_world() {
     let looked = Cell::new(0);
     let mark = || {
         sometimes!("wal.torn_tail_cut", {
             looked.set(looked.get() + 1);
             true
-        })
+        });
     };
 
     // Nobody counts.

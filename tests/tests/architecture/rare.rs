@@ -31,7 +31,7 @@ fn breaches(listed: &[(&str, &str)], found: &[(String, String)]) -> Vec<String> 
             None => breaches.push(format!("{name} is listed for {file}, and marked nowhere")),
             Some([place]) if place == file => {}
             Some(places) => {
-                breaches.push(format!("{name} is listed for {file} alone, and marked in {places:?}"))
+                breaches.push(format!("{name} is listed for {file} alone, and marked in {places:?}"));
             }
         }
     }

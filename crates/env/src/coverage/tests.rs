@@ -3,7 +3,6 @@ use std::thread;
 
 use super::*;
 use crate::sim::World;
-use crate::sometimes;
 
 fn happens(times: u64) {
     for time in 1..=times {
@@ -40,6 +39,7 @@ fn a_world_counts_what_happens_while_it_runs_and_the_next_one_begins_with_nothin
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "marks are passed on real threads")]
 fn worlds_on_two_threads_do_not_see_each_other() {
     let count = |times| {
         move || {
