@@ -33,7 +33,7 @@ fn t_29_a_node_whose_disk_was_full_starts_and_works_once_there_is_room() {
         .at(8, 20, Fault::Full { victim: Victim::Node(2) })
         .at(16, 3, Fault::Kill { victim: Victim::Node(2) })
         .play();
-    let passed = |point| story.report.passed.get(point).copied().unwrap_or(0);
+    let passed = |point| story.report.points.passed.get(point).copied().unwrap_or(0);
     let [begun, made] = ["wal.segment.after_create", "wal.segment.after_dir_sync"].map(passed);
     assert!(begun > made, "there was room for all {made} files of the log");
 }

@@ -39,7 +39,7 @@ fn t_05_with_five_voters_nothing_is_committed_that_no_majority_has() {
     for seed in 60..64 {
         let world = World::new(seed);
         world.run(async {
-            let mut cluster = Cluster::of(&world, VOTERS).await;
+            let cluster = Cluster::of(&world, VOTERS).await;
             cluster.converge().await;
             let (all, chance) = (cluster.ids(), world.env().entropy.child("chance"));
             for round in 0..12 {
