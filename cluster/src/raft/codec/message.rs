@@ -8,7 +8,7 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 
-use super::super::types::{Entry, LogId, SnapshotMeta, StoredMembership, Types, Vote, log_id_of, ours};
+use super::super::types::{Entry, LogId, SnapshotMeta, StoredMembership, Types, Vote, log_id_of, mark_of};
 use super::entry::{payload_from, payload_of};
 use super::fields::{FORMAT, Fields, Malformed, put_log_id, put_vote};
 use super::members::{decode_members, encode_members};
@@ -53,7 +53,10 @@ pub(crate) fn decode_append(body: &Bytes) -> Result<(AppendEntriesRequest<Types>
     let rows = (0..count).map(|_| Ok((fields.u64()?, fields.u32()? as usize)));
     let rows = rows.collect::<Result<Vec<_>, Malformed>>()?;
     let mut entries = Vec::with_capacity(count);
-    for ((term, len), index) in rows.into_iter().zip(ours(prev_log_id.next_index())..) {
+    let before = mark_of(prev_log_id.as_ref()).index;
+    for ((term, len), nth) in rows.into_iter().zip(1..) {
+        let index =
+            before.checked_add(nth).ok_or_else(|| fields.damaged("its entries lie behind the last index"))?;
         let log_id = log_id_of(Mark { index, term }).expect("ours begin with 1");
         entries.push(Entry { log_id, payload: payload_from(fields.slice(len)?)? });
     }

@@ -38,6 +38,20 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn entries_behind_the_last_index_there_is_are_refused() {
+    let message = |entries| {
+        let request = AppendEntriesRequest { prev_log_id: id(u64::MAX, 4), entries: vec![], ..append() };
+        let mut bytes = encode_append(&request, None).to_vec();
+        let count = bytes.len() - 16 - 4;
+        bytes[count] = entries;
+        bytes.splice(count + 4..count + 4, vec![0; usize::from(entries) * ROW_BYTES]);
+        Bytes::from(bytes)
+    };
+    assert!(decode_append(&message(0)).is_ok(), "a heartbeat");
+    assert!(matches!(decode_append(&message(1)), Err(Malformed::Damaged(..))));
+}
+
+#[test]
 fn the_bytes_of_a_message_with_entries_never_change() {
     let golden = concat!(
         "01",
