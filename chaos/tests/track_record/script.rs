@@ -110,7 +110,7 @@ impl Script {
         let plan = serde_json::to_string(&self.0).expect("a plan is plain data");
         let story = Story::of(&self.0);
         assert_eq!(story.report.outcome.failure, None, "{plan}\n{}", story.end_of_log());
-        let violations: Vec<_> = story.verdict.verdicts.iter().flat_map(|(_, of)| &of.violations).collect();
+        let violations: Vec<_> = story.verdict.verdicts.values().flat_map(|of| &of.violations).collect();
         assert!(story.verdict.is_clean(), "{violations:#?}\n{:#?}\n{plan}", story.verdict.undecided);
         for promise in PROMISED {
             assert!(
