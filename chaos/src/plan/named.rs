@@ -1,5 +1,7 @@
 //! Plans with a name, for real processes: each is about one thing, and `mixed` about all.
 
+use std::collections::BTreeMap;
+
 use chronos_env::Entropy;
 
 use super::swarm::point;
@@ -32,7 +34,8 @@ impl Plan {
     /// The plan of that name, grown from a seed; `None` if there is none.
     #[must_use]
     pub fn named(name: &str, seed: u64, nodes: u32, seconds: u64) -> Option<Plan> {
-        let mut drawn = Draw { dice: Entropy::seeded(seed).child("named"), nodes, weak: 1, calls: 0 };
+        let mut drawn =
+            Draw { dice: Entropy::seeded(seed).child("named"), nodes, weak: 1, turns: BTreeMap::new() };
         drawn.weak = 1 + drawn.below(u64::from(nodes)) as u32;
         // Milliseconds from one episode's beginning to the next, how long each lasts, and which it is.
         let (gap, lasts, fault): (Millis, Millis, fn(&mut Draw) -> Fault) = match name {
@@ -84,8 +87,8 @@ struct Draw {
     nodes: u32,
     /// Whoever loses right bytes, or has wrong ones: the others have good copies.
     weak: u32,
-    /// How many faults were drawn: what is to come in turn does.
-    calls: u64,
+    /// How often each choice was made of what comes in turn.
+    turns: BTreeMap<&'static str, u64>,
 }
 
 impl Draw {
@@ -97,9 +100,11 @@ impl Draw {
         least + self.below(most - least + 1)
     }
 
-    fn next(&mut self) -> u64 {
-        self.calls += 1;
-        self.calls - 1
+    /// Whose turn it is in this choice, from 0.
+    fn turn(&mut self, choice: &'static str) -> u64 {
+        let turns = self.turns.entry(choice).or_default();
+        *turns += 1;
+        *turns - 1
     }
 
     fn weak(&self) -> Victim {
@@ -133,7 +138,7 @@ impl Draw {
 
     /// Of one node, and every third time of all.
     fn power_cut(&mut self) -> Fault {
-        let victim = if self.next() % 3 == 2 { Victim::All } else { self.anybody() };
+        let victim = if self.turn("power") % 3 == 2 { Victim::All } else { self.anybody() };
         Fault::PowerCut { victim }
     }
 
@@ -149,7 +154,7 @@ impl Draw {
 
     fn link(&mut self) -> Fault {
         let victim = self.anybody();
-        match self.next() % 9 {
+        match self.turn("link") % 9 {
             0 => Fault::Isolate { victim: self.leader(), direction: Direction::Both },
             1 => Fault::Isolate { victim, direction: Direction::In },
             2 => Fault::Isolate { victim, direction: Direction::Out },
@@ -186,7 +191,7 @@ impl Draw {
 
     fn room(&mut self) -> Fault {
         let victim = self.anybody();
-        match self.next() % 3 {
+        match self.turn("room") % 3 {
             2 => Fault::ReadOnly { victim },
             _ => Fault::Full { victim },
         }
@@ -203,7 +208,7 @@ impl Draw {
     /// One node that is slow: all others are as they were.
     fn slowness(&mut self) -> Fault {
         let victim = self.weak();
-        match self.next() % 3 {
+        match self.turn("slowness") % 3 {
             0 => Fault::Throttle { victim, bytes_per_second: 1 << 20 },
             1 => Fault::Trickle { victim, bytes_per_second: 128 << 10 },
             _ => Fault::SlowDisk { victim, sync_ms: 100 },
@@ -212,7 +217,7 @@ impl Draw {
 
     /// One node that is faulty all the time, each time in another way.
     fn one_fault(&mut self) -> Fault {
-        let victim = Victim::Node(1 + (self.next() % u64::from(self.nodes)) as u32);
+        let victim = Victim::Node(1 + (self.turn("faulty") % u64::from(self.nodes)) as u32);
         match self.below(7) {
             0 => Fault::Kill { victim },
             1 => Fault::Pause { victim },
@@ -258,7 +263,7 @@ impl Draw {
 
     /// Each kind in its turn, and of each kind any.
     fn anything(&mut self) -> Fault {
-        match self.next() % 10 {
+        match self.turn("anything") % 10 {
             0 => self.leader_kill(),
             1 | 6 => self.link(),
             2 | 7 => self.disk(),
@@ -271,6 +276,81 @@ impl Draw {
                 1 => self.operator(),
                 _ => Fault::LyingDisk { victim: self.weak() },
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_grows_into_a_plan_of_its_own_and_nothing_else_does() {
+        for name in Plan::NAMES {
+            let plan = Plan::named(name, 7, 3, 600).unwrap();
+            assert!(!plan.episodes.is_empty(), "{name}");
+            assert_eq!(Plan::named(name, 7, 3, 600).unwrap(), plan, "{name} follows from its seed");
+            assert!(plan.episodes.iter().all(|episode| episode.at_ms >= 120_000), "{name} begins in calm");
+        }
+        assert_eq!(Plan::named("mixed ", 7, 3, 600), None);
+    }
+
+    #[test]
+    fn one_node_only_ever_loses_what_it_was_right_about() {
+        for (name, seed) in [("mixed", 1), ("mixed", 2), ("rot", 3)] {
+            let plan = Plan::named(name, seed, 5, 3600).unwrap();
+            let harmful = plan.episodes.iter().filter(|episode| episode.fault.harms_the_disk());
+            let victims: BTreeSet<String> =
+                harmful.map(|episode| format!("{:?}", episode.fault.victim())).collect();
+            assert_eq!(victims.len(), 1, "{name} {seed}: {victims:?}");
+        }
+    }
+
+    #[test]
+    fn an_hour_of_everything_has_every_kind_of_fault_that_a_machine_can_have() {
+        let kinds = |seed| Plan::named("mixed", seed, 3, 7200).unwrap().episodes;
+        let had: BTreeSet<&str> = (1..4).flat_map(kinds).map(|episode| episode.fault.kind()).collect();
+        for kind in [
+            "kill",
+            "crash",
+            "pause",
+            "freeze",
+            "restart-loop",
+            "rolling-restart",
+            "out-of-memory",
+            "few-files",
+            "isolate",
+            "bridge",
+            "swizzle",
+            "only-way-in",
+            "wedge",
+            "resets",
+            "flapping",
+            "delay",
+            "trickle",
+            "loss",
+            "duplicate",
+            "reorder",
+            "corrupt",
+            "power-cut",
+            "sync-fails",
+            "full",
+            "read-only",
+            "slow-disk",
+            "throttle",
+            "rot",
+            "misdirect",
+            "mangle",
+            "lying-disk",
+            "clock-step",
+            "clock-drift",
+            "churn",
+            "compact",
+            "scrub",
+        ] {
+            assert!(had.contains(kind), "{kind} is never drawn");
         }
     }
 }
