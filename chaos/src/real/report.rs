@@ -129,7 +129,7 @@ impl fmt::Display for Report {
         for (name, pace) in [("calm", figures.calm), ("faulty", figures.faulty)] {
             writeln!(
                 f,
-                "{name:<11} {:.0} s, {:.1} operations/s, p50 {:.1} ms, p99 {:.1} ms, {} not done",
+                "{name:<11} {:.0} s, {:.1} operations/s, p50 {:.1} ms, p99 {:.1} ms, {} refused or not done",
                 pace.seconds, pace.done_per_second, pace.latency.p50_ms, pace.latency.p99_ms, pace.not_done
             )?;
         }

@@ -79,6 +79,8 @@ impl Seat {
     /// Kills the process; returns when it is gone.
     pub(super) async fn kill(&self) -> Result<()> {
         self.dismiss();
+        // Whatever comes next is another attempt, also where nothing runs now.
+        self.story.lock().stillborn = 0;
         let taken = self.process.lock().take();
         let Some(mut process) = taken else { return Ok(()) };
         blocking(move || process.kill()).await
