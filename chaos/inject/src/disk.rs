@@ -76,6 +76,26 @@ impl Disk {
         file.set_len(bytes).during(|| format!("giving {} its {bytes} bytes", image.display()))?;
         // No blocks kept for root (nodes run as root and would see them); no lazy work that disturbs measurements.
         MKFS.on("-q -F -m 0 -b 4096 -E lazy_itable_init=0,lazy_journal_init=0", &image)?;
+        Disk::insert(image, mount)
+    }
+
+    /// Makes an image at `kept` that outlives its ground, or takes the one that is there, and mounts it.
+    pub(crate) fn keep(kept: &Path, image: PathBuf, mount: PathBuf, bytes: u64) -> Result<Disk> {
+        let beside = || {
+            format!("naming {} also {} (both must be on one file system)", kept.display(), image.display())
+        };
+        if kept.exists() {
+            fs::hard_link(kept, &image).during(beside)?;
+            return Disk::insert(image, mount);
+        }
+        // The ground's own name goes with the ground. Named last, so that half an image is none.
+        let disk = Disk::make(image.clone(), mount, bytes)?;
+        fs::hard_link(&image, kept).during(beside)?;
+        Ok(disk)
+    }
+
+    /// Mounts an image with a file system.
+    fn insert(image: PathBuf, mount: PathBuf) -> Result<Disk> {
         let device = LOSETUP.on("--find --show", &image)?.trim().to_owned();
         let disk = Disk { image, mount, device, mounting: Mutex::new(()) };
         fs::create_dir_all(&disk.mount).during(|| format!("making {}", disk.mount.display()))?;

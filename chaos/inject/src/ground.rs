@@ -71,6 +71,26 @@ impl Ground {
     /// If the machine cannot do what the layout asks for; what was made until then is removed. [`crate::probe`] finds
     /// out beforehand.
     pub fn lay(layout: &Layout) -> Result<Ground> {
+        Ground::lay_over(layout, None)
+    }
+
+    /// Lays it over the disks that an earlier ground kept in this directory, or makes them there: what nodes have on them
+    /// outlives the ground, and a process that was killed. Nodes have the addresses again that they had.
+    ///
+    /// # Errors
+    /// As [`Ground::lay`]; and if somebody else has taken the addresses, or `kept` is on another file system than
+    /// `layout.under`, or the layout is without disks or links of its own.
+    pub fn lay_kept(layout: &Layout, kept: &Path) -> Result<Ground> {
+        if layout.disk_bytes.is_none() || layout.wire == Wire::Loopback {
+            return Err(Error::Unfit(
+                "only nodes with disks and links of their own can be kept (as root)".into(),
+            ));
+        }
+        fs::create_dir_all(kept).during(|| format!("making {}", kept.display()))?;
+        Ground::lay_over(layout, Some(kept))
+    }
+
+    fn lay_over(layout: &Layout, kept: Option<&Path>) -> Result<Ground> {
         if !(1..=NODES_MAX).contains(&layout.nodes) {
             return Err(Error::Unfit(format!(
                 "a ground of {} nodes: 1 to {NODES_MAX} are possible",
@@ -88,9 +108,9 @@ impl Ground {
         let mut ground = Ground { mark, directory, sites: Vec::new(), links: None, switch: None, cache };
         mark.remember(&ground.directory)?;
         fs::create_dir_all(&ground.directory).during(|| format!("making {}", ground.directory.display()))?;
-        let addresses = ground.lay_wires(layout)?;
+        let addresses = ground.lay_wires(layout, kept)?;
         for (number, (address, namespace)) in (1..).zip(addresses) {
-            let site = ground.lay_site(layout, number, address, namespace)?;
+            let site = ground.lay_site(layout, (number, address), namespace, kept)?;
             ground.sites.push(site);
         }
         Ok(ground)
@@ -141,12 +161,16 @@ impl Ground {
     }
 
     /// Makes the network. Gives each node's address, and its namespace if it has one.
-    fn lay_wires(&mut self, layout: &Layout) -> Result<Vec<(Ipv4Addr, Option<Namespace>)>> {
+    fn lay_wires(
+        &mut self,
+        layout: &Layout,
+        kept: Option<&Path>,
+    ) -> Result<Vec<(Ipv4Addr, Option<Namespace>)>> {
         let numbers = 1..=layout.nodes;
         if layout.wire == Wire::Loopback {
             return Ok(numbers.map(|number| (loopback(self.mark, number), None)).collect());
         }
-        let subnet = Subnet::find()?;
+        let subnet = kept.map_or_else(Subnet::find, Subnet::kept)?;
         let namespaces = numbers.clone().map(|number| Namespace::make(self.mark.node(number)));
         let namespaces: Vec<_> = namespaces.collect::<Result<_>>()?;
         if layout.wire == Wire::Bridge {
@@ -163,12 +187,16 @@ impl Ground {
     fn lay_site(
         &self,
         layout: &Layout,
-        number: u8,
-        address: Ipv4Addr,
+        (number, address): (u8, Ipv4Addr),
         namespace: Option<Namespace>,
+        kept: Option<&Path>,
     ) -> Result<Site> {
         let place = |suffix: &str| self.directory.join(format!("n{number}{suffix}"));
-        let disk = layout.disk_bytes.map(|bytes| Disk::make(place(".img"), place(""), bytes)).transpose()?;
+        let make = |bytes| match kept.map(|kept| kept.join(format!("n{number}.img"))) {
+            None => Disk::make(place(".img"), place(""), bytes),
+            Some(kept) => Disk::keep(&kept, place(".img"), place(""), bytes),
+        };
+        let disk = layout.disk_bytes.map(make).transpose()?;
         let data = disk.as_ref().map_or_else(|| place(""), Disk::data);
         fs::create_dir_all(&data).during(|| format!("making {}", data.display()))?;
         let cage = layout.caged.then(|| Cage::make(&self.mark.node(number))).transpose()?;

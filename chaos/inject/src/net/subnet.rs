@@ -1,9 +1,11 @@
 //! Addresses that the machine does not use.
 
+use std::fs;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use super::Peer;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, While};
 use crate::tool::IP;
 
 /// The range for benchmarks of networks (RFC 2544): no machine on the internet has an address in it.
@@ -21,12 +23,39 @@ pub(crate) struct Subnet(Ipv4Addr);
 impl Subnet {
     /// One that neither an address nor a route of this machine touches. To be called by who has the turn.
     pub(crate) fn find() -> Result<Subnet> {
-        let known = IP.line("-4 -o addr show")? + &IP.line("-4 route show table all")?;
-        free(&ranges(&known)).ok_or_else(|| {
+        free(&ranges(&known()?)).ok_or_else(|| {
             Error::Unfit(format!(
                 "all {SUBNETS} subnets of {RANGE}/15 are in use on this machine: sweep leftovers"
             ))
         })
+    }
+
+    /// The one that a file in this directory names, or a new one, which it names from now on. To be called by who has the
+    /// turn.
+    pub(crate) fn kept(kept: &Path) -> Result<Subnet> {
+        let file = kept.join("subnet");
+        let Ok(text) = fs::read_to_string(&file) else {
+            let found = Subnet::find()?;
+            fs::write(&file, found.0.to_string()).during(|| format!("writing {}", file.display()))?;
+            return Ok(found);
+        };
+        let first: Ipv4Addr = text
+            .trim()
+            .parse()
+            .map_err(|_| Error::Unfit(format!("{} does not name a subnet: {text:?}", file.display())))?;
+        let subnet = Subnet(first);
+        if subnet.is_free(&ranges(&known()?)) {
+            return Ok(subnet);
+        }
+        Err(Error::Unfit(format!(
+            "the nodes kept in {} have addresses from {first}, which something on this machine uses: wait for it, or stop it",
+            kept.display()
+        )))
+    }
+
+    fn is_free(self, taken: &[(u32, u32)]) -> bool {
+        let first = u32::from(self.0);
+        taken.iter().all(|(from, to)| *to < first || first + 255 < *from)
     }
 
     pub(crate) fn address(self, of: Peer) -> Ipv4Addr {
@@ -47,9 +76,13 @@ impl Subnet {
 }
 
 fn free(taken: &[(u32, u32)]) -> Option<Subnet> {
-    let candidates = (0..SUBNETS).map(|n| u32::from(RANGE) + n * 256);
-    let untouched = |first: &u32| taken.iter().all(|(from, to)| *to < *first || first + 255 < *from);
-    candidates.into_iter().find(untouched).map(|first| Subnet(first.into()))
+    let candidates = (0..SUBNETS).map(|n| Subnet((u32::from(RANGE) + n * 256).into()));
+    candidates.into_iter().find(|subnet| subnet.is_free(taken))
+}
+
+/// What this machine uses, in the words of `ip`.
+fn known() -> Result<String> {
+    Ok(IP.line("-4 -o addr show")? + &IP.line("-4 route show table all")?)
 }
 
 /// First and last address of each range named in the output of `ip`. A default route is no use of the addresses.
