@@ -12,11 +12,13 @@ mod final_logs;
 mod nemesis;
 mod observer;
 pub(crate) mod operators;
+mod recheck;
 
 use std::time::Duration;
 
-use chronos_history::Node;
 use chronos_history::fact::{End, Header};
+use chronos_history::{Node, Partition};
+use serde::{Deserialize, Serialize};
 
 use self::caretaker::Caretaker;
 use self::cluster::{Cluster, Seat, status_of_any};
@@ -28,6 +30,8 @@ use crate::plan::Plan;
 use crate::workload::{Bearings, Recorder, live, reread, touch_all};
 
 pub use self::nemesis::Skipped;
+pub use self::recheck::Window;
+pub(crate) use self::recheck::recheck;
 
 /// How long a cluster may take to begin, and to be whole again.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -53,30 +57,82 @@ pub struct Outcome {
     pub elections: u64,
 }
 
+/// How an attack ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// A healthy core is left alone; in the end all nodes are stopped, and read after a cold start.
+    Cold,
+    /// Whoever runs goes on to run, and is read as it is: for a cluster that is to grow old.
+    Warm,
+}
+
 /// Attacks a cluster by a plan; what happened is in the history.
-pub(crate) async fn attack<C: Cluster>(plan: &Plan, cluster: &C, recorder: &Recorder) -> Outcome {
+pub(crate) async fn attack<C: Cluster>(
+    plan: &Plan,
+    cluster: &C,
+    recorder: &Recorder,
+    ending: Ending,
+) -> Outcome {
     let mut outcome = Outcome::default();
-    outcome.failure = go(plan, cluster, recorder, &mut outcome).await.err();
+    outcome.failure = go(plan, cluster, recorder, ending, &mut outcome).await.err();
     outcome
+}
+
+/// Ends a history whose attack was cut off with everybody who was at work in it: all that was under way then has happened
+/// or never will when this returns.
+///
+/// # Errors
+/// When the cluster does not get to where it can be read.
+pub(crate) async fn conclude<C: Cluster>(cluster: &C, recorder: &Recorder) -> Result<(), String> {
+    begin(cluster).await?;
+    agree(cluster, recorder, PATIENCE).await?;
+    let (replicas, _) = fence_and_read(cluster, recorder, Ending::Warm).await?;
+    recorder.finish(End { replicas });
+    Ok(())
+}
+
+/// Has all nodes run.
+pub(crate) async fn begin<C: Cluster>(cluster: &C) -> Result<(), String> {
+    for seat in cluster.all() {
+        cluster.start(seat);
+    }
+    converge(cluster, PATIENCE).await.map_err(|why| format!("at the beginning: {why}"))?;
+    Ok(())
 }
 
 async fn go<C: Cluster>(
     plan: &Plan,
     cluster: &C,
     recorder: &Recorder,
+    ending: Ending,
     outcome: &mut Outcome,
 ) -> Result<(), String> {
-    for seat in cluster.all() {
-        cluster.start(seat);
-    }
-    converge(cluster, PATIENCE).await.map_err(|why| format!("at the beginning: {why}"))?;
+    begin(cluster).await?;
     let tasks = &cluster.env().tasks;
     let caretaker = Caretaker::default();
-    drop(tasks.spawn("caretaker", caretaker.clone().work(cluster.clone())));
+    let care = tasks.spawn("caretaker", caretaker.clone().work(cluster.clone()));
     let watch = observe(cluster.clone(), recorder.clone(), Duration::from_millis(plan.beats.look_ms));
-    drop(tasks.spawn("observer", watch));
+    let watch = tasks.spawn("observer", watch);
+    let survived = survive(plan, cluster, (recorder, &caretaker), ending, outcome).await;
+    for watcher in [care, watch] {
+        watcher.abort();
+        // It works for ever: however it ended, it is over.
+        let _ = watcher.await;
+    }
+    recorder.finish(End { replicas: survived? });
+    Ok(())
+}
 
-    let nemesis = Nemesis::new(cluster, recorder, &caretaker);
+/// From the first request to the last replica that was read; returns which replicas these are.
+async fn survive<C: Cluster>(
+    plan: &Plan,
+    cluster: &C,
+    (recorder, caretaker): (&Recorder, &Caretaker),
+    ending: Ending,
+    outcome: &mut Outcome,
+) -> Result<Vec<(Partition, Vec<Node>)>, String> {
+    let nemesis = Nemesis::new(cluster, recorder, caretaker);
     let clients = begin_load(plan, cluster, recorder);
     let began = cluster.now();
     let mut episodes = nemesis.unleash(&plan.episodes).into_iter();
@@ -95,15 +151,16 @@ async fn go<C: Cluster>(
         client.await.map_err(|died| died.to_string())?;
     }
     outcome.skipped = nemesis.skipped();
-    outcome.core_served_after = core_alone(plan, cluster, recorder).await?;
+    if ending == Ending::Cold {
+        outcome.core_served_after = core_alone(plan, cluster, recorder).await?;
+    }
     let whole = converge(cluster, PATIENCE).await;
     outcome.care = caretaker.log();
     outcome.whole_after = Some(whole?);
     agree(cluster, recorder, PATIENCE).await?;
-    let (replicas, elections) = fence_and_read(cluster, recorder).await?;
+    let (replicas, elections) = fence_and_read(cluster, recorder, ending).await?;
     outcome.elections = elections;
-    recorder.finish(End { replicas });
-    Ok(())
+    Ok(replicas)
 }
 
 /// What has to hold in the midst of load when nothing is attacked for a while; at the end of a day also that everything is

@@ -24,11 +24,11 @@ pub mod sim;
 pub mod trial;
 mod workload;
 
-pub use attack::{Outcome, Skipped};
+pub use attack::{Ending, Outcome, Skipped, Window};
 pub use coverage::Coverage;
 pub use profile::Profile;
 pub use seeds::{Error as SeedsError, Seeds};
-pub use workload::Tally;
+pub use workload::{Origin, Tally};
 
 /// The names of the places in the product at which a crash can be met.
 pub fn crash_points() -> impl Iterator<Item = &'static str> {

@@ -9,13 +9,15 @@ mod content;
 mod doubts;
 mod fence;
 mod knowledge;
+mod origin;
 mod recorder;
 mod reread;
 mod seen;
 
 pub(crate) use client::{Bearings, live};
-pub(crate) use content::{busy_partition, logged};
+pub(crate) use content::{busy_partition, logged, word};
 pub(crate) use fence::{fence, touch_all};
+pub use origin::Origin;
 pub(crate) use recorder::Recorder;
 pub(crate) use reread::reread;
 
@@ -26,6 +28,8 @@ pub struct Tally {
     pub operations: u64,
     /// Events that were acknowledged.
     pub acknowledged: u64,
+    /// Bytes of the requests whose events were acknowledged for the first time, headers and all.
+    pub bytes: u64,
     /// Appends that were refused by a rule.
     pub refused: u64,
     /// Operations that certainly did nothing.

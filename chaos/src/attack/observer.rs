@@ -29,7 +29,7 @@ fn record(recorder: &Recorder, status: &Status) {
     let Some(node) = status.node(status.me) else { return };
     for partition in status.partitions.iter().filter(|partition| partition.id != PartitionId::SYSTEM) {
         let Some(replica) = partition.replica(status.me).filter(|replica| knows(replica)) else { continue };
-        let state = state(partition.id, replica, node.incarnation);
+        let state = state(recorder, partition.id, replica, node.incarnation);
         recorder.fact(Process::Node(history::Node(status.me.get() as u32)), Fact::Node(state));
     }
 }
@@ -39,8 +39,8 @@ fn knows(replica: &Replica) -> bool {
     matches!(replica.health, Health::Serving | Health::Full)
 }
 
-fn state(partition: PartitionId, replica: &Replica, incarnation: u64) -> NodeState {
-    let at = |position: chronos_client::Position| history::Position(position.get());
+fn state(recorder: &Recorder, partition: PartitionId, replica: &Replica, incarnation: u64) -> NodeState {
+    let at = |position| recorder.origin().seen(partition, position);
     let marks = &replica.marks;
     NodeState {
         part: history::Partition(partition.get().into()),
@@ -120,7 +120,7 @@ fn record_digest(recorder: &Recorder, status: &Status, partition: PartitionId, d
     let (Some(node), Some(replica)) = (node, replica) else { return };
     let first = digest.digest.0.first_chunk().expect("a digest has more than 64 bits");
     let hash = history::Hash(u64::from_be_bytes(*first));
-    let h_at = Some((history::Position(digest.position.get()), hash));
-    let state = NodeState { h_at, ..state(partition, replica, node.incarnation) };
+    let h_at = Some((recorder.origin().seen(partition, digest.position), hash));
+    let state = NodeState { h_at, ..state(recorder, partition, replica, node.incarnation) };
     recorder.fact(Process::Node(history::Node(status.me.get() as u32)), Fact::Node(state));
 }

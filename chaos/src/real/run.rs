@@ -13,9 +13,9 @@ use super::place::Place;
 use super::settings::Look;
 use super::{Figures, Problem, Report, Settings};
 use crate::attack::cluster::Cluster;
-use crate::attack::{Outcome, attack, header};
+use crate::attack::{Ending, Outcome, attack, header};
 use crate::plan::Plan;
-use crate::workload::{Recorder, Tally};
+use crate::workload::{Origin, Recorder, Tally};
 
 /// Between two looks of whoever watches.
 const LOOK: Duration = Duration::from_secs(1);
@@ -78,14 +78,14 @@ async fn go(
     sink: Box<dyn Write + Send>,
 ) -> Result<Ran, Problem> {
     let clock = cluster.env().clock.clone();
-    let recorder = Recorder::new(clock.clone(), sink, header(plan, "real"))?;
+    let recorder = Recorder::new(clock.clone(), Origin::default(), sink, header(plan, "real"))?;
     let began = clock.monotonic();
     let outcome = tokio::select! {
         biased; // whoever wants it to end shall not wait
         signal = signalled() => {
             Outcome { failure: Some(format!("{} came", signal?)), ..Outcome::default() }
         }
-        outcome = attack(plan, &cluster, &recorder) => outcome,
+        outcome = attack(plan, &cluster, &recorder, Ending::Cold) => outcome,
         why = look_on(settings, &cluster, &recorder) => Outcome { failure: Some(why), ..Outcome::default() },
     };
     let stories: Vec<_> = cluster.all().into_iter().map(|seat| cluster.story(seat)).collect();

@@ -10,9 +10,9 @@ use chronos_env::sim::World;
 
 use super::cluster::SimCluster;
 use crate::attack::cluster::Cluster;
-use crate::attack::{Outcome, attack, header};
+use crate::attack::{Ending, Outcome, attack, header};
 use crate::plan::Plan;
-use crate::workload::{Recorder, Tally};
+use crate::workload::{Origin, Recorder, Tally};
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -51,9 +51,10 @@ pub fn run(plan: &Plan, sink: Box<dyn Write + Send>, trace: Option<&Path>) -> Re
     }
     let (outcome, tally, cluster) = world.run(async {
         let cluster = SimCluster::new(&world, plan);
-        let recorder = Recorder::new(cluster.env().clock.clone(), sink, header(plan, "sim"));
+        let recorder =
+            Recorder::new(cluster.env().clock.clone(), Origin::default(), sink, header(plan, "sim"));
         let recorder = recorder.expect("the history can be written");
-        let outcome = attack(plan, &cluster, &recorder).await;
+        let outcome = attack(plan, &cluster, &recorder, Ending::Cold).await;
         (outcome, recorder.tally(), cluster)
     });
     if let Some(path) = trace {

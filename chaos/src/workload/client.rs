@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use super::knowledge::Knowledge;
 use super::recorder::of_append;
-use super::{Recorder, content};
+use super::{Origin, Recorder, content};
 use crate::plan::{Deed, Load};
 
 /// Events of an append of several.
@@ -118,8 +118,12 @@ impl Hand {
         }
     }
 
+    fn origin(&self) -> &Origin {
+        self.bearings.recorder.origin()
+    }
+
     fn draw_partition(&self) -> PartitionId {
-        content::partition_of(self.draw_entity())
+        self.origin().partition_of(self.draw_entity())
     }
 
     async fn perform(&mut self, deed: Deed) {
@@ -183,25 +187,30 @@ impl Hand {
             _ => None,
         };
         let fail_if = (deed == Deed::AppendUnless).then(|| history::Condition {
-            after: Position(self.heard.get(content::partition_of(entity)).get()),
+            after: self.heard(self.origin().partition_of(entity)),
             items: vec![call::Filter {
                 types: vec![Label(1 + self.dice.below(content::KINDS) as u32)],
                 ..call::Filter::default()
             }],
         });
-        request(&events, expect.map(|expect| (entity, expect)), fail_if)
+        request(self.origin(), &events, expect.map(|expect| (entity, expect)), fail_if)
+    }
+
+    /// How far this client knows a partition to be.
+    fn heard(&self, partition: PartitionId) -> Position {
+        self.origin().seen(partition, self.heard.get(partition))
     }
 
     /// The same ids with other content.
     fn disguised(&self, append: &Append) -> (Append, Block) {
         let bytes = 300 + self.dice.below(100) as usize;
         let events: Vec<_> = append.events.iter().map(|event| (event.id, event.entity.0, bytes)).collect();
-        request(&events, None, None)
+        request(self.origin(), &events, None, None)
     }
 
     async fn append(&mut self, (append, block): (Append, Block)) {
         let entities: Vec<u64> = append.events.iter().map(|event| event.entity.0).collect();
-        let partition = content::partition_of(entities[0]);
+        let partition = self.origin().partition_of(entities[0]);
         self.bearings.knowledge.lock().sent(&append, &block);
         let scope = self.scope(partition, true);
         let ticket = self.bearings.recorder.invoke(&mut self.me, scope, Call::Append(append));
@@ -213,23 +222,28 @@ impl Hand {
                 knowledge.learn(*entity, version.get());
             }
         }
-        self.bearings.recorder.end(&mut self.me, ticket, of_append(&result));
+        let outcome = of_append(self.origin(), &result);
+        self.bearings.recorder.end_append(&mut self.me, ticket, outcome, &block);
     }
 }
 
 /// The events, as they are recorded and as they are sent.
 pub(super) fn request(
+    origin: &Origin,
     events: &[(history::EventId, u64, usize)],
     expect: Option<(u64, Expect)>,
     fail_if: Option<history::Condition>,
 ) -> (Append, Block) {
     let mut packer = Packer::new();
     if let Some((entity, expect)) = expect {
-        let entity = EntityId::parse(&content::entity_name(entity)).expect("such names are valid");
+        let entity = EntityId::parse(&origin.entity_name(entity)).expect("such names are valid");
         packer.expect(entity, expectation(expect)).expect("one expectation is within the limits");
     }
     if let Some(condition) = &fail_if {
-        packer.condition(condition_of(condition)).expect("one condition is within the limits");
+        let partition = origin.partition_of(events[0].1);
+        packer
+            .condition(condition_of(condition, origin.meant(partition, condition.after)))
+            .expect("one condition is within the limits");
     }
     let mut append = Append {
         expects: expect.map(|(entity, expect)| (history::EntityId(entity), expect)).into_iter().collect(),
@@ -237,7 +251,7 @@ pub(super) fn request(
         ..Append::default()
     };
     for (id, entity, bytes) in events {
-        let draft = content::draft(*id, *entity, *bytes);
+        let draft = content::draft(origin, *id, *entity, *bytes);
         append.events.push(history::Event {
             id: *id,
             entity: history::EntityId(*entity),
@@ -259,14 +273,11 @@ fn expectation(expect: Expect) -> Expectation {
     }
 }
 
-fn condition_of(condition: &history::Condition) -> Condition {
+fn condition_of(condition: &history::Condition, after: chronos_client::Position) -> Condition {
     let kind = |label: &Label| EventType::parse(&content::kind_name(*label)).expect("such types are valid");
     let item = |filter: &call::Filter| QueryItem {
         types: filter.types.iter().map(kind).collect(),
         tags: Vec::new(),
     };
-    Condition {
-        fail_if: condition.items.iter().map(item).collect(),
-        after: chronos_client::Position::new(condition.after.0),
-    }
+    Condition { fail_if: condition.items.iter().map(item).collect(), after }
 }

@@ -7,7 +7,6 @@ use chronos_history::call::Call;
 use chronos_history::line::Scope;
 
 use super::client::request;
-use super::content;
 use super::recorder::{Recorder, of_append};
 
 /// Numbers of entities and events that no client uses begin here: those of fences, and those of other touches.
@@ -34,16 +33,16 @@ pub(crate) async fn touch_all(recorder: &Recorder, client: &Client) -> Result<()
 async fn append_to_all(recorder: &Recorder, client: &Client, apart: u64) -> Result<(), String> {
     let mut me = recorder.client();
     for partition in PartitionId::all() {
-        let lives_there = |entity: &u64| content::partition_of(*entity) == partition;
+        let lives_there = |entity: &u64| recorder.origin().partition_of(*entity) == partition;
         let entity = (FENCES..).find(lives_there).expect("names spread over the partitions");
         let id = history::EventId(apart + u64::from(partition.get()));
-        let (append, block) = request(&[(id, entity, 0)], None, None);
+        let (append, block) = request(recorder.origin(), &[(id, entity, 0)], None, None);
         let append = Append { fence: apart == FENCES, ..append };
         let scope = Scope { part: Some(history::Partition(partition.get().into())), ..Scope::default() };
         for attempt in 1.. {
             let ticket = recorder.invoke(&mut me, scope, Call::Append(append.clone()));
             let result = client.append_block(&block).await;
-            recorder.end(&mut me, ticket, of_append(&result));
+            recorder.end_append(&mut me, ticket, of_append(recorder.origin(), &result), &block);
             match result {
                 Ok(_) => break,
                 Err(error) if attempt == ATTEMPTS => {

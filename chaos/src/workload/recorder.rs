@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use chronos_block::Block;
 use chronos_client::{AppendError, Appended, Class, ReadError, Rule};
 use chronos_env::Clock;
 use chronos_history::answer::{Answer, Outcome, Reason, Refusal};
@@ -12,8 +13,8 @@ use chronos_history::line::{Process, Scope};
 use chronos_history::{Client, Op, Position, Ticket, Version, Writer, answer};
 use parking_lot::Mutex;
 
-use super::Tally;
 use super::doubts::Doubts;
+use super::{Origin, Tally};
 
 /// Where the history goes.
 type Sink = Box<dyn Write + Send>;
@@ -22,6 +23,7 @@ type Sink = Box<dyn Write + Send>;
 #[derive(Clone)]
 pub(crate) struct Recorder {
     clock: Clock,
+    origin: Arc<Origin>,
     state: Arc<Mutex<State>>,
 }
 
@@ -33,13 +35,18 @@ struct State {
 }
 
 impl Recorder {
-    pub(crate) fn new(clock: Clock, sink: Sink, header: Header) -> io::Result<Recorder> {
+    pub(crate) fn new(clock: Clock, origin: Origin, sink: Sink, header: Header) -> io::Result<Recorder> {
         let state = State {
             writer: Some(Writer::new(sink, header)?),
             tally: Tally::default(),
             doubts: Doubts::default(),
         };
-        Ok(Recorder { clock, state: Arc::new(Mutex::new(state)) })
+        Ok(Recorder { clock, origin: Arc::new(origin), state: Arc::new(Mutex::new(state)) })
+    }
+
+    /// Where in the life of the cluster this history begins.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// What was counted so far.
@@ -71,6 +78,15 @@ impl Recorder {
             Outcome::Fail(refusal) => writer.fail(client, ticket, now, refusal, None),
             Outcome::Unknown(why) => writer.unknown(client, ticket, now, &why),
         });
+    }
+
+    /// An append of these events ended.
+    pub(crate) fn end_append(&self, client: &mut Client, ticket: Ticket, outcome: Outcome, events: &Block) {
+        let is_new = matches!(&outcome, Outcome::Ok(Answer::Append(appended)) if !appended.dedup);
+        if is_new {
+            self.state.lock().tally.bytes += events.bytes().len() as u64;
+        }
+        self.end(client, ticket, outcome);
     }
 
     /// Something is so. What an observer says who still looks when the history is finished does not matter any more.
@@ -140,9 +156,9 @@ impl Tally {
 const UNDONE: &str = "unavailable";
 
 /// How an append ended.
-pub(super) fn of_append(result: &Result<Appended, AppendError>) -> Outcome {
+pub(super) fn of_append(origin: &Origin, result: &Result<Appended, AppendError>) -> Outcome {
     match result {
-        Ok(appended) => Outcome::Ok(Answer::Append(answered(appended))),
+        Ok(appended) => Outcome::Ok(Answer::Append(answered(origin, appended))),
         Err(AppendError::Rejected(rejected)) => {
             Outcome::Fail(refusal(&rejected.rule, &rejected.failure.reason))
         }
@@ -151,12 +167,12 @@ pub(super) fn of_append(result: &Result<Appended, AppendError>) -> Outcome {
     }
 }
 
-fn answered(appended: &Appended) -> answer::Appended {
+fn answered(origin: &Origin, appended: &Appended) -> answer::Appended {
     let count = appended.versions.len() as u64;
-    let first = appended.first_position.get();
+    let first = origin.seen(appended.partition, appended.first_position);
     answer::Appended {
-        first: Position(first),
-        last: Position(first + count - 1),
+        first,
+        last: Position((first.0 + count).saturating_sub(1)),
         rev: None,
         revs: appended.versions.iter().map(|version| Version(version.get())).collect(),
         term: None,

@@ -13,7 +13,7 @@ use super::seen::{Order, collect};
 
 const ATTEMPTS: u32 = 30;
 
-/// Reads every partition from its first event to its last: its hash is that of the whole prefix.
+/// Reads every partition from the first event of the history to its last: its hash is that of the whole prefix.
 ///
 /// # Errors
 /// When a partition cannot be read.
@@ -24,10 +24,12 @@ pub(crate) async fn reread(recorder: &Recorder, client: &Client) -> Result<(), S
         for attempt in 1.. {
             let call = Call::Read(call::Read { from: Position(1), mode: Mode::Strong });
             let ticket = recorder.invoke(&mut me, Scope { part, ..Scope::default() }, call);
-            let read = Read::partition(partition).consistency(Consistency::Linearizable);
-            match collect(client, read, Order::Forward).await {
+            let origin = recorder.origin();
+            let first = origin.meant(partition, Position(1)).get();
+            let read = Read::partition(partition).from(first).consistency(Consistency::Linearizable);
+            match collect(client, origin, read, Order::Forward).await {
                 Ok((seen, token)) => {
-                    let tail = Position(token.get(partition).get());
+                    let tail = origin.seen(partition, token.get(partition));
                     let answer = Range {
                         from: Position(1),
                         last: tail,

@@ -4,7 +4,7 @@ use chronos_client::{Client, Event, Events, Read, ReadError, Token};
 use chronos_history::RangeHash;
 use futures::StreamExt;
 
-use super::content;
+use super::{Origin, content};
 
 /// The hash of events, in the order in which they came, and the last of them.
 #[derive(Default)]
@@ -16,8 +16,8 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Takes in the next event.
-    pub(super) fn push(&mut self, event: Event) {
-        self.hash.push(content::word(&event));
+    pub(super) fn push(&mut self, origin: &Origin, event: Event) {
+        self.hash.push(content::word(origin, &event));
         self.count += 1;
         self.last = Some(event);
     }
@@ -33,7 +33,12 @@ pub(super) enum Order {
 }
 
 /// All events of a read, and the past that they are of.
-pub(super) async fn collect(sdk: &Client, read: Read, order: Order) -> Result<(Seen, Token), ReadError> {
+pub(super) async fn collect(
+    sdk: &Client,
+    origin: &Origin,
+    read: Read,
+    order: Order,
+) -> Result<(Seen, Token), ReadError> {
     let mut events: Events = sdk.read(read).await?;
     let mut all = Vec::new();
     while let Some(event) = events.next().await {
@@ -43,6 +48,6 @@ pub(super) async fn collect(sdk: &Client, read: Read, order: Order) -> Result<(S
         all.reverse();
     }
     let mut seen = Seen::default();
-    all.into_iter().for_each(|event| seen.push(event));
+    all.into_iter().for_each(|event| seen.push(origin, event));
     Ok((seen, events.token().cloned().unwrap_or_default()))
 }

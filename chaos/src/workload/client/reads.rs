@@ -20,8 +20,7 @@ const READ_VERSIONS_MAX: u64 = 40;
 impl Hand {
     pub(super) async fn read_own(&mut self) {
         let partition = self.draw_partition();
-        let at_least = self.heard.get(partition).get();
-        self.read(partition, Mode::AtLeast(Position(at_least))).await;
+        self.read(partition, Mode::AtLeast(self.heard(partition))).await;
     }
 
     pub(super) async fn read_partition(&mut self, mode: Mode) {
@@ -31,7 +30,7 @@ impl Hand {
 
     pub(super) async fn read_past(&mut self) {
         let partition = self.draw_partition();
-        let head = self.heard.get(partition).get();
+        let head = self.heard(partition).0;
         if head > 0 {
             self.read(partition, Mode::AsOf(Then::Pos(Position(1 + self.dice.below(head))))).await;
         }
@@ -40,15 +39,17 @@ impl Hand {
     async fn read(&mut self, partition: PartitionId, mode: Mode) {
         let head = match mode {
             Mode::AsOf(Then::Pos(position)) => position.0,
-            _ => self.heard.get(partition).get(),
+            _ => self.heard(partition).0,
         };
         // Sometimes from the beginning, mostly what is new.
         let from = match self.dice.below(8) {
             0 => 1,
             _ => 1 + head.saturating_sub(self.dice.below(READ_EVENTS_MAX / 2)),
         };
-        let token = |position: Position| Token::at(partition, chronos_client::Position::new(position.0));
-        let read = Read::partition(partition).from(from).limit(READ_EVENTS_MAX);
+        let origin = self.origin();
+        let token = |position: Position| Token::at(partition, origin.meant(partition, position));
+        let first = origin.meant(partition, Position(from)).get();
+        let read = Read::partition(partition).from(first).limit(READ_EVENTS_MAX);
         let read = match mode {
             Mode::Strong => read.consistency(Consistency::Linearizable),
             Mode::Weak => read.consistency(Consistency::Local),
@@ -60,22 +61,23 @@ impl Hand {
         let scope = self.scope(partition, in_session);
         let call = Call::Read(call::Read { from: Position(from), mode });
         let ticket = self.bearings.recorder.invoke(&mut self.me, scope, call);
-        let outcome = match collect(&self.sdk, read, Order::Forward).await {
+        let outcome = match collect(&self.sdk, self.origin(), read, Order::Forward).await {
             Err(error) => of_read_error(&error),
             Ok((seen, token)) => {
-                let tail = token.get(partition).get();
+                let at = |position| self.origin().seen(partition, position);
+                let tail = at(token.get(partition));
+                let is_cut = seen.count == READ_EVENTS_MAX;
+                let last = seen.last.as_ref().filter(|_| is_cut).map_or(tail, |event| at(event.position));
                 if !matches!(mode, Mode::AsOf(_)) {
                     self.heard.merge(&token);
                 }
-                let is_cut = seen.count == READ_EVENTS_MAX;
-                let last = seen.last.as_ref().filter(|_| is_cut).map_or(tail, |event| event.position.get());
                 Outcome::Ok(Answer::Read(Range {
                     from: Position(from),
-                    last: Position(last),
-                    tail: Position(tail),
+                    last,
+                    tail,
                     count: seen.count,
                     hash: seen.hash.get(),
-                    wm: Position(tail),
+                    wm: tail,
                     mode: mode.name(),
                     term: None,
                     bad: 0,
@@ -88,20 +90,22 @@ impl Hand {
     /// The last events of a partition that are known of, from the newest to the oldest.
     pub(super) async fn read_backward(&mut self) {
         let partition = self.draw_partition();
-        let head = self.heard.get(partition).get();
+        let head = self.heard(partition).0;
         if head == 0 {
             return;
         }
         let limit = 1 + self.dice.below(head.min(READ_EVENTS_MAX));
         let from = head + 1 - limit;
-        let read = Read::partition(partition).from(head).limit(limit).consistency(Consistency::Linearizable);
+        let newest = self.origin().meant(partition, Position(head)).get();
+        let read =
+            Read::partition(partition).from(newest).limit(limit).consistency(Consistency::Linearizable);
         let call = Call::Read(call::Read { from: Position(from), mode: Mode::Strong });
         let scope = self.scope(partition, false);
         let ticket = self.bearings.recorder.invoke(&mut self.me, scope, call);
-        let outcome = match collect(&self.sdk, read.backward(), Order::Backward).await {
+        let outcome = match collect(&self.sdk, self.origin(), read.backward(), Order::Backward).await {
             Err(error) => of_read_error(&error),
             Ok((seen, token)) => {
-                let tail = Position(token.get(partition).get());
+                let tail = self.origin().seen(partition, token.get(partition));
                 Outcome::Ok(Answer::Read(Range {
                     from: Position(from),
                     last: Position(head),
@@ -123,16 +127,17 @@ impl Hand {
         let partition = self.draw_partition();
         let kind = Label(1 + self.dice.below(content::KINDS) as u32);
         let types = vec![content::kind_name(kind)];
-        let read = Read::partition(partition).filter(Filter { types, ..Filter::default() });
+        let first = self.origin().meant(partition, Position(1)).get();
+        let read = Read::partition(partition).from(first).filter(Filter { types, ..Filter::default() });
         let filter = call::Filter { types: vec![kind], ..call::Filter::default() };
         let call = Call::Search(Search { via: "category".to_owned(), filter });
         let scope = self.scope(partition, false);
         let ticket = self.bearings.recorder.invoke(&mut self.me, scope, call);
         let read = read.consistency(Consistency::Linearizable);
-        let outcome = match collect(&self.sdk, read, Order::Forward).await {
+        let outcome = match collect(&self.sdk, self.origin(), read, Order::Forward).await {
             Err(error) => of_read_error(&error),
             Ok((seen, token)) => {
-                let at = Position(token.get(partition).get());
+                let at = self.origin().seen(partition, token.get(partition));
                 let (count, hash) = (seen.count, seen.hash.get());
                 Outcome::Ok(Answer::Search(Matches { at, count, hash, wm: at }))
             }
@@ -165,7 +170,7 @@ impl Hand {
             _ => self.bearings.knowledge.lock().version(entity),
         };
         let from = known.saturating_sub(self.dice.below(READ_VERSIONS_MAX)).max(1);
-        let read = Read::entity(content::entity_name(entity));
+        let read = Read::entity(self.origin().entity_name(entity));
         let read = match order {
             Order::Forward => read.from(from),
             Order::Backward => read.to(from).backward(),
@@ -175,10 +180,10 @@ impl Hand {
             _ => read.consistency(Consistency::Linearizable),
         };
         let stream = history::EntityId(entity);
-        let scope = self.scope(content::partition_of(entity), false);
+        let scope = self.scope(self.origin().partition_of(entity), false);
         let call = Call::Entity(ReadEntity { stream, from: history::Version(from), mode });
         let ticket = self.bearings.recorder.invoke(&mut self.me, scope, call);
-        let outcome = match collect(&self.sdk, read, order).await {
+        let outcome = match collect(&self.sdk, self.origin(), read, order).await {
             Err(error) => of_read_error(&error),
             Ok((seen, _)) => {
                 let last = seen.last.as_ref().map_or(from - 1, |event| event.version.get());
@@ -201,12 +206,12 @@ impl Hand {
         let id = self.bearings.knowledge.lock().some_event(self.dice.u64());
         let call = Call::Get(Get { id, mode: Mode::Strong });
         let ticket = self.bearings.recorder.invoke(&mut self.me, Scope::default(), call);
-        let outcome = match self.sdk.get(content::event_id(id)).await {
+        let outcome = match self.sdk.get(self.origin().event_id(id)).await {
             Err(error) => of_read_error(&error),
             Ok(found) => Outcome::Ok(Answer::Get(found.map(|event| Found {
                 part: history::Partition(event.partition.get().into()),
-                at: Position(event.position.get()),
-                stream: content::entity_number(event.entity_id.as_str()),
+                at: self.origin().seen(event.partition, event.position),
+                stream: self.origin().entity_number(event.entity_id.as_str()),
                 rev: history::Version(event.version.get()),
                 hash: content::hash_of_event(&event),
             }))),
