@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod seat;
 mod settings;
+mod standing;
 mod strike;
 
 pub use binary::binary;
@@ -23,6 +24,7 @@ pub use figures::{Figures, Pace, Spread};
 pub use report::Report;
 pub use run::run;
 pub use settings::{Look, NodeLook, Settings, Watch};
+pub use standing::{Rounded, Standing};
 
 use std::error::Error;
 

@@ -7,6 +7,8 @@
 //! Invariant: a run follows from its plan and the code, down to the hash of its trace.
 
 mod cluster;
+#[cfg(test)]
+mod rounds;
 mod run;
 mod strike;
 

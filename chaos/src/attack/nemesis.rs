@@ -70,7 +70,8 @@ impl<C: Cluster> Nemesis<C> {
         let nodes = self.sitting(&seats).await;
         self.record(fault, Phase::Start, &nodes);
         let lasts = Duration::from_millis(episode.lasts_ms);
-        let dice = self.cluster.env().entropy.child(&format!("episode {number}"));
+        let dice =
+            self.cluster.env().entropy.child(&self.recorder.origin().of_round(&format!("episode {number}")));
         if let Err(why) = self.cluster.strike(fault, &seats, lasts, &dice).await {
             self.skipped.lock().push(Skipped { kind: fault.kind(), why });
         }

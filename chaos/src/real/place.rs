@@ -22,6 +22,22 @@ impl Place {
     /// # Errors
     /// When it cannot be laid although everything that it needs could be had a moment before.
     pub(super) fn lay(plan: &Plan, settings: &Settings) -> Result<Place, Problem> {
+        Place::lay_by(plan, settings, Ground::lay)
+    }
+
+    /// The same, over disks that are kept.
+    ///
+    /// # Errors
+    /// As [`Place::lay`], and when the machine cannot give nodes disks and links of their own.
+    pub(super) fn lay_kept(plan: &Plan, settings: &Settings, kept: &Path) -> Result<Place, Problem> {
+        Place::lay_by(plan, settings, |layout| Ground::lay_kept(layout, kept))
+    }
+
+    fn lay_by(
+        plan: &Plan,
+        settings: &Settings,
+        lay: impl FnOnce(&Layout) -> chronos_inject::Result<Ground>,
+    ) -> Result<Place, Problem> {
         let scratch = &settings.scratch;
         let cache = scratch.join("chronos-chaos-cache");
         std::fs::create_dir_all(&cache).map_err(|error| format!("making {}: {error}", cache.display()))?;
@@ -34,7 +50,7 @@ impl Place {
             if layout.caged { "control groups" } else { "no control groups" },
             layout.clocks,
         );
-        let ground = Ground::lay(&layout)?;
+        let ground = lay(&layout)?;
         let unable = abilities.unable().map(|(fault, why)| format!("{fault}: {why}")).collect();
         Ok(Place { ground, unable, given })
     }

@@ -106,10 +106,8 @@ async fn look_on(settings: &Settings, cluster: &RealCluster, recorder: &Recorder
     let mut began = None;
     loop {
         cluster.wait(LOOK).await;
-        let stories = cluster.all().into_iter().map(|seat| cluster.story(seat));
-        let hopeless = stories.filter(|story| story.lives >= HOPELESS && story.stillborn == story.lives);
-        if let Some(end) = hopeless.filter_map(|mut story| story.ends.pop()).next() {
-            return format!("a node did not start {HOPELESS} times in a row, and never before: {end}");
+        if let Some(why) = hopeless(cluster) {
+            return why;
         }
         let Some(watch) = &settings.watch else { continue };
         let tally = recorder.tally();
@@ -121,8 +119,16 @@ async fn look_on(settings: &Settings, cluster: &RealCluster, recorder: &Recorder
     }
 }
 
+/// Why a node will never come to serve, if that is so.
+pub(super) fn hopeless(cluster: &RealCluster) -> Option<String> {
+    let stories = cluster.all().into_iter().map(|seat| cluster.story(seat));
+    let mut hopeless = stories.filter(|story| story.lives >= HOPELESS && story.stillborn == story.lives);
+    let end = hopeless.find_map(|mut story| story.ends.pop())?;
+    Some(format!("a node did not start {HOPELESS} times in a row, and never before: {end}"))
+}
+
 /// Which signal to end comes first.
-async fn signalled() -> std::io::Result<&'static str> {
+pub(super) async fn signalled() -> std::io::Result<&'static str> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {

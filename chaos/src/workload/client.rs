@@ -54,7 +54,7 @@ impl Bearings {
 
 /// Does one thing after the other until the time is over.
 pub(crate) async fn live(bearings: Bearings, sdk: Client, number: u32) {
-    let dice = bearings.env.entropy.child("deeds");
+    let dice = bearings.env.entropy.child(&bearings.recorder.origin().of_round("deeds"));
     let me = bearings.recorder.client();
     let session = history::Session(number);
     let mut hand = Hand { bearings, sdk, dice, me, session, heard: Token::new() };

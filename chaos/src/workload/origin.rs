@@ -49,6 +49,11 @@ impl Origin {
         Position::new(self.head(partition) + position.0)
     }
 
+    /// What something is called for which every round has dice of its own.
+    pub(crate) fn of_round(&self, purpose: &str) -> String {
+        if self.round == 0 { purpose.to_owned() } else { format!("{purpose} in round {}", self.round) }
+    }
+
     /// The id of the event with that number.
     pub(super) fn event_id(&self, number: history::EventId) -> EventId {
         EventId::from_u128(self.run() | u128::from(number.0))
