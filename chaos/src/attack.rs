@@ -20,7 +20,7 @@ use chronos_history::fact::{End, Header};
 use chronos_history::{Node, Partition};
 use serde::{Deserialize, Serialize};
 
-use self::caretaker::Caretaker;
+pub(crate) use self::caretaker::Caretaker;
 use self::cluster::{Cluster, Seat, status_of_any};
 use self::converge::converge;
 use self::final_logs::{fence_and_read, start_cold};
@@ -74,8 +74,18 @@ pub(crate) async fn attack<C: Cluster>(
     recorder: &Recorder,
     ending: Ending,
 ) -> Outcome {
+    attack_again(plan, cluster, (recorder, &Caretaker::default()), ending).await
+}
+
+/// The same on a cluster that was attacked before: `caretaker` knows whose disks were damaged then.
+pub(crate) async fn attack_again<C: Cluster>(
+    plan: &Plan,
+    cluster: &C,
+    who: (&Recorder, &Caretaker),
+    ending: Ending,
+) -> Outcome {
     let mut outcome = Outcome::default();
-    outcome.failure = go(plan, cluster, recorder, ending, &mut outcome).await.err();
+    outcome.failure = go(plan, cluster, who, ending, &mut outcome).await.err();
     outcome
 }
 
@@ -84,8 +94,15 @@ pub(crate) async fn attack<C: Cluster>(
 ///
 /// # Errors
 /// When the cluster does not get to where it can be read.
-pub(crate) async fn conclude<C: Cluster>(cluster: &C, recorder: &Recorder) -> Result<(), String> {
-    begin(cluster).await?;
+pub(crate) async fn conclude<C: Cluster>(
+    cluster: &C,
+    recorder: &Recorder,
+    caretaker: &Caretaker,
+) -> Result<(), String> {
+    let care = cluster.env().tasks.spawn("caretaker", caretaker.clone().work(cluster.clone()));
+    let began = begin(cluster).await;
+    care.abort();
+    began?;
     agree(cluster, recorder, PATIENCE).await?;
     let (replicas, _) = fence_and_read(cluster, recorder, Ending::Warm).await?;
     recorder.finish(End { replicas });
@@ -104,17 +121,19 @@ pub(crate) async fn begin<C: Cluster>(cluster: &C) -> Result<(), String> {
 async fn go<C: Cluster>(
     plan: &Plan,
     cluster: &C,
-    recorder: &Recorder,
+    (recorder, caretaker): (&Recorder, &Caretaker),
     ending: Ending,
     outcome: &mut Outcome,
 ) -> Result<(), String> {
-    begin(cluster).await?;
     let tasks = &cluster.env().tasks;
-    let caretaker = Caretaker::default();
     let care = tasks.spawn("caretaker", caretaker.clone().work(cluster.clone()));
+    if let Err(why) = begin(cluster).await {
+        care.abort();
+        return Err(why);
+    }
     let watch = observe(cluster.clone(), recorder.clone(), Duration::from_millis(plan.beats.look_ms));
     let watch = tasks.spawn("observer", watch);
-    let survived = survive(plan, cluster, (recorder, &caretaker), ending, outcome).await;
+    let survived = survive(plan, cluster, (recorder, caretaker), ending, outcome).await;
     for watcher in [care, watch] {
         watcher.abort();
         // It works for ever: however it ended, it is over.

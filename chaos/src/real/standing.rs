@@ -13,7 +13,7 @@ use super::place::Place;
 use super::run::{hopeless, signalled};
 use super::{NodeLook, Problem, Settings};
 use crate::attack::cluster::{Cluster, Seat};
-use crate::attack::{Ending, Outcome, Window, attack, conclude, header, recheck};
+use crate::attack::{Caretaker, Ending, Outcome, Window, attack_again, conclude, header, recheck};
 use crate::plan::Plan;
 use crate::workload::{Origin, Recorder, Tally};
 
@@ -30,6 +30,8 @@ pub struct Standing {
     pub unable: Vec<String>,
     /// What the nodes were given: network, disks, control groups, clocks.
     pub ground: String,
+    /// Knows over all rounds whose disks were damaged: that may show when a process starts much later.
+    caretaker: Caretaker,
     /// How many ends of each seat's processes were told.
     told: BTreeMap<Seat, usize>,
 }
@@ -67,7 +69,15 @@ impl Standing {
             let env = Env { entropy: Entropy::seeded(seed), ..Env::real() };
             RealCluster::new(env, ground, &settings.binary, &settings.out)
         });
-        Ok(Standing { cluster, runtime, seed, unable, ground: given, told: BTreeMap::new() })
+        Ok(Standing {
+            cluster,
+            runtime,
+            seed,
+            unable,
+            ground: given,
+            told: BTreeMap::new(),
+            caretaker: Caretaker::default(),
+        })
     }
 
     /// Attacks it by a plan. The history, which begins at `origin`, goes to `sink`; `watch` is shown the nodes every second.
@@ -89,7 +99,7 @@ impl Standing {
             tokio::select! {
                 biased; // whoever wants it to end shall not wait
                 signal = signalled() => signal.map(|signal| (Outcome::default(), Some(signal))),
-                outcome = attack(plan, cluster, &recorder, ending) => Ok((outcome, None)),
+                outcome = attack_again(plan, cluster, (&recorder, &self.caretaker), ending) => Ok((outcome, None)),
                 why = look_on(cluster, watch) => {
                     Ok((Outcome { failure: Some(why), ..Outcome::default() }, None))
                 }
@@ -111,7 +121,7 @@ impl Standing {
     ) -> Result<(), Problem> {
         let plan = Plan::named("mixed", self.seed, nodes, 0).ok_or("there is no plan that has everything")?;
         let recorder = Recorder::new(self.cluster.env().clock.clone(), origin, sink, header(&plan, "real"))?;
-        Ok(self.runtime.block_on(conclude(&self.cluster, &recorder))?)
+        Ok(self.runtime.block_on(conclude(&self.cluster, &recorder, &self.caretaker))?)
     }
 
     /// Compares all that was ever stored with what the rounds said. Returns how many events that are, of all replicas.
@@ -120,6 +130,11 @@ impl Standing {
     /// What is no longer as it was, or cannot be read.
     pub fn reread(&self, windows: &[Window]) -> Result<u64, String> {
         self.runtime.block_on(recheck(&self.cluster, windows))
+    }
+
+    /// The disk of a node may have been damaged before this began: if it does not come back, it begins anew.
+    pub fn was_damaged(&self, seat: u32) {
+        self.caretaker.damaged(&[seat]);
     }
 
     /// How every node stands now.
@@ -143,7 +158,7 @@ impl Drop for Standing {
     fn drop(&mut self) {
         self.runtime.block_on(async {
             for seat in self.cluster.all() {
-                self.cluster.stop(seat).await;
+                self.cluster.kill(seat).await;
             }
         });
     }

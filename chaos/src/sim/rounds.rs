@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::cluster::SimCluster;
 use crate::attack::cluster::Cluster;
-use crate::attack::{Ending, Window, attack, begin, conclude, header, recheck};
+use crate::attack::{Caretaker, Ending, Window, attack, begin, conclude, header, recheck};
 use crate::plan::{Episode, Fault, Plan, Victim};
 use crate::workload::{Origin, Recorder};
 
@@ -129,7 +129,7 @@ fn a_round_that_was_cut_off_can_be_concluded_later() {
         let origin = Origin { round: 3, ..Origin::default() };
         let clock = cluster.env().clock.clone();
         let made = Recorder::new(clock, origin, Box::new(file.clone()), header(&plan(9), "sim")).unwrap();
-        conclude(&cluster, &made).await.unwrap();
+        conclude(&cluster, &made, &Caretaker::default()).await.unwrap();
         let report = check_lines(&file.lines());
         assert!(report.is_clean(), "{report}");
     });
