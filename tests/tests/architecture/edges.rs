@@ -82,6 +82,8 @@ const ALLOWED: [(&str, Edges); 20] = [
     // Who judges and who attacks know nothing of what they judge and attack.
     ("chronos-history", Edges::To(&[])),
     ("chronos-inject", Edges::To(&[])),
+    // It judges what it runs, and knows of the product what the attacks know.
+    ("chronos-stress", Edges::To(&["chronos-chaos", "chronos-history"])),
     ("chronos-tests", Edges::Any),
 ];
 
