@@ -1,5 +1,7 @@
 //! What the command line refuses, and how it says so.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

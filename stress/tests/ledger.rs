@@ -1,5 +1,7 @@
 //! The ledger through crashes.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! The report of a small run that was recorded: what is in it is what was recorded.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

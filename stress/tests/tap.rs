@@ -1,5 +1,7 @@
 //! What is seen in a history while it is written, and one history made of two.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};

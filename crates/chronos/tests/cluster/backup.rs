@@ -83,11 +83,14 @@ fn a_backup_through_any_node_has_everything_though_none_of_them_holds_it() {
     assert_eq!(whole.0, 800);
     assert!(whole.1.iter().all(|partition| !partition.starts_with("0 ")), "one is empty: {whole:?}");
     for node in &cluster.nodes[..2] {
-        let stats = chronos(&["stats", "--addr", &node.clients, "--output", "json"]);
-        let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
-        let counted =
-            ["events", "entities", "partitions_served", "partitions_refused"].map(|of| stats[of].as_u64());
-        assert_eq!(counted, [800, 800, 32, 0].map(Some), "{stats}");
+        // A partition without a leader at that moment, on a machine that has much else to do, is counted by nobody.
+        until(|| {
+            let stats = chronos(&["stats", "--addr", &node.clients, "--output", "json"]);
+            let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+            let counted = ["events", "entities", "partitions_served", "partitions_refused"]
+                .map(|of| stats[of].as_u64());
+            counted == [800, 800, 32, 0].map(Some)
+        });
     }
 
     // At the clients' port, then again with what is new: only that is copied.
