@@ -16,10 +16,10 @@ fn here(plan: &Plan) -> String {
     format!("{:016x}", sim::run(plan, Box::new(io::sink()), None).trace_hash)
 }
 
-fn elsewhere(plan: &Plan, name: &str) -> String {
+fn elsewhere(plan: &Plan) -> String {
     let dir = tempfile::tempdir().unwrap();
     let runner = Runner::new(env!("CARGO_BIN_EXE_chronos-chaos"));
-    let record = runner.run(plan, &Place::new(dir.path(), name), &Ask::default()).unwrap();
+    let record = runner.run(plan, &Place::new(dir.path(), "run"), &Ask::default()).unwrap();
     record.measured.unwrap_or_else(|| panic!("{:?}", record.failure)).trace_hash
 }
 
@@ -27,8 +27,7 @@ fn is_the_same_everywhere(seed: u64) {
     let plan = Profile::Swarm.plan(seed, MINUTES);
     let first = here(&plan);
     assert_eq!(here(&plan), first, "seed {seed}: a second run in this process");
-    assert_eq!(elsewhere(&plan, "one"), first, "seed {seed}: another process");
-    assert_eq!(elsewhere(&plan, "another"), first, "seed {seed}: a third process");
+    assert_eq!(elsewhere(&plan), first, "seed {seed}: another process");
 }
 
 #[test]
@@ -44,10 +43,4 @@ fn another_seed_is_one_run_in_every_process() {
 #[test]
 fn a_third_seed_is_one_run_in_every_process() {
     is_the_same_everywhere(3);
-}
-
-#[test]
-fn two_seeds_are_two_runs() {
-    let of = |seed| here(&Profile::Swarm.plan(seed, MINUTES));
-    assert_ne!(of(1), of(2));
 }

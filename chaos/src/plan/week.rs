@@ -135,9 +135,9 @@ impl Draw<'_> {
             Theme::Calm => 0,
             Theme::RollingRestarts => 4,
             Theme::PowerOfAll | Theme::Wipes => 3,
-            Theme::PowerOfOne | Theme::Mangled => 10,
+            Theme::PowerOfOne | Theme::Mangled => 12,
             Theme::Everything => 24,
-            _ => 16,
+            _ => 19,
         };
         let room = EPISODES_MS.end - EPISODES_MS.start;
         let episode = |i: u64| Episode {
