@@ -3,6 +3,7 @@
 //! A command prints what it finds and says whether that is clean. An error means that it could not be done as it was
 //! asked for: its text says what is wrong, where, and what to do next.
 
+mod bugs;
 mod check;
 mod coverage;
 mod real;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Trial(trial::Trial),
     Real(real::Real),
+    Bugs(bugs::Bugs),
 }
 
 impl Command {
@@ -48,6 +50,7 @@ impl Command {
             Command::Coverage(cover) => cover.run(),
             Command::Trial(trial) => trial.run(),
             Command::Real(real) => real.run(),
+            Command::Bugs(bugs) => bugs.run(),
         }
     }
 }

@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 mod attack;
+pub mod bugs;
 pub mod campaign;
 pub mod coverage;
 mod dial;
