@@ -19,14 +19,18 @@ const AGAIN: [(Deed, u32); 4] =
 /// take another identity (#5355) [S-21].
 #[test]
 fn t_07_what_the_sdk_sends_again_is_written_once() {
-    let story = Script::new(107)
-        .clients(8, 12.0)
+    // The way between nodes is long, so that a leader dies while much of what it was sent is with the others already.
+    let script = Script::new(107)
+        .clients(12, 20.0)
         .doing(&ONLY_NEW)
         .seconds(40)
-        .at(3, 5, Fault::Kill { victim: leader() })
-        .at(12, 5, Fault::Pause { victim: leader() })
-        .at(21, 5, Fault::Isolate { victim: leader(), direction: Direction::Out })
-        .at(30, 5, Fault::Resets { victim: leader() })
+        .at(1, 38, Fault::Delay { victim: Victim::All, min_ms: 10, max_ms: 40 })
+        .at(27, 4, Fault::Pause { victim: leader() })
+        .at(33, 4, Fault::Isolate { victim: leader(), direction: Direction::Out });
+    let kills = [3, 9, 15, 21];
+    let story = kills
+        .into_iter()
+        .fold(script, |script, at| script.at(at, 3, Fault::Kill { victim: leader() }))
         .play();
     for kind in ["kill", "pause", "isolate"] {
         story.assert_succeeded(kind);
