@@ -177,7 +177,8 @@ impl Draw {
             2 => Fault::Loss { victim, per_mille },
             3 => Fault::Duplicate { victim, per_mille, lag_ms: 1 + self.below(500) },
             4 => Fault::Reorder { victim, per_mille, lag_ms: 1 + self.below(50) },
-            _ => Fault::Corrupt { victim, per_mille: 1 + per_mille / 20 },
+            // What passes TCP's checksum may be stored: who stores it has wrong bytes.
+            _ => Fault::Corrupt { victim: self.weak(), per_mille: 1 + per_mille / 20 },
         }
     }
 
