@@ -7,7 +7,9 @@ use std::io::Write;
 use chronos_chaos::plan::Plan;
 use chronos_chaos::real::{self, Settings};
 
-const SEED: u64 = 20_261_122;
+/// Kills, cuts of links and power, a slow disk, packets twice, pauses, a full disk, rot, a clock that is wrong. Packets that are
+/// damaged past TCP's checksum are not among them: a follower would store them, which is known and not mended yet.
+const SEED: u64 = 4;
 const SECONDS: u64 = 120;
 
 #[test]
