@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
+use super::totals::seconds_sum;
 use super::{Campaign, Machine, Origin, Run, Totals};
 use crate::Profile;
 use crate::trial::Failure;
@@ -168,7 +169,7 @@ impl Results {
 
     /// Takes in one more run, and that the campaign took so much longer.
     pub(super) fn add(&mut self, run: &Run, seconds: f64) {
-        self.elapsed_seconds += seconds;
+        self.elapsed_seconds = seconds_sum(self.elapsed_seconds, seconds);
         let hash = run.record.measured.as_ref().map(|measured| measured.trace_hash.clone());
         match &run.origin {
             Origin::Kept(name) => {

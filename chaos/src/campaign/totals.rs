@@ -61,7 +61,7 @@ impl Totals {
     pub fn add(&mut self, record: &Record) {
         self.runs += 1;
         *if record.is_ok() { &mut self.clean } else { &mut self.failed } += 1;
-        self.wall_seconds += record.wall_seconds;
+        self.wall_seconds = seconds_sum(self.wall_seconds, record.wall_seconds);
         match &record.measured {
             Some(measured) => self.measure(measured),
             None => self.unjudged += 1,
@@ -94,6 +94,11 @@ impl Totals {
     }
 }
 
+/// To the millisecond: what a binary fraction leaves behind the digits is not read back from a file as it was.
+pub(super) fn seconds_sum(a: f64, b: f64) -> f64 {
+    ((a + b) * 1000.0).round() / 1000.0
+}
+
 fn add_counted(sum: &mut Option<u64>, more: Option<u64>) {
     if let Some(more) = more {
         *sum.get_or_insert(0) += more;
@@ -110,5 +115,20 @@ fn raise(most: &mut Option<f64>, to: Option<f64>) {
 fn add_each(sums: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
     for (name, times) in more {
         *sums.entry(name.clone()).or_default() += times;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_of_seconds_is_read_back_as_it_was_written() {
+        let mut sum = 0.0;
+        for millis in 1..2000 {
+            sum = seconds_sum(sum, f64::from(millis * 7919 % 30_011) / 1000.0);
+            let written = serde_json::to_string(&sum).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&written).unwrap().to_bits(), sum.to_bits(), "{written}");
+        }
     }
 }
