@@ -2,6 +2,7 @@
 
 mod care;
 mod loans;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +128,8 @@ struct Inner {
     loans: Arc<Loans>,
     /// Watches the disk.
     watch: Mutex<Option<Task<()>>>,
+    /// Opens what could not be read at the start.
+    unread: Mutex<Option<Task<()>>>,
 }
 
 /// Why a partition was not opened.
@@ -136,6 +139,13 @@ enum Unopened {
     /// It is to be left as it is.
     Diverged(Withheld),
     Fault(chronos_store::Fault),
+}
+
+impl Unopened {
+    /// Nothing is known to be damaged: the system would not read it.
+    fn is_unread(&self) -> bool {
+        matches!(self, Unopened::Fault(chronos_store::Fault::Io { .. }))
+    }
 }
 
 /// Opens a partition, unless it was being repaired.
@@ -214,11 +224,16 @@ impl Groups {
             alarm,
         };
         let (fault, subjects, repairs) = (Fault::default(), Subjects::default(), Arc::new(Repairs::new()));
-        let mut wards = Vec::new();
+        let (mut wards, mut unread) = (Vec::new(), Vec::new());
         let start =
             |(id, (log, partition)): (PartitionId, (Log, Result<Partition, Unopened>))| match partition {
                 Ok(partition) => Ok(Arc::new(Group::start(&common, log, partition, &fault))),
-                Err(why) => Err(refusal(id, why, alone, &mut wards)),
+                Err(why) => {
+                    unread.extend(why.is_unread().then_some(id));
+                    let (told, ward) = refusal(id, why);
+                    wards.extend(ward.map(|why| (id, why)));
+                    Err(told)
+                }
             };
         let groups: Vec<Held> = every_group().zip(opened).map(start).collect();
         join_all(groups.iter().flatten().map(|group| group.consensus.phase())).await;
@@ -240,10 +255,15 @@ impl Groups {
             repairs,
             loans: Loans::new(env.clock.clone()),
             watch: Mutex::default(),
+            unread: Mutex::default(),
         };
         let groups = Self { inner: Arc::new(inner) };
         if !alone {
             groups.begin_repair(alarms, wards);
+        }
+        if !unread.is_empty() {
+            let again = unread::open_again(groups.downgrade(), unread);
+            *groups.inner.unread.lock() = Some(env.tasks.spawn("unread partitions", again));
         }
         groups
     }
@@ -448,6 +468,7 @@ impl Groups {
         self.inner.scrubber.stop().await;
         self.inner.compacting.stop().await;
         self.inner.watch.lock().take().inspect(Task::abort);
+        self.inner.unread.lock().take().inspect(Task::abort);
         self.inner.loans.end();
         let withheld = self.inner.repairs.stop().await;
         let served = self.inner.slots.iter().filter_map(|slot| slot.read().clone().ok());
@@ -506,16 +527,13 @@ pub(crate) fn every_group() -> impl Iterator<Item = PartitionId> + Clone {
     PartitionId::all().chain([PartitionId::SYSTEM])
 }
 
-/// Says why a partition is not served. What is looked after where repairs are goes to the `wards`.
-fn refusal(
-    id: PartitionId,
-    why: Unopened,
-    alone: bool,
-    wards: &mut Vec<(PartitionId, Arc<str>)>,
-) -> Arc<str> {
-    let is_other =
-        matches!(why, Unopened::Fault(ref fault) if !matches!(fault, chronos_store::Fault::Corrupt(_)));
+/// Says why a partition is not served, and, where that is for the repair to look after, what it is told.
+fn refusal(id: PartitionId, why: Unopened) -> (Arc<str>, Option<Arc<str>>) {
+    let is_unread = why.is_unread();
+    let is_ward =
+        !matches!(&why, Unopened::Fault(fault) if !matches!(fault, chronos_store::Fault::Corrupt(_)));
     let why = match why {
+        Unopened::Fault(fault) if is_unread => format!("{fault}; it is tried again every few seconds"),
         Unopened::Fault(fault) => fault.to_string(),
         Unopened::Diverged(diverged) => quarantine::told(diverged),
         Unopened::Withheld => {
@@ -524,10 +542,8 @@ fn refusal(
         }
     };
     tracing::error!(partition = id.get(), why, "partition refused");
-    if !is_other && !alone {
-        wards.push((id, Arc::from(why.as_str())));
-    }
-    Arc::from(format!("partition {id} is refused on this node: {why}"))
+    let told = Arc::from(format!("partition {id} is refused on this node: {why}"));
+    (told, is_ward.then(|| Arc::from(why)))
 }
 
 fn stopping() -> ProposeError {

@@ -63,7 +63,7 @@ impl Groups {
         *self.inner.watch.lock() = Some(watch);
     }
 
-    fn admit(&self, id: PartitionId, why: Arc<str>) {
+    pub(super) fn admit(&self, id: PartitionId, why: Arc<str>) {
         let clock = &self.env().clock;
         self.repairs().admit(id, why, Timestamp::new(clock.wall_micros()), clock.monotonic());
     }

@@ -14,4 +14,5 @@ mod minority;
 mod node;
 mod set_back;
 mod slow;
+mod unread;
 mod votes;

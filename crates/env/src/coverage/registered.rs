@@ -139,6 +139,9 @@ pub const RARE: &[Rare] = events! {
         "clock.was_set": "another node's clock jumped between two looks at it",
     }
     // Groups and what befalls them.
+    "cluster/src/groups/unread.rs" {
+        "group.read_at_last": "a partition that could not be read at the start was opened later",
+    }
     "cluster/src/consensus.rs" {
         "group.log_full": "a group stood still because its log had no room",
         "group.room_again": "a group whose log had had no room went on",
