@@ -10,7 +10,7 @@ use chronos_domain::{
 };
 use chronos_env::{Entropy, Env};
 use chronos_store::entry::Outcome;
-use chronos_store::{Partition, Range, Recorded};
+use chronos_store::{Fault, Partition, Range, Recorded};
 use tokio::sync::{Mutex, watch};
 
 use super::change::Change;
@@ -125,7 +125,7 @@ impl Ledger {
             let (reader, from) = (partition.clone(), state.version + 1);
             let read = move || reader.entity(SPACE, ENTITY, Range::forward().starting(from));
             let page = if partition.reads_disk() { self.env.tasks.blocking(read).await } else { read() };
-            let page = page.map_err(|fault| fault.to_string())?;
+            let page = page.map_err(|fault| self.unread(&fault))?;
             for event in &page.events {
                 take_in(&mut state, event)?;
             }
@@ -139,6 +139,15 @@ impl Ledger {
             self.epoch.send_replace(version);
         }
         Ok(())
+    }
+
+    /// Damage closes the partition, as it does when a client's read finds it: then it is repaired.
+    fn unread(&self, fault: &Fault) -> String {
+        if let Fault::Corrupt(damage) = fault {
+            chronos_env::sometimes!("ledger.found_damage");
+            self.groups.quarantine(PartitionId::SYSTEM, damage);
+        }
+        fault.to_string()
     }
 
     /// Has `decide` look at the present state and writes what it wants, on condition that the state is still the same;

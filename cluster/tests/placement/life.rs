@@ -1,6 +1,7 @@
 //! What a cluster goes through.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chronos_cluster::Order;
@@ -378,6 +379,45 @@ fn a_node_that_has_just_died_is_given_nothing() {
         }
         let took = clock.monotonic() - resumed;
         assert!(took < 6 * SECOND, "the driver waited for a dead node to lead: {took:?}");
+        town.stop().await;
+    });
+}
+
+#[test]
+fn damage_that_a_node_meets_in_the_clusters_own_data_is_repaired_though_no_client_ever_reads_it() {
+    let world = World::new(31);
+    world.run(async {
+        let mut town = Town::found(&world).await;
+        town.join(2).await;
+        town.join(3).await;
+        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        let leader = town.driver().unwrap();
+        let host = (1..=3).find(|host| *host != leader).unwrap();
+        for host in [leader, host] {
+            let (cluster, deadline) = (town.nodes[&host].cluster.clone(), town.deadline());
+            cluster.groups().compact(&[PartitionId::SYSTEM], deadline).await.unwrap();
+        }
+        town.kill(host);
+        let disk = world.host(&format!("n{host}")).disk();
+        let is_part = |path: &&PathBuf| {
+            path.starts_with("/data/parts/p32") && path.to_string_lossy().ends_with(".parquet")
+        };
+        let files = disk.snapshot();
+        let parts: Vec<_> = files.keys().filter(is_part).collect();
+        assert!(!parts.is_empty(), "{:?}", files.keys());
+        for part in parts {
+            disk.flip_bit(part, 100, 3).unwrap();
+        }
+        // It cannot read who else there is, and has kept what it was told.
+        let members = town.admit(host).await;
+        town.start(Home { members, ..Home::of(host) }, 2).await;
+        town.until("the node found it, and has its replica repaired", |town| {
+            let stats = town.nodes[&host].cluster.groups().repair_stats();
+            stats.last.contains_key(&PartitionId::SYSTEM)
+        })
+        .await;
+        town.until("it knows the others again", |town| town.is_spread(3, &[1, 2, 3])).await;
+        town.check().await;
         town.stop().await;
     });
 }

@@ -168,6 +168,9 @@ pub const RARE: &[Rare] = events! {
         "compact.long_log_cut": "a partition was cut because it kept a log long",
     }
     // Damage and its repair.
+    "cluster/src/system/ledger.rs" {
+        "ledger.found_damage": "the cluster's own data was found damaged by the node that read it",
+    }
     "cluster/src/scrubber.rs" {
         "scrub.found_damage": "damage was found by looking for it",
     }
