@@ -26,6 +26,8 @@
 //!   handler's side stops reading when too many requests are unanswered.
 //! * *Both sides know who they talk to.* Before anything else they exchange cluster, node, incarnation and version, and
 //!   either turns the other away, with the reason, when something is wrong: see [`Why`].
+//! * *Nothing is taken for what was not said.* Every byte between two nodes is under a checksum, that of TLS or, in the clear,
+//!   one of our own: what is damaged on its way past TCP's is the end of the connection, and its requests are unknown.
 //! * *Strangers learn nothing.* Without a certificate of the cluster's authority nobody gets as far as a greeting; without
 //!   certificates the port is for loopback only, unless that is switched off by name.
 
@@ -50,6 +52,7 @@ mod peers;
 mod port;
 mod reception;
 mod registrar;
+mod sealed;
 mod security;
 mod serve;
 mod stats;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::{Security, Sighting};
 use crate::NodeId;
 
-/// The versions of the protocol between nodes that this release speaks.
-pub const PROTOCOL: RangeInclusive<u32> = 1..=1;
+/// The versions of the protocol between nodes that this release speaks. Since 2 everything that is not under TLS is under
+/// checksums.
+pub const PROTOCOL: RangeInclusive<u32> = 2..=2;
 
 /// What a node needs to talk to others.
 #[derive(Clone, Debug)]

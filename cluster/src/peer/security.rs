@@ -143,7 +143,7 @@ impl Guard {
                     ),
                 ));
             }
-            Kind::Plain { .. } => return Ok(Wire::Plain(connection)),
+            Kind::Plain { .. } => return Ok(Wire::sealed(connection)),
             Kind::Tls(tls) => tls,
         };
         let stream = tls.connector.connect(name(tls)?, connection).await?;

@@ -1,4 +1,5 @@
-//! A connection with or without TLS, and its first bytes.
+//! A connection with or without TLS, and its first bytes. Without it, what nodes say is [`sealed`](super::sealed); who comes
+//! unsealed can only be a stranger, or an older release, and is told so by what answers calls.
 
 use std::io;
 use std::pin::Pin;
@@ -8,6 +9,8 @@ use chronos_env::Connection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsStream;
 
+use super::sealed::{BEGINNING, Sealed};
+
 /// As much of a stranger's request is read as is needed to answer it.
 const REQUEST_BYTES_MAX: usize = 4096;
 /// What every HTTP/2 connection begins with.
@@ -15,7 +18,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bytes in both directions, protected or not.
 pub(super) enum Wire {
+    /// As they come, of somebody who is not known yet.
     Plain(Connection),
+    Sealed(Box<Sealed<Connection>>),
     Tls(Box<TlsStream<Connection>>),
 }
 
@@ -70,21 +75,46 @@ impl Garbage {
 }
 
 impl Wire {
+    /// In the clear, on a connection that we made.
+    pub(super) fn sealed(connection: Connection) -> Wire {
+        Wire::Sealed(Box::new(Sealed::calling(connection)))
+    }
+
     /// Waits for the other side's first bytes. They are compared one read at a time, so that a stranger is noticed at the
     /// first wrong one.
     pub(super) async fn begin(mut self) -> Result<Begun, Garbage> {
         let mut read = [0; PREFACE.len()];
         let mut count = 0;
         while count < PREFACE.len() {
-            match self.read(&mut read[count..]).await {
+            // What follows the beginning of what is sealed is sealed.
+            let end = if self.is_open() && count < BEGINNING.len() { BEGINNING.len() } else { PREFACE.len() };
+            match self.read(&mut read[count..end]).await {
                 Ok(more @ 1..) => count += more,
                 Ok(0) | Err(_) => return Err(Garbage { begins: read[..count].to_vec(), wire: self }),
             }
-            if read[..count] != PREFACE[..count] {
+            if self.is_open() && read[..count] == *BEGINNING {
+                (self, count) = (self.seal(), 0);
+            } else if !self.may_begin(&read[..count]) {
                 return Err(Garbage { begins: read[..count].to_vec(), wire: self });
             }
         }
         Ok(Begun { wire: self, replayed: 0 })
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self, Wire::Plain(_))
+    }
+
+    fn seal(self) -> Wire {
+        match self {
+            Wire::Plain(plain) => Wire::Sealed(Box::new(Sealed::called(plain))),
+            other => other,
+        }
+    }
+
+    /// Whether what nodes say may begin so.
+    fn may_begin(&self, read: &[u8]) -> bool {
+        PREFACE.starts_with(read) || (self.is_open() && BEGINNING.starts_with(read))
     }
 }
 
@@ -109,6 +139,15 @@ impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Wire::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
+            Wire::Sealed(sealed) => {
+                let read = Pin::new(&mut *sealed).poll_read(cx, buf);
+                if let Poll::Ready(Err(damage)) = &read
+                    && damage.kind() == io::ErrorKind::InvalidData
+                {
+                    tracing::warn!(address = %sealed.inner().peer_addr(), "{damage}");
+                }
+                read
+            }
             Wire::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
@@ -118,6 +157,7 @@ impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Wire::Plain(plain) => Pin::new(plain).poll_write(cx, buf),
+            Wire::Sealed(sealed) => Pin::new(sealed).poll_write(cx, buf),
             Wire::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
@@ -129,6 +169,7 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Wire::Plain(plain) => Pin::new(plain).poll_write_vectored(cx, bufs),
+            Wire::Sealed(sealed) => Pin::new(sealed).poll_write_vectored(cx, bufs),
             Wire::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }
@@ -136,6 +177,7 @@ impl AsyncWrite for Wire {
     fn is_write_vectored(&self) -> bool {
         match self {
             Wire::Plain(plain) => plain.is_write_vectored(),
+            Wire::Sealed(sealed) => sealed.is_write_vectored(),
             Wire::Tls(tls) => tls.is_write_vectored(),
         }
     }
@@ -143,6 +185,7 @@ impl AsyncWrite for Wire {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Wire::Plain(plain) => Pin::new(plain).poll_flush(cx),
+            Wire::Sealed(sealed) => Pin::new(sealed).poll_flush(cx),
             Wire::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
@@ -150,6 +193,7 @@ impl AsyncWrite for Wire {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Wire::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
+            Wire::Sealed(sealed) => Pin::new(sealed).poll_shutdown(cx),
             Wire::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }

@@ -193,7 +193,7 @@ fn who_means_another_cluster_or_speaks_another_version_is_not_admitted() {
         };
         let denied = why(JoinConfig { versions: 7..=9, ..plain() }).await;
         assert_eq!(denied.why, Denial::Version);
-        assert!(denied.text.contains("versions 1 to 1") && denied.text.contains("7 to 9"), "{denied}");
+        assert!(denied.text.contains("versions 2 to 2") && denied.text.contains("7 to 9"), "{denied}");
         assert_eq!(why(JoinConfig { cluster: Some(0xBAD), ..plain() }).await.why, Denial::Cluster);
         assert_eq!(peers.stats().denied(Denial::Version), 1);
         assert_eq!(peers.stats().denied(Denial::Cluster), 1);

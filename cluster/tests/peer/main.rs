@@ -6,6 +6,7 @@ mod bounds;
 mod bulk;
 mod chaos;
 mod copies;
+mod damage;
 mod doors;
 mod faults;
 mod joining;
