@@ -24,6 +24,7 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use crate::backlog::Backlog;
 use crate::clocks::Clocks;
 use crate::flight::Flight;
 use crate::node::NodeId;
+use crate::past::Past;
 use crate::peer::Link;
 use crate::proposal::ProposeError;
 use crate::quarantine::Quarantine;
@@ -110,6 +112,8 @@ pub(crate) struct Consensus {
     pub(crate) common: Common,
     /// The last entry that is applied; changes after what it did can be read.
     pub(crate) reached: Arc<watch::Sender<LogIndex>>,
+    /// Whether that is as far as it ever was.
+    pub(crate) past: Past,
     log: Log,
     phase: watch::Sender<Phase>,
     /// Held while the group is started or ended, and by whoever needs it not to be.
@@ -166,6 +170,7 @@ impl Consensus {
             reached: Arc::new(watch::Sender::new(partition.applied_index())),
             partition,
             flight: Flight::new(),
+            past: Past::new(),
             common,
             log,
             phase: watch::Sender::new(Phase::Starting),
@@ -228,6 +233,10 @@ impl Consensus {
             let trouble = Trouble::default();
             let (running, end) = match self.start(alive_tx, &trouble, stop).await {
                 Ok(running) => {
+                    if self.decides_alone() {
+                        // Nothing was ever committed that is not in its log, and all of that is applied.
+                        self.past.regain(self.past.loss());
+                    }
                     self.phase.send_replace(Phase::Serving(running.clone()));
                     let end = tokio::select! {
                         biased; // an end comes first
@@ -313,6 +322,7 @@ impl Consensus {
     async fn begin_anew(&self) -> Result<(), String> {
         let Some(wish) = self.wish.lock().take() else { return Ok(()) };
         self.withhold_votes().await?;
+        self.past.lose();
         let reset = self.partition.reset(wish.leftovers).await;
         reset.map_err(|fault| format!("what the replica holds could not be discarded: {fault}"))?;
         self.common.backlog.update(&self.partition);
@@ -370,7 +380,7 @@ impl Consensus {
             // The sender lives in `self`, so waiting cannot fail.
             let _ = reached.changed().await;
         }
-        std::future::pending().await
+        pending().await
     }
 
     /// Who the members are when no entry has named any: nobody knows where everything was discarded.
@@ -428,6 +438,41 @@ impl Consensus {
             false => self.ear.hears(metrics.current_term),
         };
         metrics.current_leader.filter(|_| is_alive).map(|leader| (metrics.current_term, leader))
+    }
+
+    /// Whether the replica is at least as far as it ever told anybody: see [`crate::past`].
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.common.alone || self.past.is_whole()
+    }
+
+    /// Returns when a leader is heard of, or this node leads; waits for ever where the group has ended.
+    pub(crate) async fn led(&self) {
+        let mut phase = self.phase.subscribe();
+        loop {
+            let heard = self.ear.next_word();
+            if self.living_leader().is_some() {
+                return;
+            }
+            let running = match &*phase.borrow_and_update() {
+                Phase::Serving(running) => Some(running.clone()),
+                Phase::Starting | Phase::Full | Phase::Ended(_) => None,
+            };
+            let leads = async {
+                let Some(running) = running else { return pending().await };
+                let mut metrics = running.raft.metrics();
+                drop(running);
+                if metrics.wait_until(|metrics: &Metrics| metrics.state.is_leader()).await.is_err() {
+                    // Its core has ended, which the phase will say.
+                    pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                biased; // the phase first: what has ended neither leads nor hears
+                _ = phase.changed() => {}
+                () = heard => return,
+                () = leads => return,
+            }
+        }
     }
 
     /// The process of `node` has ended: if it led this group, it is not trusted any longer. Says whether it did.
@@ -560,6 +605,7 @@ impl Consensus {
         if applied <= written {
             return Ok(());
         }
+        self.past.lose();
         let partition = self.partition.clone();
         let gone_back = self.env.tasks.blocking(move || partition.go_back()).await;
         gone_back.map_err(|fault| format!("the disk is full, and what is on it cannot be read: {fault}"))?;

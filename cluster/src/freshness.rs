@@ -16,7 +16,10 @@
 //! * **A round serves all who came before it began**, and nobody who came later: so a burst of reads costs two rounds.
 //! * **Whoever is asked by another node answers or refuses**; it never asks a third.
 //! * A leader that is being elected is waited for, within the caller's deadline.
+//!
+//! A replica that may be behind what it told before ([`Past`](crate::past::Past)) asks for itself, before anybody reads it.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +67,8 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 const _: () = assert!(CLOCKS_DIFFER.as_micros() > 2 * CLOCK_OFFSET_MICROS_MAX as u128);
 /// How long a leader is waited for, however long the caller would: several elections.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a leader that was heard of is asked how far it is, before the next word of one is waited for.
+const ASKED_FOR: Duration = Duration::from_secs(2);
 /// How long a replica that has to catch up may apply nothing at all, however long the caller would wait.
 const STALLED: Duration = Duration::from_secs(30);
 
@@ -159,6 +164,23 @@ impl Freshness {
         // Boxed here and below: the futures of callers nest deep enough without it.
         let last = self.persist(deadline, || self.read_index()).boxed().await?;
         self.hold(last, deadline).await
+    }
+
+    /// Makes up for what the replica may have lost of its past, each time; never returns.
+    pub(crate) async fn catch_up_with_the_past(&self) -> Infallible {
+        let Consensus { past, env, .. } = &*self.consensus;
+        loop {
+            let loss = past.next_loss().await;
+            self.consensus.led().await;
+            let until = env.clock.monotonic() + ASKED_FOR;
+            let Ok(last) = self.persist(until, || self.read_index()).boxed().await else { continue };
+            // However far behind it is: asked again it would have to come further.
+            match self.hold(last, Duration::MAX).await {
+                Ok(_) => past.regain(loss),
+                // What it has is of another history, or nothing comes: others see to that.
+                Err(_) => env.clock.sleep(ATTEMPT).await,
+            }
+        }
     }
 
     /// Returns once no event can be recorded at `t` or before any more, whoever leads and whatever clock it has, and all

@@ -42,6 +42,8 @@ pub(crate) struct Group {
 struct Runners {
     proposer: Task<()>,
     consensus: Task<()>,
+    /// Sees to it that the replica is as far as it ever was.
+    catching_up: Task<()>,
 }
 
 impl Group {
@@ -56,12 +58,16 @@ impl Group {
         let (stop, stopping) = watch::channel(false);
         let tasks = &common.env.tasks;
         let proposer = Proposer::new(Arc::clone(&consensus), proposals);
+        let freshness = Arc::new(Freshness::new(Arc::clone(&consensus), queue.downgrade()));
+        let asking = Arc::clone(&freshness);
         let runners = Runners {
             proposer: tasks.spawn("proposer", watched(id, proposer.run(), fault.clone())),
             consensus: tasks.spawn("group", supervise(Arc::clone(&consensus), stopping, fault.clone())),
+            catching_up: tasks
+                .spawn("catching up", async move { match asking.catch_up_with_the_past().await {} }),
         };
         let reached = watch::Sender::new(Reached { cut: partition.taken_in(), ..Reached::default() });
-        let (weak, asking) = (queue.downgrade(), queue.downgrade());
+        let weak = queue.downgrade();
         let (purging, busy) = (Arc::clone(&consensus), tokio::sync::Mutex::default());
         let subject = Arc::new(Subject {
             id,
@@ -73,8 +79,7 @@ impl Group {
             consensus: purging,
             busy,
         });
-        let (env, freshness) = (common.env.clone(), Arc::new(Freshness::new(Arc::clone(&consensus), asking)));
-        let runners = Mutex::new(Some(runners));
+        let (env, runners) = (common.env.clone(), Mutex::new(Some(runners)));
         Group { env, queue: RwLock::new(Some(queue)), stop, runners, consensus, freshness, subject }
     }
 
@@ -91,7 +96,8 @@ impl Group {
     /// Ends the consensus, once the proposer has ended. Does nothing the second time.
     pub(crate) async fn stop(&self) {
         let runners = self.runners.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Runners { mut proposer, consensus }) = runners else { return };
+        let Some(Runners { mut proposer, consensus, catching_up }) = runners else { return };
+        catching_up.abort();
         // What cannot be decided, because the others are out of reach, is not waited for any longer.
         let answered = self.env.clock.timeout(ANSWERED_WITHIN, &mut proposer).await;
         if matches!(answered, Ok(Err(_))) {
@@ -101,6 +107,8 @@ impl Group {
         if consensus.await.is_err() {
             tracing::error!("a group died before it could be stopped");
         }
+        // It was aborted, which is no news; what it held is free when this returns.
+        let _ = catching_up.await;
         if answered.is_err() {
             // Now that the group has ended, everybody has an answer.
             let _ = proposer.await;

@@ -425,6 +425,12 @@ impl Groups {
         self.group(id).ok()?.consensus.named_member()
     }
 
+    /// Whether the replica here is at least as far as it ever told anybody, also before this process began: one that is not
+    /// serves nobody yet.
+    pub fn is_caught_up(&self, id: PartitionId) -> bool {
+        self.group(id).is_ok_and(|group| group.consensus.is_caught_up())
+    }
+
     /// Answers what other nodes ask about how fresh reads are.
     pub(crate) fn readers(&self) -> Arc<dyn Handler> {
         Arc::new(Readers(self.clone()))

@@ -39,6 +39,7 @@ mod members;
 mod node;
 mod order;
 mod parcel;
+mod past;
 pub mod peer;
 mod placement;
 mod proposal;

@@ -67,7 +67,7 @@ pub enum Role {
 pub enum Health {
     /// It can.
     Serving,
-    /// Its group is being started.
+    /// Its group is being started, or it does not know yet whether it is as far as it was before: what it shows may be less.
     Starting,
     /// Its disk is full: it takes nothing in.
     Full,

@@ -16,8 +16,14 @@ use crate::peer::{CallError, Cause, Handler, Message};
 impl Cluster {
     /// Whether this node has a replica of a partition that may answer for it. A node that is no member of the group, has
     /// not learned yet that it is one, or does not serve the partition, holds nothing that could: what it has on disk may
-    /// be empty, or as old as one likes.
+    /// be empty, or as old as one likes. One that was started again does not before it knows that it is as far as it was.
     pub fn holds(&self, id: PartitionId) -> bool {
+        let inner = &self.inner;
+        (inner.peers.is_none() || inner.groups.is_caught_up(id)) && self.is_of(id)
+    }
+
+    /// Whether this node belongs to a partition's group, as far as anybody knows: one that does not takes no commands for it.
+    pub fn is_of(&self, id: PartitionId) -> bool {
         let inner = &self.inner;
         // A leader is a member; most of what is asked is asked of one.
         if inner.peers.is_none() || inner.groups.leader(id) == Some(inner.me) {

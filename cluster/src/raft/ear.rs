@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use chronos_env::Clock;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use super::settings::Pace;
 
@@ -17,6 +19,7 @@ pub(crate) struct Ear {
     clock: Clock,
     pace: Pace,
     last: Arc<Mutex<Option<Word>>>,
+    heard: Arc<Notify>,
 }
 
 /// A leader's last word.
@@ -29,7 +32,7 @@ struct Word {
 impl Ear {
     /// One that has heard nothing.
     pub(crate) fn new(clock: Clock, pace: Pace) -> Ear {
-        Ear { clock, pace, last: Arc::default() }
+        Ear { clock, pace, last: Arc::default(), heard: Arc::default() }
     }
 
     /// The leader of a term says something. What a leader says that was succeeded does not count.
@@ -39,6 +42,13 @@ impl Ear {
         if last.is_none_or(|last| last.term <= term) {
             *last = Some(Word { term, at });
         }
+        drop(last);
+        self.heard.notify_waiters();
+    }
+
+    /// Resolves when a leader says something after this call.
+    pub(crate) fn next_word(&self) -> OwnedNotified {
+        Arc::clone(&self.heard).notified_owned()
     }
 
     /// Whether the leader of a term was heard of so short a time ago that it is taken to be alive.

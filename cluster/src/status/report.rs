@@ -79,7 +79,7 @@ fn report(groups: &Groups, id: PartitionId, me: NodeId) -> Report {
         Err(reason) => silent(id, me, Health::Refused(reason)),
         Ok((group, quarantined)) => {
             let phase = group.consensus.phase_now();
-            let mut report = silent(id, me, health(&phase));
+            let mut report = silent(id, me, health(&phase, group.consensus.is_caught_up()));
             if let Some(reason) = quarantined {
                 report.replica.health = Health::Refused(reason);
             }
@@ -87,6 +87,10 @@ fn report(groups: &Groups, id: PartitionId, me: NodeId) -> Report {
             let shelf = partition.shelf();
             let replica = &mut report.replica;
             replica.marks = partition.marks();
+            if replica.health == Health::Serving && !group.consensus.is_caught_up() {
+                // It went back in between.
+                replica.health = Health::Starting;
+            }
             replica.log_first = log.purged.map_or(0, |mark| mark.index) + 1;
             replica.log_last = log.last.map_or(0, |mark| mark.index);
             replica.log_committed = log.committed;
@@ -127,9 +131,10 @@ pub(super) fn silent(id: PartitionId, node: NodeId, health: Health) -> Report {
     Report { id, replica, members: Members::default(), matched: BTreeMap::new() }
 }
 
-fn health(phase: &Phase) -> Health {
+fn health(phase: &Phase, is_caught_up: bool) -> Health {
     match phase {
         Phase::Starting => Health::Starting,
+        Phase::Serving(_) if !is_caught_up => Health::Starting,
         Phase::Serving(_) => Health::Serving,
         Phase::Full => Health::Full,
         Phase::Ended(reason) => Health::Ended(reason.clone()),

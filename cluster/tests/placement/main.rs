@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere, its helpers too")]
 
 mod life;
+mod restarts;
 mod town;

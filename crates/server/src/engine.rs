@@ -210,7 +210,7 @@ impl Engine {
         request: Request,
         deadline: Duration,
     ) -> Result<Result<Outcome, Error>, Error> {
-        if !self.cluster.holds(id) {
+        if !self.cluster.is_of(id) {
             return Ok(Err(self.not_taken(id)));
         }
         match self.outcome(id, request, deadline).await {

@@ -106,13 +106,18 @@ impl Engine {
         }
         let (me, names) = (self.cluster.me(), list(holders));
         let text = match holders {
+            _ if self.cluster.is_of(id) => format!(
+                "this node, {me}, was started and does not know yet whether its replica of partition {id} is as far as it was \
+                 before; ask again, or ask another that holds it: {names}"
+            ),
             [] => format!(
                 "this node, {me}, holds no replica of partition {id}, and knows nobody yet who does; ask again"
             ),
             _ => format!("this node, {me}, holds no replica of partition {id}; ask one that does: {names}"),
         };
         let error = Error::new(class, Reason::NotLeader, text).with("partition", id);
-        self.naming_leader(error, self.cluster.leader(id)).with("holders", names)
+        let leader = self.cluster.leader(id).filter(|leader| *leader != me);
+        self.naming_leader(error, leader).with("holders", names)
     }
 
     /// A command that came to the wrong node. What says where it belongs are the details; where nobody is known, why.
