@@ -1,9 +1,8 @@
 //! What nodes say of their replicas, again and again.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chronos_client::cluster::{Comparison, Health, NodeId, Replica, Role, Status, Verdict};
+use chronos_client::cluster::{Comparison, Health, Replica, Role, Status, Verdict};
 use chronos_client::{Digest, PartitionId, ReadError};
 use chronos_history as history;
 use chronos_history::fact::{self, Fact, NodeState};
@@ -14,43 +13,29 @@ use crate::workload::Recorder;
 
 /// Asks every node, for ever, how far its replicas are, with so much time between two rounds.
 pub(super) async fn observe<C: Cluster>(cluster: C, recorder: Recorder, between: Duration) {
-    let mut led = Led::default();
     loop {
         cluster.wait(between).await;
         for seat in cluster.all() {
             let asked = cluster.env().clock.timeout(between, cluster.operator(seat).status()).await;
             if let Ok(Ok(status)) = asked {
-                record(&recorder, &status, &mut led);
+                record(&recorder, &status);
             }
         }
     }
 }
 
-/// Replicas that have heard a leader: of which node, in which of its lives, of which partition.
-type Led = BTreeSet<(NodeId, u64, PartitionId)>;
-
 /// What a node says of its own replicas; of others it knows by hearsay.
-///
-/// A replica that has not heard any leader yet in this life is left out: what it knows to be committed became durable with a
-/// later write, so after a kill it may be a little behind what it had told. It serves that nevertheless, which is a weakness
-/// of the product (S11 over restarts) that real runs have found; who asks with a token is not affected.
-fn record(recorder: &Recorder, status: &Status, led: &mut Led) {
+fn record(recorder: &Recorder, status: &Status) {
     let Some(node) = status.node(status.me) else { return };
     for partition in status.partitions.iter().filter(|partition| partition.id != PartitionId::SYSTEM) {
         let Some(replica) = partition.replica(status.me).filter(|replica| knows(replica)) else { continue };
-        let life = (status.me, node.incarnation, partition.id);
-        if replica.knows_leader.is_some() {
-            led.insert(life);
-        }
-        if !led.contains(&life) {
-            continue;
-        }
         let state = state(recorder, partition.id, replica, node.incarnation);
         recorder.fact(Process::Node(history::Node(status.me.get() as u32)), Fact::Node(state));
     }
 }
 
-/// Whether a replica knows its own state: one whose group has not begun yet, or is being made whole, does not.
+/// Whether a replica knows its own state: one whose group has not begun yet, that does not know yet whether it is as far as
+/// it was before its start, or that is being made whole, does not.
 fn knows(replica: &Replica) -> bool {
     matches!(replica.health, Health::Serving | Health::Full)
 }
