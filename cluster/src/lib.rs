@@ -71,7 +71,7 @@ pub use node::NodeId;
 pub use order::{Order, OrderError, Plan, Planned};
 pub use parcel::{FetchError, Parcels, fetch_part};
 pub use proposal::ProposeError;
-pub use raft::{BEAT, TransferStats};
+pub use raft::{BEAT, Spoken, TransferStats, rewritten};
 pub use repair::{RepairError, RepairStats, Repaired, Stage, Ward};
 pub use request::Request;
 pub use scrubber::{ScrubConfig, ScrubPass, ScrubProgress, ScrubStats};

@@ -61,6 +61,7 @@ pub(crate) use anew::Anew;
 pub(crate) use bereft::bereave;
 pub(crate) use changing::{Change as MembersChange, change as change_members};
 pub(crate) use codec::encode_vote;
+pub use codec::{Spoken, rewritten};
 pub(crate) use ear::Ear;
 pub(crate) use founding::found;
 pub(crate) use intake::Intake;

@@ -181,6 +181,19 @@ pub(crate) fn read(bytes: &[u8], at: Position) -> Found<'_> {
     Found::Frame { header, link, payload, padding_is_zero }
 }
 
+/// The frame at the beginning of `bytes`, which stand at this place, as it is written anew from what was read; `None`
+/// where no whole frame is. For whoever holds the two directions against each other.
+pub fn rewritten(bytes: &[u8], lane: u8, segment: u64, offset: u64) -> Option<Vec<u8>> {
+    let at = Position { lane: LaneId(lane), segment: SegmentNo(segment), offset };
+    let Found::Frame { header, link: read_link, payload, .. } = read(bytes, at) else { return None };
+    let mut written = Vec::new();
+    let written_link = append(&mut written, header, payload, at);
+    // Flags that no release writes are read over, and are in the sum: without them it is another frame.
+    let same_flags = bytes[7] & !LAST_OF_UNIT == 0;
+    assert!(!same_flags || written_link == read_link, "a frame that is written anew has another link");
+    Some(written)
+}
+
 fn header_crc(body: &[u8], at: Position) -> u32 {
     let mut place = [0; 17];
     Fields::of(&mut place).u8(at.lane.0).u64(at.segment.0).u64(at.offset);

@@ -60,6 +60,7 @@ mod wal;
 pub use config::Config;
 pub use crash::CRASH_POINTS;
 pub use error::{Corrupt, Fault, OpenError, ReadError};
+pub use frame::rewritten as rewritten_frame;
 pub use gauge::Gauge;
 pub use index::Mark;
 pub use log::{Completion, Entry, Log, LogState};

@@ -4,6 +4,7 @@ mod entry;
 mod fields;
 mod members;
 mod message;
+mod rewritten;
 mod vote;
 
 pub(crate) use entry::{from_log, to_log};
@@ -16,4 +17,5 @@ pub(crate) use message::{
     encode_offer_answer, encode_promise, encode_transfer, encode_transfer_answer, encode_vote_answer,
     encode_vote_request,
 };
+pub use rewritten::{Spoken, rewritten};
 pub(crate) use vote::{decode_vote, encode_vote};
