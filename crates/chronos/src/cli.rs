@@ -113,7 +113,7 @@ enum Command {
 }
 
 /// Parses the command line, runs the command, says what went wrong.
-pub(crate) fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     let Cli { context, command } = Cli::try_parse().unwrap_or_else(|error| plainly(error).exit());
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Command::Server(server) = &command {

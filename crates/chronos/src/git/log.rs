@@ -147,7 +147,7 @@ fn name_of(git_dir: &Path) -> Option<String> {
 }
 
 /// The commits of a stream.
-struct Commits<R> {
+pub(crate) struct Commits<R> {
     input: R,
     /// A commit's first field, read when the one before ended.
     pending: Option<Vec<u8>>,
@@ -156,7 +156,7 @@ struct Commits<R> {
 }
 
 impl<R: BufRead> Commits<R> {
-    fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Self { input, pending: None, last: String::new() }
     }
 

@@ -52,9 +52,9 @@ impl Source {
         Ok(Self { reader, taken, length })
     }
 
-    #[cfg(test)]
-    pub(crate) fn of(bytes: &'static [u8]) -> Self {
-        Self { reader: Box::new(bytes), taken: Arc::default(), length: None }
+    /// What a file with these bytes is read as.
+    pub(crate) fn of(bytes: Vec<u8>) -> io::Result<Self> {
+        Ok(Self { reader: decompressed(Cursor::new(bytes))?, taken: Arc::default(), length: None })
     }
 }
 
@@ -150,8 +150,8 @@ fn count_lines(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn chunks(text: &'static [u8], chunk_bytes: usize) -> Vec<(u64, String)> {
-        let chunks = Chunks { chunk_bytes, ..Chunks::new(Source::of(text)) };
+    fn chunks(text: &[u8], chunk_bytes: usize) -> Vec<(u64, String)> {
+        let chunks = Chunks { chunk_bytes, ..Chunks::new(Source::of(text.to_vec()).unwrap()) };
         chunks.map(Result::unwrap).map(|c| (c.first_line, String::from_utf8(c.bytes).unwrap())).collect()
     }
 

@@ -10,7 +10,7 @@ use super::{Item, cloudevents, derived, ndjson};
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     /// One event object a line, as `chronos export` writes them.
     #[default]
     Ndjson,

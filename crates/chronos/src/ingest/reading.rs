@@ -49,7 +49,7 @@ mod tests {
             .map(|i| format!("{{\"entity_id\":\"a\",\"event_type\":\"t\",\"payload\":{i}}}\n"))
             .collect();
         assert!(text.len() > 1 << 20, "more than one chunk is meant");
-        let source = Source::of(text.leak().as_bytes());
+        let source = Source::of(text.into_bytes()).unwrap();
         let chunks: Vec<Vec<Read>> = lines(source, Format::Ndjson).try_collect().await.unwrap();
         let payloads: Vec<u64> = chunks
             .into_iter()
