@@ -18,6 +18,7 @@ const DOORS: [(&str, &[&str]); 10] = [
             "chronos-chaos",
             "chronos-client",
             "chronos-cluster",
+            "chronos-fuzz-targets",
             "chronos-proto",
             "chronos-server",
             "chronos-tests",
