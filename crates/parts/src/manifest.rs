@@ -115,9 +115,9 @@ impl Manifest {
         Ok(())
     }
 
-    /// Bytes of all files of all parts.
+    /// Bytes of all files of all parts; the greatest number there is where they are said to have more.
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(PartMeta::bytes).sum()
+        self.parts.iter().map(PartMeta::bytes).fold(0, u64::saturating_add)
     }
 
     /// The bytes of its file.

@@ -76,9 +76,9 @@ impl PartMeta {
         self.last.get() - self.first.get() + 1
     }
 
-    /// Bytes of both files.
+    /// Bytes of both files; the greatest number there is where they are said to have more.
     pub fn bytes(&self) -> u64 {
-        self.parquet.bytes + self.index.bytes
+        self.parquet.bytes.saturating_add(self.index.bytes)
     }
 }
 

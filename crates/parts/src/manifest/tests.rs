@@ -121,6 +121,13 @@ fn a_later_format_is_refused_by_name() {
 }
 
 #[test]
+fn files_that_are_said_to_have_more_bytes_than_there_are_numbers_are_summed_up_without_a_panic() {
+    let mut manifest = example();
+    manifest.parts[0].parquet.bytes = u64::MAX;
+    assert_eq!((manifest.parts[0].bytes(), manifest.bytes()), (u64::MAX, u64::MAX));
+}
+
+#[test]
 fn a_manifest_with_a_hole_or_a_broken_chain_is_no_manifest() {
     type Break = fn(&mut Manifest);
     let breaks: [(&str, Break); 6] = [

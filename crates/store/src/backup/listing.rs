@@ -77,12 +77,12 @@ impl Listing {
 
     /// Events in it.
     pub fn events(&self) -> u64 {
-        self.manifests.iter().map(|manifest| manifest.compacted.get()).sum()
+        self.manifests.iter().map(|manifest| manifest.compacted.get()).fold(0, u64::saturating_add)
     }
 
     /// Bytes of all its files.
     pub fn bytes(&self) -> u64 {
-        self.manifests.iter().map(Manifest::bytes).sum()
+        self.manifests.iter().map(Manifest::bytes).fold(0, u64::saturating_add)
     }
 
     /// Every file, by partition and position: of each part the Parquet file, then the index.
