@@ -35,9 +35,9 @@ fn record(recorder: &Recorder, status: &Status) {
 }
 
 /// Whether a replica knows its own state: one whose group has not begun yet, that does not know yet whether it is as far as
-/// it was before its start, or that is being made whole, does not.
+/// it was before its start, that has gone back to what its full disk holds, or that is being made whole, does not.
 fn knows(replica: &Replica) -> bool {
-    matches!(replica.health, Health::Serving | Health::Full)
+    replica.health == Health::Serving
 }
 
 fn state(recorder: &Recorder, partition: PartitionId, replica: &Replica, incarnation: u64) -> NodeState {
