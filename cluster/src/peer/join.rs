@@ -14,6 +14,7 @@ use super::hello::machine_from;
 use super::http2;
 use super::registrar::{Admission, Denial, Denied, uuid_bytes, uuid_from};
 use super::security::{self, Guard};
+use super::wire::Wire;
 use super::{Limits, PROTOCOL, Security};
 use crate::{Neighbour, NodeId};
 
@@ -123,6 +124,10 @@ fn request(config: &JoinConfig, admission: &Admission) -> v1::JoinRequest {
     }
 }
 
+/// Whoever answers is there for somebody else.
+const NO_NODE: &str = "no node of this release answers there for other nodes; give an address that a node of the cluster listens \
+                       on for its peers (--peer-listen), and run the same release on all nodes";
+
 struct Asker<'a> {
     env: &'a Env,
     config: &'a JoinConfig,
@@ -207,20 +212,28 @@ impl Asker<'_> {
             true => Setback::Hopeless(security::told(&error)),
             false => Setback::Passing(security::told(&error)),
         })?;
-        let mut connection = http2::connect(env, limits, wire).await.map_err(|e| passing(&e))?;
-        let answer = connection.client.join(self.request.clone()).await.map_err(|status| match status.code() {
-            Code::Unimplemented => Setback::Hopeless(
-                "no node answers there for other nodes; give an address that a node of the cluster listens on for its \
-                 peers (--peer-listen)"
-                    .to_owned(),
-            ),
-            _ => self.broke(&status),
+        let stranger = wire.stranger();
+        let answer = self.ask_over(wire).await;
+        let answer = answer.map_err(|setback| match stranger.is_one() {
+            true => Setback::Hopeless(NO_NODE.to_owned()),
+            false => setback,
         })?;
-        match answer.into_inner().answer {
+        match answer {
             Some(Answer::Joined(joined)) => self.believe(joined),
             Some(Answer::Denied(denied)) => Err(Setback::Final(Denied::from_wire(denied))),
             None => Err(nonsense()),
         }
+    }
+
+    async fn ask_over(&self, wire: Wire) -> Result<Option<Answer>, Setback> {
+        let connected = http2::connect(self.env, &self.config.limits, wire).await;
+        let mut connection = connected.map_err(|e| passing(&e))?;
+        let answer =
+            connection.client.join(self.request.clone()).await.map_err(|status| match status.code() {
+                Code::Unimplemented => Setback::Hopeless(NO_NODE.to_owned()),
+                _ => self.broke(&status),
+            })?;
+        Ok(answer.into_inner().answer)
     }
 
     /// A node that wants certificates does not say so to who has none: it hangs up.

@@ -18,6 +18,8 @@
 
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, BytesMut};
@@ -57,6 +59,22 @@ pub(super) struct Sealed<C> {
     inner: C,
     out: Out,
     came: Came,
+    stranger: Stranger,
+}
+
+/// Whether it turned out that what answers is no node of this release. For whoever made the connection: HTTP/2 keeps nothing
+/// of an error but its text.
+#[derive(Clone, Default)]
+pub(super) struct Stranger(Arc<AtomicBool>);
+
+impl Stranger {
+    pub(super) fn is_one(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, damage: &Damage) {
+        self.0.fetch_or(matches!(damage, Damage::Unsealed), Ordering::Relaxed);
+    }
 }
 
 /// What is on its way out.
@@ -103,7 +121,12 @@ impl<C> Sealed<C> {
     fn new(inner: C, is_begun: bool) -> Sealed<C> {
         let out = Out { sum: 0, waiting: BytesMut::from(&BEGINNING[..]) };
         let came = Came { sum: 0, is_begun, raw: BytesMut::new(), checked: BytesMut::new() };
-        Sealed { inner, out, came }
+        Sealed { inner, out, came, stranger: Stranger::default() }
+    }
+
+    /// Tells what it finds out about the other side.
+    pub(super) fn stranger(&self) -> Stranger {
+        self.stranger.clone()
     }
 }
 
@@ -195,8 +218,12 @@ impl<C: AsyncWrite + Unpin> Sealed<C> {
 
 impl<C: AsyncRead + Unpin> AsyncRead for Sealed<C> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Sealed { inner, came, .. } = self.get_mut();
-        while came.checked.is_empty() && !came.open().map_err(damaged)? {
+        let Sealed { inner, came, stranger, .. } = self.get_mut();
+        let noted = |damage: Damage| {
+            stranger.note(&damage);
+            damaged(damage)
+        };
+        while came.checked.is_empty() && !came.open().map_err(noted)? {
             came.raw.reserve(READ_BYTES);
             // Nothing is kept in this future between two polls.
             if ready!(pin!(inner.read_buf(&mut came.raw)).poll(cx))? == 0 {

@@ -9,7 +9,7 @@ use chronos_env::Connection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsStream;
 
-use super::sealed::{BEGINNING, Sealed};
+use super::sealed::{BEGINNING, Sealed, Stranger};
 
 /// As much of a stranger's request is read as is needed to answer it.
 const REQUEST_BYTES_MAX: usize = 4096;
@@ -78,6 +78,14 @@ impl Wire {
     /// In the clear, on a connection that we made.
     pub(super) fn sealed(connection: Connection) -> Wire {
         Wire::Sealed(Box::new(Sealed::calling(connection)))
+    }
+
+    /// Tells later whether what answers is no node of this release. Under TLS nobody gets so far.
+    pub(super) fn stranger(&self) -> Stranger {
+        match self {
+            Wire::Sealed(sealed) => sealed.stranger(),
+            Wire::Plain(_) | Wire::Tls(_) => Stranger::default(),
+        }
     }
 
     /// Waits for the other side's first bytes. They are compared one read at a time, so that a stranger is noticed at the
