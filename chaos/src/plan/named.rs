@@ -177,7 +177,7 @@ impl Draw {
             2 => Fault::Loss { victim, per_mille },
             3 => Fault::Duplicate { victim, per_mille, lag_ms: 1 + self.below(500) },
             4 => Fault::Reorder { victim, per_mille, lag_ms: 1 + self.below(50) },
-            // What passes TCP's checksum may be stored: who stores it has wrong bytes.
+            // Between nodes nothing gets past; what it told clients in the clear may have been something else.
             _ => Fault::Corrupt { victim: self.weak(), per_mille: 1 + per_mille / 20 },
         }
     }

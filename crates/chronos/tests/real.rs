@@ -8,7 +8,7 @@ use chronos_chaos::plan::Plan;
 use chronos_chaos::real::{self, Settings};
 
 /// Kills, cuts of links and power, a slow disk, packets twice, pauses, a full disk, rot, a clock that is wrong. Packets that are
-/// damaged past TCP's checksum are not among them: a follower would store them, which is known and not mended yet.
+/// damaged past TCP's checksum are not among them: between nodes they are noticed, and clients here speak in the clear.
 const SEED: u64 = 4;
 const SECONDS: u64 = 120;
 
