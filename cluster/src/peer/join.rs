@@ -128,6 +128,9 @@ fn request(config: &JoinConfig, admission: &Admission) -> v1::JoinRequest {
 const NO_NODE: &str = "no node of this release answers there for other nodes; give an address that a node of the cluster listens \
                        on for its peers (--peer-listen), and run the same release on all nodes";
 
+/// A node with certificates answers nobody in the clear in a way that could be understood.
+const NO_CERTIFICATE: &str = "; if the nodes of that cluster use certificates, this one needs one, too";
+
 struct Asker<'a> {
     env: &'a Env,
     config: &'a JoinConfig,
@@ -215,7 +218,7 @@ impl Asker<'_> {
         let stranger = wire.stranger();
         let answer = self.ask_over(wire).await;
         let answer = answer.map_err(|setback| match stranger.is_one() {
-            true => Setback::Hopeless(NO_NODE.to_owned()),
+            true => Setback::Hopeless(format!("{NO_NODE}{NO_CERTIFICATE}")),
             false => setback,
         })?;
         match answer {
@@ -240,7 +243,7 @@ impl Asker<'_> {
     fn broke(&self, status: &tonic::Status) -> Setback {
         let hint = match self.config.security {
             Security::Mutual(_) => "",
-            _ => "; if the nodes of that cluster use certificates, this one needs one, too",
+            _ => NO_CERTIFICATE,
         };
         Setback::Passing(format!("{}{hint}", lost(status)))
     }

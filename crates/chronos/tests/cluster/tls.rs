@@ -80,7 +80,7 @@ fn a_server_with_the_wrong_certificate_or_none_is_refused_told_why_and_counted()
     let (code, why) = refused(&second, &flags(&authority.vouch("elsewhere.example"), &join));
     assert!(code == Some(1) && why.contains("(certificate)") && why.contains("--advertise"), "{why}");
     assert_eq!(founder.counted("chronos_peer_joins_denied_total{why=\"certificate\"}"), 1);
-    // Who has none asks again, since a node that is being started answers no better; it says what may be missing.
+    // Who has none says what may be missing.
     let mut bare = server(&second, &join).spawn().unwrap();
     let mut lines = BufReader::new(bare.stderr.take().unwrap()).lines().map_while(Result::ok);
     let told = lines.any(|line| line.contains("not admitted") && line.contains("needs one, too"));
