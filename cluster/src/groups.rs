@@ -474,7 +474,12 @@ impl Groups {
         self.inner.scrubber.stop().await;
         self.inner.compacting.stop().await;
         self.inner.watch.lock().take().inspect(Task::abort);
-        self.inner.unread.lock().take().inspect(Task::abort);
+        let unread = self.inner.unread.lock().take();
+        if let Some(unread) = unread {
+            unread.abort();
+            // It was aborted, which is no news; it puts no group into service any more once this returns.
+            let _ = unread.await;
+        }
         self.inner.loans.end();
         let withheld = self.inner.repairs.stop().await;
         let served = self.inner.slots.iter().filter_map(|slot| slot.read().clone().ok());

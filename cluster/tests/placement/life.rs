@@ -152,10 +152,7 @@ async fn successors(town: &Town, dead: u64) -> Duration {
 fn a_node_whose_process_dies_is_succeeded_sooner_than_one_that_falls_silent() {
     let world = World::new(17);
     world.run(async {
-        let mut town = Town::found(&world).await;
-        town.join(2).await;
-        town.join(3).await;
-        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        let mut town = Town::of_three(&world).await;
         for other in ["n1", "n2"] {
             world.net().partition_one_way("n3", other);
             world.net().partition_one_way(other, "n3");
@@ -267,10 +264,7 @@ fn a_restored_directory_is_not_taken_for_the_founder_by_a_node_that_has_found_no
 fn who_leads_is_known_without_a_break_while_all_is_well_and_not_any_more_when_a_majority_is_gone() {
     let world = World::new(29);
     world.run(async {
-        let mut town = Town::found(&world).await;
-        town.join(2).await;
-        town.join(3).await;
-        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        let mut town = Town::of_three(&world).await;
         let groups = || PartitionId::all().chain([PartitionId::SYSTEM]);
         // Nothing is written meanwhile: an idle cluster is well, too.
         for _ in 0..400 {
@@ -325,10 +319,7 @@ fn who_leads_is_known_without_a_break_while_all_is_well_and_not_any_more_when_a_
 fn who_does_not_answer_a_question_just_asked_is_named() {
     let world = World::new(31);
     world.run(async {
-        let mut town = Town::found(&world).await;
-        town.join(2).await;
-        town.join(3).await;
-        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        let mut town = Town::of_three(&world).await;
         let cluster = town.nodes[&1].cluster.clone();
         assert_eq!(cluster.look_around(SECOND).await, BTreeSet::new());
         town.kill(3);
@@ -347,10 +338,7 @@ fn who_does_not_answer_a_question_just_asked_is_named() {
 fn a_node_that_has_just_died_is_given_nothing() {
     let world = World::new(37);
     world.run(async {
-        let mut town = Town::found(&world).await;
-        town.join(2).await;
-        town.join(3).await;
-        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        let mut town = Town::of_three(&world).await;
         let (cluster, clock) = (town.nodes[&1].cluster.clone(), town.clock.clone());
         cluster.steer(Order::Pause, town.deadline()).await.unwrap();
         for partition in PartitionId::all().chain([PartitionId::SYSTEM]) {
@@ -387,10 +375,7 @@ fn a_node_that_has_just_died_is_given_nothing() {
 fn damage_that_a_node_meets_in_the_clusters_own_data_is_repaired_though_no_client_ever_reads_it() {
     let world = World::new(31);
     world.run(async {
-        let mut town = Town::found(&world).await;
-        town.join(2).await;
-        town.join(3).await;
-        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        let mut town = Town::of_three(&world).await;
         let leader = town.driver().unwrap();
         let host = (1..=3).find(|host| *host != leader).unwrap();
         for host in [leader, host] {

@@ -61,21 +61,13 @@ fn serves(town: &Town, host: u64) -> bool {
     cluster.view().partitions.iter().all(is_serving)
 }
 
-async fn three(world: &World) -> Town {
-    let mut town = Town::found(world).await;
-    town.join(2).await;
-    town.join(3).await;
-    town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
-    town
-}
-
 #[test]
 fn s_11_a_node_that_was_killed_serves_only_once_it_is_as_far_as_it_ever_told() {
     let mut behind = 0;
     for seed in 21..24 {
         let world = World::new(seed);
         world.run(async {
-            let (mut town, mut told) = (three(&world).await, Told::default());
+            let (mut town, mut told) = (Town::of_three(&world).await, Told::default());
             for (killed, life) in [(&[2][..], 2), (&[3], 2), (&[1], 2), (&[1, 2, 3], 3), (&[2, 3], 4)] {
                 // What was appended last is known to be committed, and nothing is written any more that would note it.
                 town.append().await;
@@ -100,7 +92,7 @@ fn s_11_a_node_that_was_killed_serves_only_once_it_is_as_far_as_it_ever_told() {
 fn who_comes_back_and_finds_no_leader_is_not_read_and_who_stayed_is() {
     let world = World::new(25);
     world.run(async {
-        let (mut town, mut told) = (three(&world).await, Told::default());
+        let (mut town, mut told) = (Town::of_three(&world).await, Told::default());
         town.append().await;
         told.watch(&town, SECOND).await;
         world.net().isolate("n2");

@@ -67,6 +67,15 @@ impl Town {
         town
     }
 
+    /// A town of three hosts, over which everything is spread.
+    pub(crate) async fn of_three(world: &World) -> Town {
+        let mut town = Town::found(world).await;
+        town.join(2).await;
+        town.join(3).await;
+        town.until("everything is spread over three", |town| town.is_spread(3, &[1, 2, 3])).await;
+        town
+    }
+
     fn addresses(host: u64) -> Addresses {
         Addresses { client: format!("n{host}:7400"), peer: format!("n{host}:7000"), admin: String::new() }
     }

@@ -1,6 +1,8 @@
 //! An input taken apart from its front: numbers, choices, bytes. Behind its end everything is zero, so that each input is
 //! complete and a shorter one means less.
 
+use bytes::Bytes;
+
 /// What is left of an input.
 #[derive(Clone, Debug)]
 pub(crate) struct Input<'a>(&'a [u8]);
@@ -24,6 +26,16 @@ impl<'a> Input<'a> {
     /// Everything that is left.
     pub(crate) fn rest(&mut self) -> &'a [u8] {
         self.bytes(usize::MAX)
+    }
+
+    /// A byte, and everything behind it: as it is, or behind an odd one with the checksum that `seal` gives it.
+    pub(crate) fn perhaps_sealed(&mut self, seal: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+        let mode = self.u8();
+        let mut bytes = self.rest().to_vec();
+        if mode & 1 == 1 {
+            seal(&mut bytes);
+        }
+        Bytes::from(bytes)
     }
 
     fn array<const N: usize>(&mut self) -> [u8; N] {

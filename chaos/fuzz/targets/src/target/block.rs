@@ -27,13 +27,7 @@ const CHECKSUM: std::ops::Range<usize> = 8..16;
 
 /// An input is a block as it is, or behind an odd byte one that is given its checksum.
 fn run(input: &[u8]) {
-    let mut input = Input::new(input);
-    let mode = input.u8();
-    let mut bytes = input.rest().to_vec();
-    if mode & 1 == 1 {
-        seal(&mut bytes);
-    }
-    let bytes = Bytes::from(bytes);
+    let bytes = Input::new(input).perhaps_sealed(seal);
     let kept = Block::reopen(bytes.clone());
     if let Ok(block) = &kept {
         read_all(block);

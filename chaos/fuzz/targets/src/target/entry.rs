@@ -1,6 +1,5 @@
 //! The payload of a log entry: the commands in it, and who belongs to a group.
 
-use bytes::Bytes;
 use chronos_domain::xxh64::Xxh64;
 use chronos_store::entry;
 
@@ -20,13 +19,7 @@ const FORMAT: u8 = 2;
 
 /// An input is an entry as it is, or behind an odd byte one that is given its checksum.
 fn run(input: &[u8]) {
-    let mut input = Input::new(input);
-    let mode = input.u8();
-    let mut bytes = input.rest().to_vec();
-    if mode & 1 == 1 {
-        seal(&mut bytes);
-    }
-    let bytes = Bytes::from(bytes);
+    let bytes = Input::new(input).perhaps_sealed(seal);
     let Ok(read) = entry::decode(&bytes) else { return };
     if let Some(members) = read.members {
         assert!(entry::names_members(&members) && read.commands.is_empty());
