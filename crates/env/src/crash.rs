@@ -77,6 +77,11 @@ impl CrashPoints {
         self.state.lock().armed = None;
     }
 
+    /// Takes over what is armed there and was not met.
+    pub(crate) fn go_on_from(&self, earlier: &CrashPoints) {
+        self.state.lock().armed = earlier.state.lock().armed.take();
+    }
+
     /// Passes the crash point `name`. Usually does nothing but count.
     pub fn hit(&self, name: &'static str) {
         let is_due = self.count(name);

@@ -15,7 +15,7 @@ mod time;
 mod trace;
 mod world;
 
-pub use disk::{FaultPlan, Repeat, SimDisk};
+pub use disk::{FaultPlan, Image, Repeat, SimDisk};
 pub use host::Host;
 pub use net::{Link, SimNet, WINDOW_BYTES};
 pub(crate) use net::{SimListener, SimPort, SimStream};

@@ -104,6 +104,24 @@ fn what_became_of_crash_points_is_known_of_all_hosts_and_all_their_lives() {
 }
 
 #[test]
+fn a_crash_that_was_not_met_in_one_life_is_met_in_the_next() {
+    let world = World::new(1);
+    let host = world.host("a");
+    host.arm_crash("between", 2);
+    host.env().crash.hit("between");
+    host.kill();
+    assert!(!host.disk().is_off());
+    host.env().crash.hit("between");
+    assert!(host.disk().is_off());
+    host.disk().power_on();
+    host.arm_crash("between", 1);
+    host.disarm_crash();
+    host.kill();
+    host.env().crash.hit("between");
+    assert!(!host.disk().is_off());
+}
+
+#[test]
 fn the_end_of_a_life_drops_its_tasks_and_frees_its_locks() {
     let world = World::new(1);
     let env = world.env();

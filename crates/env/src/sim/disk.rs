@@ -33,6 +33,7 @@ use crate::disk::{Held, check_path};
 use crate::{Disk, Entropy, Entry, File, Lock, OpenMode, PathError, PowerLost};
 
 pub use faults::{FaultPlan, Repeat};
+pub use outside::Image;
 
 /// What a disk without a [`FaultPlan::capacity`] says it can hold.
 const ROOMY_BYTES: u64 = 1 << 40;
@@ -57,6 +58,9 @@ struct State {
     faults: FaultPlan,
     /// How long every sync takes.
     sync_takes: Duration,
+    /// Bytes that can be written in a second, if that is told, and those that were written and not waited for.
+    bytes_per_second: Option<u64>,
+    bytes_owed: u64,
     /// Files that are locked, by inode.
     locks: BTreeSet<u64>,
     entropy: Entropy,
@@ -81,8 +85,17 @@ impl SimDisk {
 
     fn holding(names: Names, entropy: Entropy, trace: Trace) -> SimDisk {
         let (faults, locks) = (FaultPlan::default(), BTreeSet::new());
-        let sync_takes = Duration::ZERO;
-        let state = State { has_power: true, life: 0, names, faults, sync_takes, locks, entropy };
+        let state = State {
+            has_power: true,
+            life: 0,
+            names,
+            faults,
+            sync_takes: Duration::ZERO,
+            bytes_per_second: None,
+            bytes_owed: 0,
+            locks,
+            entropy,
+        };
         SimDisk(Arc::new(Shared { state: Mutex::new(state), trace }))
     }
 
@@ -103,9 +116,22 @@ impl SimDisk {
     /// # Panics
     /// If the power is on: cut it first.
     pub fn power_on(&self) {
+        self.power_on_after(|entropy| Mercy::draw(entropy.child("power cut")));
+    }
+
+    /// Turns the power on again; everything that was written is there, as when only a process had died: its page cache has
+    /// outlived it. Handles and locks of the life before stay dead.
+    ///
+    /// # Panics
+    /// If the power is on: cut it first.
+    pub fn power_on_unharmed(&self) {
+        self.power_on_after(|entropy| Mercy::sparing_all(entropy.child("power cut")));
+    }
+
+    fn power_on_after(&self, mercy: impl FnOnce(&Entropy) -> Mercy) {
         let mut state = self.0.state.lock();
         assert!(!state.has_power, "the power is on already: cut it first");
-        let mercy = Mercy::draw(state.entropy.child("power cut"));
+        let mercy = mercy(&state.entropy);
         state.names.power_cut(&mercy);
         state.locks.clear();
         state.life += 1;
@@ -164,6 +190,9 @@ impl State {
     }
 
     fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Arc<Inode>> {
+        if self.faults.has_few_files() {
+            return Err(Errno::MFILE.into());
+        }
         if mode != OpenMode::Read {
             self.writable()?;
         }

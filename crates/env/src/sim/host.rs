@@ -81,8 +81,8 @@ impl Host {
         self.time.set_wrong_by(micros);
     }
 
-    /// Cuts the power of this machine's disk at the `nth` hit of the crash point `name` from now on, counted from 1.
-    /// Replaces an earlier arming.
+    /// Cuts the power of this machine's disk at the `nth` hit of the crash point `name` from now on, counted from 1, also in
+    /// the next lives. Replaces an earlier arming.
     pub fn arm_crash(&self, name: &str, nth: u64) {
         self.process.lock().crash.arm(name, nth);
     }
@@ -115,7 +115,9 @@ impl Host {
         let mut process = self.process.lock();
         process.running.kill();
         self.net.fabric().kill(self.id);
-        *process = Process::new(&self.disk, &self.tally);
+        let next = Process::new(&self.disk, &self.tally);
+        next.crash.go_on_from(&process.crash);
+        *process = next;
     }
 }
 

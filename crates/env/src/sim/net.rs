@@ -14,13 +14,13 @@
 //! exactly once; a sender waits when [`WINDOW_BYTES`] are unread. A partition (one way or both) holds segments up, and
 //! they are sent again some time after it heals; so are the first packets of a connection, so connecting through a
 //! partition waits. A killed process resets its connections, its peers learn that after the latency, and nobody
-//! listens at its ports. A link can be slow, too. What is delivered goes into the world's trace: connection, direction,
+//! listens at its ports. A link can be slow, too, and lose or spoil what passes. What is delivered goes into the world's trace: connection, direction,
 //! length and checksum of each segment, and its time.
 //!
 //! # What it does not model
 //!
-//! Segments split and joined in odd places beyond what reading in small pieces does; loss on a healthy link (TCP hides
-//! it as latency); a host that vanishes without resetting (partition it); exhausted ports. tokio's timer has steps of a
+//! Segments split and joined in odd places beyond what reading in small pieces does; packets that arrive twice or overtake
+//! each other (TCP hides it, but for some latency); a host that vanishes without resetting (partition it); exhausted ports. tokio's timer has steps of a
 //! millisecond, so latencies end on whole ones.
 //!
 //! Invariant: everything follows from the seed and the calls; nothing here reads a real clock.
@@ -118,6 +118,22 @@ impl SimNet {
     /// How the link from `from` to `to` behaves from now on, for what is not under way yet.
     pub fn set_link(&self, from: &str, to: &str, link: Link) {
         self.0.set_link(from, to, link);
+    }
+
+    /// From now on whoever connects from `from` to `to` reaches `instead`, as when an address has come to belong to somebody
+    /// else. Connections that are there stay.
+    pub fn mislead(&self, from: &str, to: &str, instead: &str) {
+        self.0.mislead(from, to, instead);
+    }
+
+    /// Whoever connects from `from` to `to` reaches it again.
+    pub fn lead_right(&self, from: &str, to: &str) {
+        self.0.mislead(from, to, to);
+    }
+
+    /// From now on nobody on `host` may begin a connection or accept one (`EMFILE`), until that is taken back.
+    pub fn no_more_connections(&self, host: &str, is_so: bool) {
+        self.0.no_more_connections(host, is_so);
     }
 
     /// Connections that are open on at least one side.

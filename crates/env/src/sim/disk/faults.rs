@@ -10,6 +10,7 @@ pub struct FaultPlan {
     capacity: Option<u64>,
     read_only: bool,
     lying_syncs: bool,
+    few_files: bool,
 }
 
 /// How often a rule strikes.
@@ -86,6 +87,13 @@ impl FaultPlan {
         self
     }
 
+    /// No file can be opened any more, as by a process that has as many open as it may (EMFILE).
+    #[must_use]
+    pub fn few_files(mut self) -> FaultPlan {
+        self.few_files = true;
+        self
+    }
+
     pub(super) fn room(&self) -> Option<u64> {
         self.capacity
     }
@@ -96,6 +104,10 @@ impl FaultPlan {
 
     pub(super) fn lies(&self) -> bool {
         self.lying_syncs
+    }
+
+    pub(super) fn has_few_files(&self) -> bool {
+        self.few_files
     }
 
     pub(super) fn sync_fails(&mut self, path: &str) -> bool {

@@ -112,6 +112,9 @@ fn write(state: &mut State, inode: &Inode, buf: &[u8], offset: u64) -> io::Resul
     let mut image = inode.image();
     let fits = bytes_that_fit(&image, left, offset, buf.len());
     image.write_at(&buf[..fits], offset);
+    if state.bytes_per_second.is_some() {
+        state.bytes_owed += fits as u64;
+    }
     if fits == buf.len() { Ok(()) } else { Err(Errno::NOSPC.into()) }
 }
 

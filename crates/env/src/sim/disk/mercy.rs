@@ -25,6 +25,11 @@ impl Mercy {
         Mercy { mood, dice }
     }
 
+    /// That of a cut that is none for the disk: only a process has died.
+    pub(super) fn sparing_all(dice: Entropy) -> Mercy {
+        Mercy { mood: Mood::KeepsAll, dice }
+    }
+
     /// How many of `n` steps, taken in order, were made durable.
     pub(super) fn how_many(&self, n: usize) -> usize {
         match self.mood {

@@ -6,8 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::names::Names;
 use super::{FaultPlan, Repeat, SimDisk, State, Trace, VirtualTime};
 use crate::{Entropy, PathError};
+
+/// What a disk held at one moment.
+pub struct Image(Names);
 
 /// Faults. The methods named like those of [`FaultPlan`] add to the plan in force.
 impl SimDisk {
@@ -73,8 +77,20 @@ impl SimDisk {
         self.0.state.lock().sync_takes = take;
     }
 
+    /// From now on so many bytes can be written in a second; whoever measures a sync waits for all that was written by then.
+    /// `None` for a disk that is never busy.
+    pub fn throttle(&self, bytes_per_second: Option<u64>) {
+        self.0.trace.enter("throttle", "", &[bytes_per_second.unwrap_or(0)]);
+        let mut state = self.0.state.lock();
+        (state.bytes_per_second, state.bytes_owed) = (bytes_per_second, 0);
+    }
+
+    /// How long a sync takes that has come now.
     pub(super) fn sync_takes(&self) -> Duration {
-        self.0.state.lock().sync_takes
+        let mut state = self.0.state.lock();
+        let bytes = std::mem::take(&mut state.bytes_owed);
+        let rate = state.bytes_per_second.unwrap_or(u64::MAX).max(1);
+        state.sync_takes + Duration::from_secs_f64(bytes as f64 / rate as f64)
     }
 
     /// Cuts a file to `len` bytes; a shorter one stays as it is.
@@ -109,6 +125,15 @@ impl SimDisk {
             }
             Ok(())
         })
+    }
+
+    /// Puts the disk back to what an [`Image`] of it holds. Handles and locks are dead afterwards, as after a power cut.
+    pub fn set_back(&self, image: &Image) {
+        let mut state = self.0.state.lock();
+        state.names = image.0.fork();
+        state.locks.clear();
+        state.life += 1;
+        self.0.trace.enter("set back", "", &[state.life]);
     }
 
     fn damage(
@@ -146,6 +171,11 @@ impl SimDisk {
     pub fn durable_snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let files = self.0.state.lock().names.durable_files();
         files.into_iter().map(|(path, inode)| (path, inode.image().durable().bytes())).collect()
+    }
+
+    /// What is certain to survive a power cut now, to be put back later.
+    pub fn image(&self) -> Image {
+        Image(self.0.state.lock().names.fork())
     }
 
     /// A deep copy of what is certain to survive a power cut now, as a disk of its own: power on, no faults, its own

@@ -441,3 +441,69 @@ fn a_fork_is_the_durable_image_and_a_world_apart() {
     assert!(disk.durable_snapshot()[&at("file")].starts_with(b"un-synced"));
     assert_eq!(fork.snapshot()[&at("file")][..2], [0, 1]);
 }
+
+#[test]
+fn a_disk_whose_process_only_died_has_all_that_was_written() {
+    for seed in 0..50 {
+        let disk = disk(seed);
+        let file = create(&disk, "f");
+        file.write_at(b"not synced", 0).unwrap();
+        disk.power_off();
+        disk.power_on_unharmed();
+        assert_eq!(disk.snapshot()[&at("f")], b"not synced", "seed {seed}");
+        assert!(file.len().is_err(), "a handle of the life before");
+    }
+}
+
+#[test]
+fn a_disk_that_is_set_back_holds_what_it_held() {
+    let disk = disk(1);
+    let file = settled(&disk, "f", b"old");
+    let image = disk.image();
+    file.write_at(b"new", 0).unwrap();
+    file.sync_data().unwrap();
+    settled(&disk, "g", b"more");
+    for _ in 0..2 {
+        disk.set_back(&image);
+        assert_eq!(disk.snapshot(), [(at("f"), b"old".to_vec())].into());
+        let file = disk.open(&at("f"), OpenMode::ReadWrite).unwrap();
+        file.write_at(b"newer", 0).unwrap();
+        file.sync_data().unwrap();
+    }
+    assert!(file.len().is_err(), "a handle from before");
+}
+
+#[test]
+fn who_has_too_many_files_open_opens_none_more_and_uses_those() {
+    let disk = disk(1);
+    let file = settled(&disk, "f", b"old");
+    disk.faults(FaultPlan::default().few_files());
+    for mode in [OpenMode::Read, OpenMode::ReadWrite] {
+        let error = disk.open(&at("f"), mode).err().unwrap();
+        assert_eq!(
+            PathError::of(&error).unwrap().raw_os_error(),
+            Some(Errno::MFILE.raw_os_error()),
+            "{error}"
+        );
+    }
+    assert!(disk.open(&at("g"), OpenMode::CreateNew).is_err());
+    file.write_at(b"new", 0).unwrap();
+    file.sync_data().unwrap();
+    disk.faults(FaultPlan::default());
+    assert!(disk.open(&at("f"), OpenMode::Read).is_ok());
+}
+
+#[test]
+fn a_throttled_disk_owes_the_time_that_its_bytes_take() {
+    let disk = disk(1);
+    let (one, other) = (create(&disk, "f"), create(&disk, "g"));
+    disk.throttle(Some(1000));
+    one.write_at(&[1; 1500], 0).unwrap();
+    other.write_at(&[1; 500], 0).unwrap();
+    one.sync_data().unwrap();
+    assert_eq!(one.owes(), Duration::from_secs(2), "the device is that of both files");
+    assert_eq!(one.owes(), Duration::ZERO);
+    one.write_at(&[1; 1500], 0).unwrap();
+    disk.throttle(None);
+    assert_eq!(one.owes(), Duration::ZERO);
+}

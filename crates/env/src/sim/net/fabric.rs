@@ -1,6 +1,6 @@
 //! The state of the network: who exists, what is under way, who listens where.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 use tokio::io::ReadBuf;
 
 use super::link::{Link, Route};
@@ -51,6 +52,10 @@ struct State {
     /// By connection; `[0]` carries from the side that connected to the side that accepted.
     connections: BTreeMap<u64, [Pipe; 2]>,
     connections_begun: u64,
+    /// Whom one reaches who means another one.
+    misled: BTreeMap<(HostId, HostId), HostId>,
+    /// Who can have no connection more.
+    exhausted: BTreeSet<HostId>,
 }
 
 struct Host {
@@ -74,6 +79,8 @@ impl Fabric {
             backlogs: BTreeMap::new(),
             connections: BTreeMap::new(),
             connections_begun: 0,
+            misled: BTreeMap::new(),
+            exhausted: BTreeSet::new(),
         };
         Fabric(Arc::new(Shared { state: Mutex::new(state), time, trace }))
     }
@@ -181,6 +188,28 @@ impl Fabric {
         route(routes, entropy, from, to).set_link(link);
     }
 
+    pub(super) fn mislead(&self, from: &str, to: &str, instead: &str) {
+        let [from, to, instead] = [from, to, instead].map(|name| self.host(name));
+        let mut state = self.0.state.lock();
+        if to == instead {
+            state.misled.remove(&(from, to));
+        } else {
+            state.misled.insert((from, to), instead);
+        }
+        self.0.trace.enter("mislead", "", &[from.0.into(), to.0.into(), instead.0.into()]);
+    }
+
+    pub(super) fn no_more_connections(&self, host: &str, is_so: bool) {
+        let host = self.host(host);
+        let mut state = self.0.state.lock();
+        if is_so {
+            state.exhausted.insert(host);
+        } else {
+            state.exhausted.remove(&host);
+        }
+        self.0.trace.enter("no more connections", "", &[host.0.into(), is_so.into()]);
+    }
+
     // ---------------------------------------------------------------------------------------- listening
 
     pub(super) fn listen(&self, host: HostId, life: u64, on: &str) -> io::Result<SocketAddr> {
@@ -218,6 +247,7 @@ impl Fabric {
     ) -> Poll<io::Result<SimStream>> {
         let mut state = self.0.state.lock();
         state.alive(host, life)?;
+        state.may_connect(host)?;
         let backlog = state.backlogs.get_mut(&(host, port)).expect("a living listener has a backlog");
         if let Some(stream) = backlog.waiting.pop_front() {
             return Poll::Ready(Ok(stream));
@@ -234,8 +264,10 @@ impl Fabric {
         let (at, port) = {
             let state = self.0.state.lock();
             state.alive(host, life)?;
+            state.may_connect(host)?;
             let (at, port) = state.resolve(host, to)?;
-            (at.unwrap_or(host), port)
+            let meant = at.unwrap_or(host);
+            (state.misled.get(&(host, meant)).copied().unwrap_or(meant), port)
         };
         loop {
             let Some(there) = self.travel(host, at) else {
@@ -397,6 +429,10 @@ impl State {
             return Ok(());
         }
         Err(io::Error::new(ErrorKind::ConnectionAborted, "the process that held this was killed"))
+    }
+
+    fn may_connect(&self, host: HostId) -> io::Result<()> {
+        if self.exhausted.contains(&host) { Err(Errno::MFILE.into()) } else { Ok(()) }
     }
 
     fn free_port(&mut self, host: HostId) -> u16 {

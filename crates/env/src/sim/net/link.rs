@@ -13,15 +13,22 @@ pub struct Link {
     pub latency_max: Duration,
     /// Bytes per second, shared by all connections; `None` for a link that is never busy.
     pub bytes_per_second: Option<u64>,
+    /// How many of 1,000 segments are lost. Connections show it as TCP does: what is lost is sent again, later each time, and
+    /// what comes after it waits.
+    pub lost_per_mille: u16,
+    /// How many of 1,000 segments arrive with a wrong bit that no checksum of the network tells.
+    pub spoiled_per_mille: u16,
 }
 
 impl Default for Link {
-    /// 200 µs to 3 ms, never busy.
+    /// 200 µs to 3 ms, never busy; everything arrives as it was.
     fn default() -> Link {
         Link {
             latency_min: Duration::from_micros(200),
             latency_max: Duration::from_millis(3),
             bytes_per_second: None,
+            lost_per_mille: 0,
+            spoiled_per_mille: 0,
         }
     }
 }
@@ -37,6 +44,12 @@ pub(super) struct Route {
 
 /// After a partition, what was swallowed is sent again within this time.
 const SENT_AGAIN_MS_MAX: u64 = 200;
+/// What was lost on a link that works is sent again after so long, and each time after twice as long as before.
+const LOST_FOR: Duration = Duration::from_millis(200);
+/// But never later than that (RFC 6298 has a minute or more).
+const LOST_FOR_MAX: Duration = Duration::from_secs(60);
+/// A link that loses more is one on which nothing passes: block it.
+const LOST_PER_MILLE_MAX: u16 = 900;
 
 impl Route {
     pub(super) fn new(entropy: Entropy) -> Route {
@@ -84,10 +97,29 @@ impl Route {
         Some(self.busy_until + self.latency())
     }
 
+    /// Flips a bit of what passes, if it is its turn to be spoiled.
+    pub(super) fn spoil(&self, bytes: &mut [u8]) {
+        if self.happens(self.link.spoiled_per_mille) {
+            let bit = self.entropy.below(bytes.len() as u64 * 8);
+            bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
+        }
+    }
+
+    /// Without dice where it never happens: they are for what does.
+    fn happens(&self, per_mille: u16) -> bool {
+        per_mille > 0 && self.entropy.below(1000) < u64::from(per_mille)
+    }
+
     pub(super) fn latency(&self) -> Duration {
         let Link { latency_min, latency_max, .. } = self.link;
         let spread =
             u64::try_from((latency_max - latency_min).as_micros()).expect("a latency below 584,000 years");
-        latency_min + Duration::from_micros(self.entropy.below(spread + 1))
+        let mut takes = latency_min + Duration::from_micros(self.entropy.below(spread + 1));
+        let mut again = LOST_FOR;
+        while self.happens(self.link.lost_per_mille.min(LOST_PER_MILLE_MAX)) {
+            takes += again;
+            again = (2 * again).min(LOST_FOR_MAX);
+        }
+        takes
     }
 }

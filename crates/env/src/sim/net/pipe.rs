@@ -83,7 +83,9 @@ impl Pipe {
             return None;
         }
         self.unread_bytes += count;
-        self.push(What::Bytes { data: data[..count].to_vec(), taken: 0 }, count, now, route);
+        let mut data = data[..count].to_vec();
+        route.spoil(&mut data);
+        self.push(What::Bytes { data, taken: 0 }, count, now, route);
         Some(count)
     }
 

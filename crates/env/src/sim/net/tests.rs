@@ -208,6 +208,83 @@ fn a_slow_link_takes_the_time_its_bytes_cost() {
     });
 }
 
+#[test]
+fn what_a_link_loses_is_late_and_nothing_is_out_of_order() {
+    let world = World::new(9);
+    world.run(async {
+        let env = world.env();
+        let (mut near, mut far) = pair(&world).await;
+        world.net().set_link("a", "b", Link { lost_per_mille: 300, ..Link::default() });
+        let (mut late, mut last) = (0, Duration::ZERO);
+        for number in 0..200_u8 {
+            let began = env.clock.monotonic();
+            near.write_all(&[number]).await.unwrap();
+            assert_eq!(far.read_u8().await.unwrap(), number);
+            last = env.clock.monotonic() - began;
+            late += usize::from(last >= Duration::from_millis(200));
+        }
+        assert!((30..90).contains(&late), "{late} of 200 were sent again");
+        world.net().set_link("a", "b", Link::default());
+        near.write_all(&[0]).await.unwrap();
+        far.read_u8().await.unwrap();
+        assert!(last < Duration::from_secs(60), "{last:?}");
+    });
+}
+
+#[test]
+fn what_a_link_spoils_has_one_wrong_bit() {
+    let world = World::new(10);
+    world.run(async {
+        let (mut near, mut far) = pair(&world).await;
+        world.net().set_link("a", "b", Link { spoiled_per_mille: 1000, ..Link::default() });
+        near.write_all(&[0; 100]).await.unwrap();
+        let mut read = [0; 100];
+        far.read_exact(&mut read).await.unwrap();
+        assert_eq!(read.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1);
+        far.write_all(&[0; 100]).await.unwrap();
+        near.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, [0; 100], "the other way is as it was");
+    });
+}
+
+#[test]
+fn who_is_misled_reaches_somebody_else_until_he_is_led_right() {
+    let world = World::new(11);
+    world.run(async {
+        let [a, b, c] = ["a", "b", "c"].map(|name| world.host(name).env());
+        let (at_b, at_c) = (b.net.listen("b:7").await.unwrap(), c.net.listen("c:7").await.unwrap());
+        world.net().mislead("a", "b", "c");
+        let _near = a.net.connect("b:7", SECOND).await.unwrap();
+        assert!(a.clock.timeout(SECOND, at_b.accept()).await.is_err());
+        assert!(a.clock.timeout(SECOND, at_c.accept()).await.is_ok());
+        let _others = c.net.connect("b:7", SECOND).await.unwrap();
+        assert!(a.clock.timeout(SECOND, at_b.accept()).await.is_ok(), "only one was misled");
+        world.net().lead_right("a", "b");
+        let _near = a.net.connect("b:7", SECOND).await.unwrap();
+        assert!(a.clock.timeout(SECOND, at_b.accept()).await.is_ok());
+    });
+}
+
+#[test]
+fn who_can_have_no_connection_more_keeps_those_there_are() {
+    let world = World::new(12);
+    world.run(async {
+        let (mut near, mut far) = pair(&world).await;
+        world.net().no_more_connections("a", true);
+        let (a, b) = (world.host("a").env(), world.host("b").env());
+        let _waits = b.net.listen("b:8").await.unwrap();
+        assert!(a.net.connect("b:8", SECOND).await.is_err());
+        let listener = a.net.listen("a:8").await.unwrap();
+        let _knocks = b.net.connect("a:8", SECOND).await.unwrap();
+        assert!(listener.accept().await.is_err());
+        near.write_all(b"x").await.unwrap();
+        assert_eq!(far.read_u8().await.unwrap(), b'x');
+        world.net().no_more_connections("a", false);
+        assert!(listener.accept().await.is_ok(), "whoever knocked meanwhile is let in");
+        assert!(a.net.connect("b:8", SECOND).await.is_ok());
+    });
+}
+
 /// Three hosts talk while links break; what happened, as the trace's hash.
 fn busy_life(seed: u64) -> u64 {
     let world = World::new(seed);
