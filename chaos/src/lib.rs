@@ -35,6 +35,6 @@ pub use workload::{Origin, Tally};
 pub fn crash_points() -> impl Iterator<Item = &'static str> {
     let wal = chronos_wal::CRASH_POINTS.iter();
     let parts = chronos_parts::CRASH_POINTS.iter().chain(chronos_parts::EXCHANGE_CRASH_POINTS);
-    let store = chronos_store::CRASH_POINTS.iter();
+    let store = chronos_store::CRASH_POINTS.iter().chain(&chronos_store::backup::ARRIVAL_CRASH_POINTS);
     wal.chain(parts).chain(store).chain(chronos_cluster::CRASH_POINTS).copied()
 }

@@ -47,6 +47,9 @@ pub use verify::{Verification, verify};
 pub const CRASH_POINTS: [&str; 6] =
     [incoming::RECEIVING, incoming::RECEIVED, incoming::NAMED, dir::COMMIT, dir::COMMITTED, dir::REMOVED];
 
+/// Those of them that are also passed where a part comes from another node.
+pub const ARRIVAL_CRASH_POINTS: [&str; 3] = [incoming::RECEIVING, incoming::RECEIVED, incoming::NAMED];
+
 /// Every crash point of restores, in the order a run first passes them; the second only one that finds what an earlier
 /// run has left.
 pub const RESTORE_CRASH_POINTS: [&str; 8] = [
