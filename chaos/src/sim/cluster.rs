@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::strike::{Held, Striker};
 use crate::attack::cluster::{Cluster, Seat as Number, Story};
 use crate::dial;
-use crate::plan::{Fault, Plan};
+use crate::plan::{Deed, Fault, Plan};
 
 const CLIENT_PORT: u16 = 7400;
 const PEER_PORT: u16 = 7401;
@@ -283,8 +283,22 @@ fn options(env: &Env) -> Options {
     let millis = move || u64::try_from(clock.wall_micros() / 1000).unwrap_or(0);
     Options { ids: Ids::seeded(seed, millis), deadline: Duration::from_secs(10), ..Options::default() }
 }
-/// In most runs so little that parts are made and logs are purged all the time.
+/// In most runs so little that parts are made, logs are purged, and log files are used up all the time.
 fn draw_small(dice: &Entropy, plan: &Plan) -> Option<Small> {
-    let draw = || Small { cut_events: 10 + dice.below(200), entries_kept: 10 + dice.below(190) };
+    let is_large = plan.load.mix.iter().any(|(deed, weight)| *deed == Deed::AppendLarge && *weight > 0);
+    // What waits at one moment becomes one entry: of all clients of a plan a few KiB, or a little more than two large events.
+    let segment_bytes = if is_large { 6 << 20 } else { 512 << 10 } << dice.below(3);
+    let draw = || Small {
+        cut_events: up_to_many(dice, 256),
+        entries_kept: up_to_many(dice, 256),
+        segment_bytes,
+        wal_segments_max: 2 + dice.below(6),
+        compaction_bytes_per_second: 4096 << dice.below(9),
+    };
     (dice.below(4) > 0 && plan.seconds <= MINUTES_MAX * 60).then(draw)
+}
+
+/// From 2 on: as often one of few as one of many.
+fn up_to_many(dice: &Entropy, many: u64) -> u64 {
+    2 + dice.below(1 << (1 + dice.below(u64::from(many.ilog2()))))
 }

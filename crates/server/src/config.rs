@@ -298,6 +298,7 @@ mod tests {
     fn an_unknown_key_is_refused_by_name() {
         assert!(refusal("lane = 2").contains("lane"));
         assert!(refusal("[limits]\nstream_max = 2").contains("stream_max"));
+        assert!(refusal("[small]\ncut_events = 2").contains("small"), "that is for simulations");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use chronos_store::{DataDir, Identity};
 use chronos_wal::{Recovery, Wal};
 
 use crate::acquaintance::Acquaintance;
-use crate::config::{Config, Invalid, Small};
+use crate::config::{Config, Invalid};
 use crate::edge::Edge;
 use crate::engine::Engine;
 use crate::lookout::Lookout;
@@ -242,7 +242,7 @@ fn wal_config(config: &Config, data: &DataDir) -> chronos_wal::Config {
         cluster: data.identity.cluster,
         logs: PARTITIONS + 1,
         lanes: config.lanes,
-        segment_bytes: config.segment_bytes,
+        segment_bytes: config.small.map_or(config.segment_bytes, |small| small.segment_bytes),
         release: RELEASE.to_owned(),
         exists: data.identity.sealed,
     }
@@ -262,8 +262,10 @@ fn groups_config(config: &Config, data: &DataDir) -> chronos_cluster::Config {
         beat: Duration::from_millis(config.cluster.beat_ms),
         ..chronos_cluster::Config::new(store)
     };
-    if let Some(Small { cut_events, entries_kept }) = config.small {
-        (groups.store.cuts.events, groups.entries_kept) = (cut_events, entries_kept);
+    if let Some(small) = config.small {
+        (groups.store.cuts.events, groups.entries_kept) = (small.cut_events, small.entries_kept);
+        groups.compaction.wal_segments_max = small.wal_segments_max;
+        groups.compaction.bytes_per_second = small.compaction_bytes_per_second;
     }
     groups
 }
