@@ -77,6 +77,8 @@ fn ending_victim(fault: &mut Fault) -> Option<&mut Victim> {
         Fault::Kill { victim }
         | Fault::PowerCut { victim }
         | Fault::Crash { victim, .. }
+        | Fault::KillAt { victim, .. }
+        | Fault::Gather { victim }
         | Fault::RestartLoop { victim }
         | Fault::OutOfMemory { victim }
         | Fault::FewFiles { victim }
@@ -86,6 +88,7 @@ fn ending_victim(fault: &mut Fault) -> Option<&mut Victim> {
         | Fault::Full { victim }
         | Fault::ReadOnly { victim }
         | Fault::LyingDisk { victim }
+        | Fault::Rollback { victim }
         | Fault::Rot { victim, .. }
         | Fault::Misdirect { victim }
         | Fault::Mangle { victim }

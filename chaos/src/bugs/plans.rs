@@ -27,7 +27,7 @@ pub(super) fn wipes(seed: u64, seconds: u64) -> Plan {
     let mut plan = Plan::swarm(seed, seconds);
     let dice = Entropy::seeded(seed).child("wipes");
     // Who has lost everything must be the only one who has.
-    plan.episodes.retain(|episode| !matches!(episode.fault, Fault::Rot { .. } | Fault::Misdirect { .. }));
+    plan.episodes.retain(|episode| !episode.fault.harms_the_disk());
     let victim = Victim::Node(1 + dice.below(u64::from(plan.nodes)) as u32);
     let at_ms = seconds * 500;
     plan.episodes.push(Episode { at_ms, lasts_ms: 2_000, fault: Fault::Wipe { victim } });

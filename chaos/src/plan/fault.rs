@@ -53,6 +53,15 @@ pub enum Fault {
         /// At which pass, from 1.
         nth: u64,
     },
+    /// The process dies at a place in the code that has a name; what it wrote is in the page cache.
+    KillAt {
+        /// Whom.
+        victim: Victim,
+        /// Which place.
+        point: String,
+        /// At which pass, from 1.
+        nth: u64,
+    },
     /// The process stands still.
     Pause {
         /// Whom.
@@ -79,6 +88,11 @@ pub enum Fault {
     },
     /// Nodes are cut off one by one, and heard again one by one in another order.
     Swizzle,
+    /// Whoever the victim calls at the address of another node, a third one answers.
+    Misled {
+        /// Whom.
+        victim: Victim,
+    },
     /// Clients reach only the victim.
     OnlyWayIn {
         /// Whom.
@@ -152,6 +166,11 @@ pub enum Fault {
         /// Whom.
         victim: Victim,
     },
+    /// The disk is set back to what it held a while ago. Only copies save what came since.
+    Rollback {
+        /// Whom.
+        victim: Victim,
+    },
     /// Bits flip in files. Only copies save what is there.
     Rot {
         /// Whom.
@@ -188,6 +207,11 @@ pub enum Fault {
         victim: Victim,
         /// By so many millionths.
         ppm: i64,
+    },
+    /// The wall clock stands still.
+    ClockStop {
+        /// Whom.
+        victim: Victim,
     },
     /// Packets between the victim and the other nodes are lost.
     Loss {
@@ -245,6 +269,16 @@ pub enum Fault {
     },
     /// Leaders change again and again.
     Churn,
+    /// The victim comes to lead as many partitions as it can, and dies.
+    Gather {
+        /// Whom.
+        victim: Victim,
+    },
+    /// The victim stands still in the midst of handing over what it leads.
+    PauseInTransfer {
+        /// Whom.
+        victim: Victim,
+    },
     /// A partition is compacted by hand.
     Compact,
     /// Everything on the victim's disk is read again.
@@ -267,10 +301,12 @@ impl Fault {
             Fault::Kill { victim }
             | Fault::PowerCut { victim }
             | Fault::Crash { victim, .. }
+            | Fault::KillAt { victim, .. }
             | Fault::Pause { victim }
             | Fault::RestartLoop { victim }
             | Fault::Isolate { victim, .. }
             | Fault::Bridge { victim }
+            | Fault::Misled { victim }
             | Fault::OnlyWayIn { victim }
             | Fault::Delay { victim, .. }
             | Fault::Trickle { victim, .. }
@@ -284,12 +320,14 @@ impl Fault {
             | Fault::ReadOnly { victim }
             | Fault::SlowDisk { victim, .. }
             | Fault::LyingDisk { victim }
+            | Fault::Rollback { victim }
             | Fault::Rot { victim, .. }
             | Fault::Misdirect { victim }
             | Fault::Mangle { victim }
             | Fault::Wipe { victim }
             | Fault::ClockStep { victim, .. }
             | Fault::ClockDrift { victim, .. }
+            | Fault::ClockStop { victim }
             | Fault::Loss { victim, .. }
             | Fault::Duplicate { victim, .. }
             | Fault::Reorder { victim, .. }
@@ -298,22 +336,26 @@ impl Fault {
             | Fault::FewFiles { victim }
             | Fault::Freeze { victim }
             | Fault::Throttle { victim, .. }
+            | Fault::Gather { victim }
+            | Fault::PauseInTransfer { victim }
             | Fault::Scrub { victim }
             | Fault::Drain { victim } => Some(*victim),
             Fault::RollingRestart | Fault::Swizzle | Fault::Churn | Fault::Compact => None,
         }
     }
 
-    /// Whether only a copy that another node has saves what the victim had.
+    /// Whether only a copy that another node has saves what the victim had, or was sent.
     #[must_use]
     pub fn harms_the_disk(&self) -> bool {
         matches!(
             self,
             Fault::LyingDisk { .. }
+                | Fault::Rollback { .. }
                 | Fault::Rot { .. }
                 | Fault::Misdirect { .. }
                 | Fault::Mangle { .. }
                 | Fault::Wipe { .. }
+                | Fault::Corrupt { .. }
         )
     }
 
@@ -322,14 +364,19 @@ impl Fault {
     pub fn kind(&self) -> &'static str {
         match self {
             Fault::Kill { .. } => "kill",
+            Fault::PowerCut { victim: Victim::All } => "power-cut-all",
             Fault::PowerCut { .. } => "power-cut",
             Fault::Crash { .. } => "crash",
+            Fault::KillAt { .. } => "kill-at",
             Fault::Pause { .. } => "pause",
             Fault::RestartLoop { .. } => "restart-loop",
             Fault::RollingRestart => "rolling-restart",
-            Fault::Isolate { .. } => "isolate",
+            Fault::Isolate { direction: Direction::Both, .. } => "isolate",
+            Fault::Isolate { direction: Direction::In, .. } => "isolate-in",
+            Fault::Isolate { direction: Direction::Out, .. } => "isolate-out",
             Fault::Bridge { .. } => "bridge",
             Fault::Swizzle => "swizzle",
+            Fault::Misled { .. } => "misled",
             Fault::OnlyWayIn { .. } => "only-way-in",
             Fault::Delay { .. } => "delay",
             Fault::Trickle { .. } => "trickle",
@@ -343,12 +390,14 @@ impl Fault {
             Fault::ReadOnly { .. } => "read-only",
             Fault::SlowDisk { .. } => "slow-disk",
             Fault::LyingDisk { .. } => "lying-disk",
+            Fault::Rollback { .. } => "rollback",
             Fault::Rot { .. } => "rot",
             Fault::Misdirect { .. } => "misdirect",
             Fault::Mangle { .. } => "mangle",
             Fault::Wipe { .. } => "wipe",
             Fault::ClockStep { .. } => "clock-step",
             Fault::ClockDrift { .. } => "clock-drift",
+            Fault::ClockStop { .. } => "clock-stop",
             Fault::Loss { .. } => "loss",
             Fault::Duplicate { .. } => "duplicate",
             Fault::Reorder { .. } => "reorder",
@@ -358,6 +407,8 @@ impl Fault {
             Fault::Freeze { .. } => "freeze",
             Fault::Throttle { .. } => "throttle",
             Fault::Churn => "churn",
+            Fault::Gather { .. } => "gather",
+            Fault::PauseInTransfer { .. } => "pause-in-transfer",
             Fault::Compact => "compact",
             Fault::Scrub { .. } => "scrub",
             Fault::Drain { .. } => "drain",

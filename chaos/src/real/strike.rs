@@ -112,10 +112,24 @@ impl Striker {
             Fault::Compact => operates(operators::compact(&self.cluster, dice)).await,
             Fault::Scrub { .. } => operates(operators::scrub(&self.cluster, seats)).await,
             Fault::Drain { .. } => operates(operators::drain(&self.cluster, seats, lasts)).await,
-            Fault::WriteFails { .. } | Fault::ReadFails { .. } => {
-                Err("nothing here lets single reads and writes of a real process fail: the simulation does"
-                    .into())
+            Fault::Gather { .. } => {
+                operators::gather(&self.cluster, seats[0]).await;
+                self.down(seats, lasts).await
             }
+            Fault::PauseInTransfer { .. } => {
+                operators::hand_over(&self.cluster, seats[0]).await;
+                self.pause(seats, lasts).await
+            }
+            // There a crash point aborts the process, and its page cache outlives it.
+            Fault::KillAt { point, nth, .. } => self.crash(seats, lasts, point, *nth).await,
+            // There a disk that lies is one that is set back.
+            Fault::Rollback { .. } => self.roll_back(seats, lasts).await,
+            Fault::ClockStop { .. } => self.clock(seats, lasts, 0, -1_000_000).await,
+            Fault::Misled { .. } | Fault::WriteFails { .. } | Fault::ReadFails { .. } => Err(
+                "nothing here lets single reads and writes of a real process fail, or moves addresses: the \
+                     simulation does"
+                    .into(),
+            ),
         }
     }
 

@@ -16,7 +16,7 @@ fn t_01_what_was_acknowledged_outlasts_a_loss_of_power_on_all_nodes_at_once() {
         .at(16, 3, cut())
         .at(26, 3, cut())
         .play();
-    let cuts = story.spells("power-cut");
+    let cuts = story.spells("power-cut-all");
     assert_eq!(cuts.len(), 3);
     for cut in &cuts {
         assert_eq!(cut.nodes.len(), 3);
@@ -95,5 +95,5 @@ fn t_39_what_stands_still_while_it_is_written_is_not_lost() {
     let pause = &story.spells("pause")[0];
     assert!(story.under_way(pause.from) > 0, "nothing was being written");
     story.assert_succeeded("pause");
-    assert_eq!(story.spells("power-cut")[0].nodes.len(), 3);
+    assert_eq!(story.spells("power-cut-all")[0].nodes.len(), 3);
 }

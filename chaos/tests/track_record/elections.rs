@@ -13,8 +13,8 @@ fn t_14_a_leader_that_is_heard_by_nobody_and_has_a_slow_disk_takes_nothing_back(
         .at(6, 12, Fault::Isolate { victim, direction: Direction::Out })
         .at(6, 20, Fault::SlowDisk { victim, sync_ms: 400 })
         .play();
-    assert_eq!(story.spells("isolate")[0].nodes, story.spells("slow-disk")[0].nodes);
-    story.assert_succeeded("isolate");
+    assert_eq!(story.spells("isolate-out")[0].nodes, story.spells("slow-disk")[0].nodes);
+    story.assert_succeeded("isolate-out");
 }
 
 /// NATS had two leaders after one loss of power and some pauses: two of five stand still, a third loses its page cache,
@@ -43,7 +43,7 @@ fn t_38_one_that_hears_nobody_does_not_keep_the_others_from_their_work() {
     let deaf = Fault::Isolate { victim: Victim::Node(3), direction: Direction::In };
     let calm = script().play();
     let story = script().at(4, 36, deaf).play();
-    let cut = &story.spells("isolate")[0];
+    let cut = &story.spells("isolate-in")[0];
     // Once what it led is led by others.
     let (from, to) = (cut.from + 8_000_000_000, cut.to);
     let [calm, with_it] = [&calm, &story].map(|story| {

@@ -32,7 +32,7 @@ fn t_07_what_the_sdk_sends_again_is_written_once() {
         .into_iter()
         .fold(script, |script, at| script.at(at, 3, Fault::Kill { victim: leader() }))
         .play();
-    for kind in ["kill", "pause", "isolate"] {
+    for kind in ["kill", "pause", "isolate-out"] {
         story.assert_succeeded(kind);
     }
     // Nobody but the SDK sends anything twice here. An id that it had made up would be that of no event that was sent.
@@ -51,7 +51,7 @@ fn t_08_a_retry_has_the_same_answer_after_elections_restarts_and_a_day() {
         .at(24, 16, Fault::ClockStep { victim: Victim::All, by_ms: 25 * HOUR_MS })
         .play();
     story.assert_succeeded("kill");
-    for kind in ["kill", "power-cut", "clock-step"] {
+    for kind in ["kill", "power-cut-all", "clock-step"] {
         let at = story.spells(kind)[0].from;
         assert!(answered_again_after(&story, at) > 0, "nothing of before the {kind} was sent again after it");
     }

@@ -77,6 +77,11 @@ impl CrashPoints {
         self.state.lock().armed = None;
     }
 
+    /// Whether one is armed and was not met.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.state.lock().armed.is_some()
+    }
+
     /// Takes over what is armed there and was not met.
     pub(crate) fn go_on_from(&self, earlier: &CrashPoints) {
         self.state.lock().armed = earlier.state.lock().armed.take();

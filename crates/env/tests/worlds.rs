@@ -110,9 +110,9 @@ fn a_crash_that_was_not_met_in_one_life_is_met_in_the_next() {
     host.arm_crash("between", 2);
     host.env().crash.hit("between");
     host.kill();
-    assert!(!host.disk().is_off());
+    assert!(!host.disk().is_off() && host.awaits_crash());
     host.env().crash.hit("between");
-    assert!(host.disk().is_off());
+    assert!(host.disk().is_off() && !host.awaits_crash());
     host.disk().power_on();
     host.arm_crash("between", 1);
     host.disarm_crash();

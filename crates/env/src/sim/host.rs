@@ -92,6 +92,11 @@ impl Host {
         self.process.lock().crash.disarm();
     }
 
+    /// Whether a crash point is still to be met.
+    pub fn awaits_crash(&self) -> bool {
+        self.process.lock().crash.is_armed()
+    }
+
     /// How often each crash point was passed by the present process.
     pub fn crash_hits(&self) -> BTreeMap<&'static str, u64> {
         self.process.lock().crash.hits()
