@@ -83,6 +83,27 @@ fn a_history_without_operations_is_no_pass() {
     assert!(!serializable(&lines).is_valid());
 }
 
+/// The client's library sends once more what nobody answered, and is told that it is there already.
+#[test]
+fn an_operation_may_be_its_own_duplicate() {
+    let line = |index, kind: &str, process: &str, f: &str, rest: &str| {
+        format!(r#"{{"index":{index},"type":"{kind}","process":{process},"f":"{f}",{rest}}}"#)
+    };
+    let hash = "ab86b5e5db495945";
+    let header = r#""value":{"v":1,"run":"","seed":0,"git":"","mode":"sim","partitions":1,"nodes":[]}"#;
+    let sent = format!(r#""op":1,"part":0,"value":{{"stream":6,"ids":[1],"hashes":["{hash}"],"types":[2]}}"#);
+    let told = r#""op":1,"part":0,"value":{"first":1,"last":1,"revs":[1],"dedup":true}"#;
+    let log = format!(r#""value":{{"part":0,"first":1,"events":[[1,6,1,"{hash}",1,0]]}}"#);
+    let history = [
+        line(0, "info", r#""header""#, "header", header),
+        line(1, "invoke", "0", "append", &sent),
+        line(2, "ok", "0", "append", told),
+        line(3, "info", r#""n1""#, "log", &log),
+    ];
+    let lines = read_from(Path::new("one"), history.join("\n").as_bytes()).unwrap();
+    assert_eq!(linearizable(&lines), Opinion::Valid(2), "the append, and that it was there already");
+}
+
 /// Why retries are joined before adya sees them: the day this fails, that is no longer needed.
 #[test]
 fn adya_calls_a_history_with_a_retry_valid_whatever_else_is_in_it() {

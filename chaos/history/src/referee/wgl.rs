@@ -98,6 +98,7 @@ fn spans(lines: &[Line], resolved: &Resolved) -> BTreeMap<Partition, Vec<Span>> 
     let mut open: BTreeMap<Op, (u64, Partition, &Call, Tenant)> = BTreeMap::new();
     let mut spans: BTreeMap<Partition, Vec<Span>> =
         resolved.logs.keys().map(|part| (*part, Vec::new())).collect();
+    let mut attempts = Vec::new();
     for line in lines {
         match &line.body {
             Body::Call { op, scope, call } => {
@@ -109,6 +110,9 @@ fn spans(lines: &[Line], resolved: &Resolved) -> BTreeMap<Partition, Vec<Span>> 
             Body::Outcome { op, outcome: Outcome::Ok(answer), .. } => {
                 let Some((call, part, asked, tenant)) = open.remove(op) else { continue };
                 let step = step(asked, answer, tenant);
+                if let (Call::Append(append), Some(Step::Least(_))) = (asked, &step) {
+                    attempts.push(Attempt { call, end: line.index, part, append, tenant });
+                }
                 spans.entry(part).or_default().extend(step.map(|step| Span { call, end: line.index, step }));
             }
             Body::Outcome { op, outcome: Outcome::Fail(_), .. } => {
@@ -117,13 +121,11 @@ fn spans(lines: &[Line], resolved: &Resolved) -> BTreeMap<Partition, Vec<Span>> 
             _ => {}
         }
     }
-    for (call, part, asked, tenant) in open.into_values() {
-        if let Call::Append(append) = asked {
-            let log = resolved.logs.get(&part).map_or(&[][..], Vec::as_slice);
-            let known = spans.entry(part).or_default();
-            known.extend(found(append, log, tenant, known).map(|step| Span { call, end: u64::MAX, step }));
-        }
-    }
+    attempts.extend(open.into_values().filter_map(|(call, part, asked, tenant)| {
+        let Call::Append(append) = asked else { return None };
+        Some(Attempt { call, end: u64::MAX, part, append, tenant })
+    }));
+    add_found(&attempts, resolved, &mut spans);
     spans
 }
 
@@ -154,16 +156,45 @@ fn step(call: &Call, answer: &Answer, tenant: Tenant) -> Option<Step> {
     }
 }
 
-/// An append that nobody answered but that is in the final log, unless an answer accounts for it.
-fn found(append: &Append, log: &[Logged], tenant: Tenant, known: &[Span]) -> Option<Step> {
-    let first = append.events.first()?;
-    let at = log.iter().position(|logged| logged.id == first.id && logged.tenant == tenant)?;
-    let is_known = |span: &Span| matches!(&span.step, Step::Append { after, .. } if *after == at as u64);
-    if known.iter().any(is_known) {
-        return None;
+/// An append of which no answer says that it was the one that took effect: nobody answered, or the answer is a
+/// duplicate's.
+struct Attempt<'a> {
+    call: u64,
+    end: u64,
+    part: Partition,
+    append: &'a Append,
+    tenant: Tenant,
+}
+
+/// Adds what took effect by an attempt that was not told so: what the final log has and no answer accounts for. It did
+/// between the first call of them and the first answer, which may be of one and the same operation that the client's
+/// library sent twice.
+fn add_found(attempts: &[Attempt<'_>], resolved: &Resolved, spans: &mut BTreeMap<Partition, Vec<Span>>) {
+    let mut found: BTreeMap<(Partition, u64), Span> = BTreeMap::new();
+    for attempt in attempts {
+        let Some((after, words)) = attempt.place(resolved) else { continue };
+        let Attempt { call, end, part, .. } = *attempt;
+        let span =
+            found.entry((part, after)).or_insert(Span { call, end, step: Step::Append { after, words } });
+        (span.call, span.end) = (span.call.min(call), span.end.min(end));
     }
-    let words = log[at..].iter().take(append.events.len()).map(word).collect();
-    Some(Step::Append { after: at as u64, words })
+    let after_of = |span: &Span| if let Step::Append { after, .. } = span.step { Some(after) } else { None };
+    for ((part, after), span) in found {
+        let known = spans.entry(part).or_default();
+        if !known.iter().any(|span| after_of(span) == Some(after)) {
+            known.push(span);
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// Where in the final log it is, and what it put there.
+    fn place(&self, resolved: &Resolved) -> Option<(u64, Vec<Word>)> {
+        let log = resolved.logs.get(&self.part)?;
+        let first = self.append.events.first()?;
+        let at = log.iter().position(|logged| logged.id == first.id && logged.tenant == self.tenant)?;
+        Some((at as u64, log[at..].iter().take(self.append.events.len()).map(word).collect()))
+    }
 }
 
 fn word(event: &Logged) -> Word {
