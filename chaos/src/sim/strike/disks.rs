@@ -17,7 +17,8 @@ impl Striker {
     pub(super) async fn disk(&self, fault: &Fault, nodes: &[u32], lasts: Duration, dice: &Entropy) {
         for node in nodes {
             let disk = self.cluster.host(*node).disk();
-            let nth = 1 + dice.below(200);
+            // Mostly soon: what comes after the episode does not come at all.
+            let nth = 1 + dice.below(2 << dice.below(8));
             match fault {
                 Fault::SyncFails { .. } => disk.fail_sync("/data", nth, Repeat::Once),
                 Fault::WriteFails { .. } => disk.fail_write("/data", nth, Repeat::Once),
