@@ -10,6 +10,8 @@ use chronos_env::Entropy;
 
 use super::{Beats, Deed, Direction, Episode, Fault, Load, Plan, Victim};
 
+/// Milliseconds between two looks of a group at its clock: the usual, and others that leave time for more seeds.
+const RAFT_MS: [u64; 3] = [100, 200, 400];
 /// Milliseconds from the beginning of one episode to that of the next, at most.
 const GAP_MS: u64 = 20_000;
 /// Milliseconds that an episode lasts, at most.
@@ -38,7 +40,8 @@ impl Plan {
         };
         let weak = 1 + dice.below(u64::from(nodes)) as u32;
         let episodes = Draw { dice: &dice, nodes, weak }.episodes(seconds * 1000);
-        Plan { seed, nodes, seconds, beats: Beats::default(), load, episodes }
+        let raft_ms = RAFT_MS[dice.child("beats").below(RAFT_MS.len() as u64) as usize];
+        Plan { seed, nodes, seconds, beats: Beats { raft_ms, ..Beats::default() }, load, episodes }
     }
 }
 
@@ -166,7 +169,7 @@ impl Draw<'_> {
     }
 }
 
-const KINDS: u64 = 44;
+const KINDS: u64 = 45;
 
 impl Draw<'_> {
     /// One of the kinds.
@@ -187,21 +190,20 @@ impl Draw<'_> {
             5 => Fault::Pause { victim: some },
             6 => Fault::RestartLoop { victim },
             7 => Fault::RollingRestart,
-            8..23 => self.link(kind - 8, victim),
-            23..36 => self.disk(kind - 23, victim, weak),
-            36 => Fault::ClockStep { victim, by_ms: self.below(7_200_000) as i64 - 3_600_000 },
-            37 => Fault::ClockDrift { victim, ppm: self.below(200_000) as i64 - 100_000 },
-            38 => Fault::ClockStop { victim },
-            39 => Fault::Churn,
-            40 => Fault::Gather { victim },
-            41 => Fault::PauseInTransfer { victim },
-            42 => Fault::Compact,
+            8..24 => self.link(kind - 8, victim, weak),
+            24..37 => self.disk(kind - 24, victim, weak),
+            37 => Fault::ClockStep { victim, by_ms: self.below(7_200_000) as i64 - 3_600_000 },
+            38 => Fault::ClockDrift { victim, ppm: self.below(200_000) as i64 - 100_000 },
+            39 => Fault::ClockStop { victim },
+            40 => Fault::Churn,
+            41 => Fault::Gather { victim },
+            42 => Fault::PauseInTransfer { victim },
+            43 => Fault::Compact,
             _ => Fault::Drain { victim },
         }
     }
 
-    /// No wrong bits: without TLS the messages between nodes have no checksum of their own.
-    fn link(&self, kind: u64, victim: Victim) -> Fault {
+    fn link(&self, kind: u64, victim: Victim, weak: Victim) -> Fault {
         match kind {
             0 => Fault::Isolate { victim, direction: Direction::Both },
             1 => Fault::Isolate { victim, direction: Direction::In },
@@ -217,6 +219,7 @@ impl Draw<'_> {
             11 => Fault::Resets { victim },
             12 => Fault::Flapping { victim },
             13 => Fault::FewFiles { victim },
+            14 => Fault::Corrupt { victim: weak, per_mille: 1 + self.below(50) as u16 },
             _ => Fault::Scrub { victim },
         }
     }
