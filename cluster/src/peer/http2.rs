@@ -7,7 +7,9 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use chronos_bugs::{Bug, is_seeded};
 use chronos_env::{Env, Task, Tasks};
 use chronos_proto::peer::v1::peer_client::PeerClient;
 use futures::future::BoxFuture;
@@ -40,7 +42,7 @@ pub(super) async fn connect(env: &Env, limits: &Limits, wire: Wire) -> hyper::Re
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .keep_alive_interval(limits.keepalive_interval)
+        .keep_alive_interval(keep_alive_interval(limits))
         .keep_alive_timeout(limits.keepalive_timeout)
         .keep_alive_while_idle(true)
         .handshake(TokioIo::new(wire))
@@ -52,6 +54,11 @@ pub(super) async fn connect(env: &Env, limits: &Limits, wire: Wire) -> hyper::Re
         .max_decoding_message_size(limits.wire_bytes_max())
         .max_encoding_message_size(limits.wire_bytes_max());
     Ok(Http2 { client, _crew: crew })
+}
+
+/// After so long without a sound from a node it is asked for one.
+fn keep_alive_interval(limits: &Limits) -> Option<Duration> {
+    (!is_seeded(Bug::M19)).then_some(limits.keepalive_interval)
 }
 
 /// Answers what comes over `wire` with `answer`, until the connection ends.
@@ -66,7 +73,7 @@ where
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(limits.keepalive_interval)
+        .keep_alive_interval(keep_alive_interval(limits))
         .keep_alive_timeout(limits.keepalive_timeout)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(wire), hyper::service::service_fn(answer))
