@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::Arc;
 
-use chronos_history::Report;
+use chronos_history::{Invariant, Report};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,9 @@ pub fn attempt(plan: &Plan, history: &Path) -> io::Result<Ending> {
     let panics = panics.lock();
     if !panics.is_empty() {
         ending.add("panic", panics.iter().cloned());
+    }
+    if let Some(what) = report.broken_promises {
+        ending.add(&Invariant::S16.to_string(), [format!("S16: {what}")]);
     }
     match report.outcome.failure {
         // Its history has no end, which says nothing more.

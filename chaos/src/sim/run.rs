@@ -33,6 +33,9 @@ pub struct Report {
     pub points: CrashTally,
     /// Which rare events have happened, and how often.
     pub rare: BTreeMap<&'static str, u64>,
+    /// Promises that were not durable when they were made (S16): what replicas lacked of their votes and acknowledgements
+    /// although no disk had lost anything, as the nodes themselves have found.
+    pub broken_promises: Option<String>,
     /// Processes that were started.
     pub lives: u64,
     /// Why processes ended by themselves.
@@ -64,6 +67,7 @@ pub fn run(plan: &Plan, sink: Box<dyn Write + Send>, trace: Option<&Path>) -> Re
     for episode in &plan.episodes {
         *faults.entry(episode.fault.kind()).or_default() += 1;
     }
+    let rare = world.rare();
     let stories: Vec<_> = cluster.all().into_iter().map(|seat| cluster.story(seat)).collect();
     Report {
         seed: plan.seed,
@@ -73,8 +77,21 @@ pub fn run(plan: &Plan, sink: Box<dyn Write + Send>, trace: Option<&Path>) -> Re
         tally,
         faults,
         points: world.crash_tally(),
-        rare: world.rare(),
+        broken_promises: broken_promises(plan, &rare),
+        rare,
         lives: stories.iter().map(|story| story.lives).sum(),
         ends: stories.into_iter().flat_map(|story| story.ends).collect(),
     }
+}
+
+fn broken_promises(plan: &Plan, rare: &BTreeMap<&'static str, u64>) -> Option<String> {
+    let times = |name| rare.get(name).copied().unwrap_or(0);
+    let (at_start, in_use) = (times("raft.promise_broken"), times("raft.acknowledged_entry_lost"));
+    let is_sound = !plan.episodes.iter().any(|episode| episode.fault.harms_the_disk());
+    (is_sound && at_start + in_use > 0).then(|| {
+        format!(
+            "replicas lacked what they had promised, {at_start} times when they started and {in_use} times later, and no \
+             disk had lost anything"
+        )
+    })
 }

@@ -152,6 +152,10 @@ fn failure(report: &Report, judged: &Result<Judged, String>) -> Option<Failure> 
         let what = violations.take(QUOTED).collect::<Vec<_>>().join("; ");
         return Some(Failure { way: Way::Violated(judged.violated().into_iter().collect()), what });
     }
+    if let Some(what) = &report.broken_promises {
+        let way = Way::Violated([Invariant::S16].into());
+        return Some(Failure { way, what: format!("S16: {what}") });
+    }
     if let Some(why) = &report.outcome.failure {
         return Some(Failure { way: Way::Stuck, what: why.clone() });
     }
