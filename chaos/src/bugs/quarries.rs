@@ -44,6 +44,10 @@ impl Sought {
         Sought { by, plan: Plan::swarm, plans: "swarm", known: None }
     }
 
+    const fn known(self, seed: u64, seconds: u64) -> Sought {
+        Sought { known: Some((seed, seconds)), ..self }
+    }
+
     const fn with(self, plan: fn(u64, u64) -> Plan, plans: &'static str) -> Sought {
         Sought { plan, plans, ..self }
     }
@@ -55,26 +59,45 @@ pub fn quarry(bug: Bug) -> Quarry {
     use Invariant::{S1, S2, S4, S5, S6, S8, S9, S11, S15, S16, S17, S22, S23};
     use Plant::{Here, NotYet};
     let (ground, plant) = match bug {
-        Bug::M1 => ("NATS (nats-server#7564)", Here(Sought::by(&[S1]))),
-        Bug::M2 => ("robustmq#2039", Here(Sought::by(&[S16]))),
-        Bug::M3 => ("Ongaro, Raft, §5.2: votes are persistent", Here(Sought::by(&[S16]))),
-        Bug::M4 => ("Kafka's high watermark (KIP-101)", Here(Sought::by(&[S11, S2, S15]))),
-        Bug::M5 => ("etcd and Redis-Raft, stale reads", Here(Sought::by(&[S8]))),
-        Bug::M6 => ("KurrentDB: what makes appends idempotent is a cache", Here(Sought::by(&[S6]))),
-        Bug::M7 => ("check and use at different times", Here(Sought::by(&[S9]))),
-        Bug::M8 => ("Alagappan and others, Protocol-Aware Recovery, FAST 2018", Here(Sought::by(&[S1]))),
+        Bug::M1 => {
+            ("NATS (nats-server#7564)", Here(Sought::by(&[S1]).with(plans::cuts, "cuts").known(1, 60)))
+        }
+        Bug::M2 => ("robustmq#2039", Here(Sought::by(&[S16]).with(plans::elections, "elections"))),
+        Bug::M3 => (
+            "Ongaro, Raft, §5.2: votes are persistent",
+            Here(Sought::by(&[S16]).with(plans::elections, "elections").known(1, 60)),
+        ),
+        Bug::M4 => ("Kafka's high watermark (KIP-101)", Here(Sought::by(&[S11, S2, S15]).known(2, 60))),
+        Bug::M5 => (
+            "etcd and Redis-Raft, stale reads",
+            Here(Sought::by(&[S8]).with(plans::lone_leaders, "lone leaders").known(1, 60)),
+        ),
+        Bug::M6 => {
+            ("KurrentDB: what makes appends idempotent is a cache", Here(Sought::by(&[S6]).known(3, 60)))
+        }
+        Bug::M7 => (
+            "check and use at different times",
+            Here(Sought::by(&[S9]).with(plans::rivals, "rivals").known(1, 60)),
+        ),
+        Bug::M8 => (
+            "Alagappan and others, Protocol-Aware Recovery, FAST 2018",
+            Here(Sought::by(&[S1]).with(plans::blind_restarts, "blind restarts")),
+        ),
         Bug::M9 => (
             "Fauna, restart in the middle of compaction",
             Here(Sought::by(&[S17, S1]).with(plans::merges, "merges")),
         ),
-        Bug::M10 => ("Pillai and others, ALICE, OSDI 2014", Here(Sought::by(&[S1]))),
+        Bug::M10 => (
+            "Pillai and others, ALICE, OSDI 2014",
+            Here(Sought::by(&[S1]).with(plans::cuts, "cuts").known(1, 60)),
+        ),
         Bug::M11 => (
             "etcd and SierraDB",
             NotYet(
                 "there are no subscriptions: the protocol has no call for one, and the workload has no deed",
             ),
         ),
-        Bug::M12 => ("fsyncgate", Here(Sought::by(&[S23, S1]))),
+        Bug::M12 => ("fsyncgate", Here(Sought::by(&[S23, S1]).with(plans::failing_syncs, "failing syncs"))),
         Bug::M13 => ("etcd#13766", Here(Sought::by(&[S15]))),
         Bug::M14 => (
             "parts that are shared",
@@ -88,15 +111,19 @@ pub fn quarry(bug: Bug) -> Quarry {
                 "there is one tenant: every principal is the one named default, and nobody is told from another",
             ),
         ),
-        Bug::M16 => ("Redpanda#5355", Here(Sought::by(&[S6, S4]))),
-        Bug::M17 => ("Maelstrom: when in doubt, it is unknown", Here(Sought::by(&[S5]))),
+        Bug::M16 => ("Redpanda#5355", Here(Sought::by(&[S6, S4]).known(1, 60))),
+        Bug::M17 => (
+            "Maelstrom: when in doubt, it is unknown",
+            Here(Sought::by(&[S5]).with(plans::lost_quorums, "lost quorums").known(1, 60)),
+        ),
         Bug::M18 => (
             "openraft: node ids are never used again",
             Here(Sought::by(&[S1, S16]).with(plans::wipes, "wipes")),
         ),
-        Bug::M19 => {
-            ("openraft's simulation: an answer can be lost on a connection that stays", Here(Sought::by(&[])))
-        }
+        Bug::M19 => (
+            "openraft's simulation: an answer can be lost on a connection that stays",
+            Here(Sought::by(&[]).with(plans::wedges, "wedges").known(1, 60)),
+        ),
         Bug::M20 => {
             ("Protocol-Aware Recovery, FAST 2018", Here(Sought::by(&[S22]).with(plans::moves, "moves")))
         }
