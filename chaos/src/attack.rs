@@ -105,7 +105,7 @@ pub(crate) async fn conclude<C: Cluster>(
     began?;
     agree(cluster, recorder, PATIENCE).await?;
     let (replicas, _) = fence_and_read(cluster, recorder, Ending::Warm).await?;
-    recorder.finish(End { replicas });
+    recorder.finish(End { replicas, ..End::default() });
     Ok(())
 }
 
@@ -139,7 +139,7 @@ async fn go<C: Cluster>(
         // It works for ever: however it ended, it is over.
         let _ = watcher.await;
     }
-    recorder.finish(End { replicas: survived? });
+    recorder.finish(End { replicas: survived?, ..End::default() });
     Ok(())
 }
 
@@ -250,5 +250,6 @@ pub(crate) fn header(plan: &Plan, mode: &str) -> Header {
         mode: mode.to_owned(),
         partitions: 32,
         nodes: (1..=plan.nodes).map(Node).collect(),
+        beyond_atlas: false,
     }
 }

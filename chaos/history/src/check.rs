@@ -54,6 +54,7 @@ mod replicas;
 mod sequence;
 mod storage;
 mod subscriptions;
+mod unserved;
 
 use std::path::Path;
 

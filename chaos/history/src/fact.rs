@@ -54,6 +54,10 @@ pub struct Header {
     pub partitions: u32,
     /// Those the cluster begins with.
     pub nodes: Vec<Node>,
+    /// Whether stored bytes were harmed beyond what a majority of good copies can mend. Then a partition may end without
+    /// a final log, and is judged by what was said of it alone.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub beyond_atlas: bool,
 }
 
 /// The history is complete.
@@ -63,6 +67,9 @@ pub struct End {
     /// The nodes that are members at the end: for each partition each of those in `replicas` has its final log in the
     /// history.
     pub replicas: Vec<(Partition, Vec<Node>)>,
+    /// Partitions that nobody serves any more, and why: they have no final log. Only beyond the atlas.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unserved: Vec<(Partition, String)>,
 }
 
 /// What a replica says about itself.

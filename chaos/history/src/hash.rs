@@ -19,6 +19,10 @@ use crate::{EntityId, EventId, Tenant, Version};
 const PRIME: u64 = (1 << 61) - 1;
 /// What the hash of the earlier events is multiplied by. Nothing about it is special but that it is large and odd.
 const BASE: u64 = 0x0123_4567_89ab_cdef;
+/// The base times this is 1.
+const INVERSE: u64 = 0x1220_f61c_9107_b0e3;
+const _: () =
+    assert!((BASE as u128 * INVERSE as u128) % PRIME as u128 == 1, "a level is that of the right inverse");
 
 /// 64 bits, written as hexadecimal digits. Either one of this module's hashes or, where a line says so, any 64 bits of
 /// a hash of the store's own, which are only ever compared with each other.
@@ -132,6 +136,32 @@ impl Power {
 
     pub(crate) fn next(self) -> Power {
         Power(multiply(self.0, BASE))
+    }
+
+    /// A power of the inverse base, from the one before.
+    pub(crate) fn next_of_inverse(self) -> Power {
+        Power(multiply(self.0, INVERSE))
+    }
+}
+
+/// What the hash of all events before a point of a line comes to, if each event weighs the same wherever one counts from:
+/// the hash divided by the base once for each event. So levels can be subtracted, and the difference of two is what lies
+/// between their points, whatever lies before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Level(u64);
+
+impl Level {
+    /// By how much a range raises the level, given the power of the inverse base at its end.
+    pub(crate) fn of(range: Hash, end: Power) -> Level {
+        Level(multiply(range.0, end.0))
+    }
+
+    pub(crate) fn plus(self, other: Level) -> Level {
+        Level(add(self.0, other.0))
+    }
+
+    pub(crate) fn minus(self, other: Level) -> Level {
+        Level(add(self.0, PRIME - other.0))
     }
 }
 

@@ -123,6 +123,8 @@ pub struct Report {
     pub lines: u64,
     /// Operations called.
     pub operations: u64,
+    /// Answers about partitions that had no final log, judged by what else was said of them. None within the atlas.
+    pub without_log: u64,
     /// Of each invariant. All are there, also those that were never put to the test.
     pub verdicts: BTreeMap<Invariant, Verdict>,
     /// What could not be decided, and why. As bad as a violation.
@@ -159,6 +161,7 @@ impl Report {
 pub(crate) struct Tally {
     pub(crate) lines: u64,
     pub(crate) operations: u64,
+    pub(crate) without_log: u64,
     verdicts: [Verdict; Invariant::ALL.len()],
     undecided: Vec<Violation>,
 }
@@ -166,7 +169,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn new(lines: u64) -> Tally {
         let verdicts = std::array::from_fn(|_| Verdict::default());
-        Tally { lines, operations: 0, verdicts, undecided: Vec::new() }
+        Tally { lines, operations: 0, without_log: 0, verdicts, undecided: Vec::new() }
     }
 
     /// Notes one test of an invariant and its outcome, and gives the outcome back.
@@ -201,9 +204,9 @@ impl Tally {
     }
 
     pub(crate) fn report(self) -> Report {
-        let Tally { lines, operations, verdicts, undecided } = self;
+        let Tally { lines, operations, without_log, verdicts, undecided } = self;
         let verdicts = Invariant::ALL.iter().copied().zip(verdicts).collect();
-        Report { lines, operations, verdicts, undecided }
+        Report { lines, operations, without_log, verdicts, undecided }
     }
 }
 
@@ -211,6 +214,9 @@ impl fmt::Display for Report {
     /// A line for each invariant, then what is wrong.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} lines, {} operations", self.lines, self.operations)?;
+        if self.without_log > 0 {
+            writeln!(f, "{} answers were judged without a final log", self.without_log)?;
+        }
         for (invariant, verdict) in &self.verdicts {
             writeln!(f, "{invariant:4} {:>10} checked {:>8} violated", verdict.checked, verdict.violated)?;
             for violation in &verdict.violations {

@@ -199,7 +199,7 @@ fn write_everything() -> String {
     for fact in facts() {
         writer.fact(30, Process::Node(Node(1)), fact).unwrap();
     }
-    let end = End { replicas: vec![(Partition(5), vec![Node(1), Node(2)])] };
+    let end = End { replicas: vec![(Partition(5), vec![Node(1), Node(2)])], ..End::default() };
     String::from_utf8(writer.finish(31, end).unwrap()).unwrap()
 }
 

@@ -36,7 +36,7 @@ impl Judge<'_> {
 
     /// An append whose outcome nobody knows is in the log or it is not: all of it.
     fn resolve(&mut self, at: At, open: &Open<'_>, append: &Append) {
-        if self.log_of(at, open).is_none() {
+        if self.unserved.is_about(open) || self.log_of(at, open).is_none() {
             return;
         }
         let find = |id| self.oracle.place(open.scope.fork, open.tenant(), id);

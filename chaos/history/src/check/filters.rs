@@ -41,6 +41,11 @@ impl<'h> Sight<'h> {
         Sight { logged: log.events[at], sent }
     }
 
+    /// An event that was acknowledged as it was sent.
+    pub(super) fn as_sent(logged: Logged, sent: &'h Event) -> Sight<'h> {
+        Sight { logged, sent: Some(sent) }
+    }
+
     pub(super) fn tenant(&self) -> Tenant {
         self.logged.tenant
     }

@@ -10,6 +10,7 @@ use super::oracle::{Oracle, Place};
 use super::replicas::Replicas;
 use super::storage::Storage;
 use super::subscriptions::Progress;
+use super::unserved::Unserved;
 use crate::answer::{Answer, Outcome, Reason};
 use crate::call::Call;
 use crate::fact::{Fact, Nemesis, Phase};
@@ -21,9 +22,11 @@ use crate::{Node, Op, Session, Tenant};
 pub(super) fn judge(lines: &[Line]) -> Report {
     let mut report = Tally::new(lines.len() as u64);
     let oracle = Oracle::new(lines, &mut report);
+    let unserved = Unserved::new(lines, &mut report);
     let mut judge = Judge {
         lines,
         oracle,
+        unserved,
         report,
         open: Map::default(),
         sessions: Map::default(),
@@ -48,6 +51,7 @@ pub(super) fn judge(lines: &[Line]) -> Report {
 pub(super) struct Judge<'h> {
     pub(super) lines: &'h [Line],
     pub(super) oracle: Oracle,
+    pub(super) unserved: Unserved<'h>,
     pub(super) report: Tally,
     pub(super) open: Map<Op, Open<'h>>,
     /// The highest position each session has been shown of each log.
@@ -126,10 +130,14 @@ impl<'h> Judge<'h> {
         };
         let floor = log.map_or(0, |log| self.oracle.logs[log].floor);
         let shown = scope.session.zip(log).and_then(|key| self.sessions.get(&key)).copied().unwrap_or(0);
+        let (floor, shown) = if log.is_none() { self.unserved.proven(scope, call) } else { (floor, shown) };
         let open = Open { index, scope, call, log, floor, shown, progress: Progress::new(call) };
         let at = At { index, op: Some(op) };
         match call {
-            Call::Append(append) => self.sent(at, &open, append),
+            Call::Append(append) => {
+                self.unserved.sent(&open, append);
+                self.sent(at, &open, append);
+            }
             Call::Admin(admin) => self.audit.asked(at, admin, &mut self.report),
             _ => {}
         }
@@ -152,7 +160,9 @@ impl<'h> Judge<'h> {
                 if refusal.reason == Reason::Corrupt {
                     self.report.check(S22, at, true, String::new);
                 }
-                if let Call::Append(append) = open.call {
+                if let Call::Append(append) = open.call
+                    && !self.unserved.refused(at, &open, append, refusal, &mut self.report)
+                {
                     self.refused(at, &open, append, refusal);
                 }
                 self.audit.ended(at, open.call);
@@ -164,6 +174,9 @@ impl<'h> Judge<'h> {
     }
 
     fn ok(&mut self, at: At, op: Op, mut open: Open<'h>, answer: &Answer) {
+        if self.unserved.ok(at, &open, answer, &mut self.report) {
+            return;
+        }
         match (open.call, answer) {
             (Call::Append(append), Answer::Append(answer)) => self.acked(at, &open, append, answer),
             (Call::Read(read), Answer::Read(answer)) => self.read(at, &open, read, answer),

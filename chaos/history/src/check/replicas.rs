@@ -40,6 +40,9 @@ impl Judge<'_> {
                 "{node}, partition {part}: watermark {wm} above {committed}, where what is committed ends"
             )
         });
+        if self.unserved.mark(at, state, &mut self.report) {
+            return;
+        }
         let Some(log) = self.oracle.named(Fork(0), part) else {
             return self.report.undecided(at, format!("no final log of partition {part} is in the history"));
         };

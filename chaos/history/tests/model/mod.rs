@@ -361,7 +361,7 @@ impl<W: std::io::Write> Model<W> {
             }
             replicas.push((part, nodes));
         }
-        self.writer.finish(self.time, End { replicas }).unwrap()
+        self.writer.finish(self.time, End { replicas, ..End::default() }).unwrap()
     }
 
     fn fence(&mut self, part: Partition) {

@@ -54,15 +54,18 @@ pub fn refusal(reason: Reason) -> Refusal {
 
 impl Script {
     pub fn new() -> Script {
+        Script::with(Header::default())
+    }
+
+    /// Of a run in which bytes were harmed of which no good copy may be left.
+    pub fn beyond_the_atlas() -> Script {
+        Script::with(Header { beyond_atlas: true, ..Header::default() })
+    }
+
+    fn with(header: Header) -> Script {
         let nodes = vec![Node(1), Node(2), Node(3)];
-        let header = Header {
-            v: 1,
-            run: "golden".into(),
-            mode: "sim".into(),
-            partitions: 1,
-            nodes,
-            ..Header::default()
-        };
+        let header =
+            Header { v: 1, run: "golden".into(), mode: "sim".into(), partitions: 1, nodes, ..header };
         let mut writer = Writer::new(Vec::new(), header).unwrap();
         let clients = (0..4).map(|_| writer.client()).collect();
         let scope = Scope { part: Some(P), node: Some(Node(1)), ..Scope::default() };
@@ -235,7 +238,14 @@ impl Script {
         let parts = logs.keys().filter(|(fork, _)| *fork == Fork(0));
         let replicas = parts.map(|(_, part)| (*part, vec![Node(1), Node(2), Node(3)])).collect();
         let time = self.time();
-        String::from_utf8(self.writer.finish(time, End { replicas }).unwrap()).unwrap()
+        String::from_utf8(self.writer.finish(time, End { replicas, ..End::default() }).unwrap()).unwrap()
+    }
+
+    /// Ends without a final log: nobody serves the partition any more.
+    pub fn end_unserved(mut self) -> String {
+        let time = self.time();
+        let unserved = vec![(P, "every replica is damaged".to_owned())];
+        String::from_utf8(self.writer.finish(time, End { unserved, ..End::default() }).unwrap()).unwrap()
     }
 
     /// Fences, then closes.
