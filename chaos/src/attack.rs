@@ -4,7 +4,10 @@
 //!  begin ─ load + episodes ─ a core alone ─ all heal ─ agree ─ fence ─ cold start ─ every replica is read
 //!          (safety)          (liveness)     (L2)       (S15)
 //! ```
+//!
+//! Beyond the atlas nothing has to be whole again; what is still there is looked at all the same ([`beyond`]).
 
+mod beyond;
 mod caretaker;
 pub(crate) mod cluster;
 mod converge;
@@ -16,8 +19,8 @@ mod recheck;
 
 use std::time::Duration;
 
+use chronos_history::Node;
 use chronos_history::fact::{End, Header};
-use chronos_history::{Node, Partition};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::caretaker::Caretaker;
@@ -55,6 +58,8 @@ pub struct Outcome {
     pub care: Vec<String>,
     /// Elections: by how many terms the groups went on.
     pub elections: u64,
+    /// Partitions that nobody serves in the end, and why; only beyond the atlas.
+    pub unserved: Vec<String>,
 }
 
 /// How an attack ends.
@@ -126,7 +131,14 @@ async fn go<C: Cluster>(
     outcome: &mut Outcome,
 ) -> Result<(), String> {
     let tasks = &cluster.env().tasks;
-    let care = tasks.spawn("caretaker", caretaker.clone().work(cluster.clone()));
+    // Beyond the atlas, whoever has a node begin anew may throw away the last good copy: nobody does.
+    let is_cared_for = !plan.beyond_atlas;
+    let (kind, there) = (caretaker.clone(), cluster.clone());
+    let care = tasks.spawn("caretaker", async move {
+        if is_cared_for {
+            kind.work(there).await;
+        }
+    });
     if let Err(why) = begin(cluster).await {
         care.abort();
         return Err(why);
@@ -139,18 +151,18 @@ async fn go<C: Cluster>(
         // It works for ever: however it ended, it is over.
         let _ = watcher.await;
     }
-    recorder.finish(End { replicas: survived?, ..End::default() });
+    recorder.finish(survived?);
     Ok(())
 }
 
-/// From the first request to the last replica that was read; returns which replicas these are.
+/// From the first request to the last replica that was read.
 async fn survive<C: Cluster>(
     plan: &Plan,
     cluster: &C,
     (recorder, caretaker): (&Recorder, &Caretaker),
     ending: Ending,
     outcome: &mut Outcome,
-) -> Result<Vec<(Partition, Vec<Node>)>, String> {
+) -> Result<End, String> {
     let nemesis = Nemesis::new(cluster, recorder, caretaker);
     let clients = begin_load(plan, cluster, recorder);
     let began = cluster.now();
@@ -170,6 +182,9 @@ async fn survive<C: Cluster>(
         client.await.map_err(|died| died.to_string())?;
     }
     outcome.skipped = nemesis.skipped();
+    if plan.beyond_atlas {
+        return beyond::end(cluster, recorder, outcome).await;
+    }
     if ending == Ending::Cold {
         outcome.core_served_after = core_alone(plan, cluster, recorder).await?;
     }
@@ -179,7 +194,7 @@ async fn survive<C: Cluster>(
     agree(cluster, recorder, PATIENCE).await?;
     let (replicas, elections) = fence_and_read(cluster, recorder, ending).await?;
     outcome.elections = elections;
-    Ok(replicas)
+    Ok(End { replicas, ..End::default() })
 }
 
 /// What has to hold in the midst of load when nothing is attacked for a while; at the end of a day also that everything is
@@ -250,6 +265,6 @@ pub(crate) fn header(plan: &Plan, mode: &str) -> Header {
         mode: mode.to_owned(),
         partitions: 32,
         nodes: (1..=plan.nodes).map(Node).collect(),
-        beyond_atlas: false,
+        beyond_atlas: plan.beyond_atlas,
     }
 }

@@ -7,6 +7,12 @@
 //!                       │
 //!                    history ── checker
 //! ```
+//!
+//! A plan is *within the atlas* when the disk of one node only is harmed: of everything there stays a good copy, so nothing
+//! may be lost, and in the end everything has to be served. A plan *beyond the atlas* harms the disks of any nodes, also all
+//! copies of the same thing: then the cluster may refuse what it cannot know any more, for ever, and must not lie; whatever
+//! was acknowledged or read is held against whatever else was. Not even such a plan wipes disks, sets them back or lets them
+//! forget: where that happens to a majority, nothing that is left says that there was more.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

@@ -3,6 +3,7 @@
 //! A plan is a seed, a load, and episodes of faults at fixed times. Whatever is not written in it follows from the seed
 //! through a generator of its own for each purpose, so that an episode can be taken out without moving any other.
 
+mod beyond;
 mod fault;
 mod named;
 mod swarm;
@@ -27,6 +28,10 @@ pub struct Plan {
     /// What goes on at a pace of its own.
     #[serde(default)]
     pub beats: Beats,
+    /// Whether bytes are harmed of which no good copy may be left. Then nothing needs to be served any more, and whatever is
+    /// still said has to be right.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub beyond_atlas: bool,
     /// What clients do.
     pub load: Load,
     /// What goes wrong, in the order of its beginnings.

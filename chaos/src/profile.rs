@@ -14,6 +14,9 @@ const MINUTES_MAX: u64 = 12 * 7 * 24 * 60;
 pub enum Profile {
     /// Minutes, with faults and deeds of its own for each seed.
     Swarm,
+    /// Like a swarm, and beyond the atlas: stored bytes are harmed on any node, and all copies of some. What cannot be answered
+    /// any more may be refused for ever; whatever is answered has to be right.
+    Beyond,
     /// Days of 24 themes, an hour each; whole after every hour, started cold and read again after every day.
     Week,
 }
@@ -24,6 +27,7 @@ impl Profile {
     pub fn plan(self, seed: u64, minutes: u64) -> Plan {
         match self {
             Profile::Swarm => Plan::swarm(seed, minutes * 60),
+            Profile::Beyond => Plan::beyond(seed, minutes * 60),
             Profile::Week => Plan::week(seed, minutes.div_ceil(60)),
         }
     }
@@ -42,7 +46,7 @@ impl Profile {
                 Err(format!("{minutes} minutes are more than twelve weeks: give at most {MINUTES_MAX}"))
             }
             (_, Some(minutes)) => Ok(minutes),
-            (Profile::Swarm, None) => Ok(5),
+            (Profile::Swarm | Profile::Beyond, None) => Ok(5),
             (Profile::Week, None) => Ok(7 * 24 * 60),
         }
     }
@@ -52,6 +56,7 @@ impl Profile {
     pub fn name(self) -> &'static str {
         match self {
             Profile::Swarm => "swarm",
+            Profile::Beyond => "beyond",
             Profile::Week => "week",
         }
     }
@@ -66,7 +71,7 @@ mod tests {
         assert_eq!(Profile::Swarm.minutes(None), Ok(5));
         assert_eq!(Profile::Week.minutes(None), Ok(168 * 60));
         assert_eq!(Profile::Week.minutes(Some(120)), Ok(120));
-        for profile in [Profile::Swarm, Profile::Week] {
+        for profile in [Profile::Swarm, Profile::Beyond, Profile::Week] {
             let minutes = profile.minutes(Some(60)).unwrap();
             assert_eq!(profile.plan(1, minutes).seconds, minutes * 60);
         }

@@ -16,10 +16,10 @@ mod seen;
 
 pub(crate) use client::{Bearings, live};
 pub(crate) use content::{busy_partition, logged, word};
-pub(crate) use fence::{fence, touch_all};
+pub(crate) use fence::{fence, fence_one, touch_all};
 pub use origin::Origin;
 pub(crate) use recorder::Recorder;
-pub(crate) use reread::reread;
+pub(crate) use reread::{reread, reread_from, reread_one};
 
 /// How operations ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use crate::workload::{Recorder, fence, logged};
 /// Events in one line of the history.
 const CHUNK: usize = 500;
 /// No request lives longer than that in a node or on its way.
-const REQUEST_LIFE_MAX: Duration = Duration::from_secs(60);
+pub(super) const REQUEST_LIFE_MAX: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How often a replica is asked again before it counts as one that cannot be read.
 const ATTEMPTS: u32 = 20;
@@ -114,6 +114,12 @@ async fn read<C: Cluster>(
             Err(_) => cluster.wait(Duration::from_secs(1)).await,
         }
     };
+    record(recorder, partition, holder, &events);
+    Ok(())
+}
+
+/// Writes down what a replica has.
+pub(super) fn record(recorder: &Recorder, partition: PartitionId, holder: NodeId, events: &[Event]) {
     let process = Process::Node(history::Node(holder.get() as u32));
     let part = history::Partition(partition.get().into());
     let chunk = |first: u64, events: &[Event]| {
@@ -126,10 +132,10 @@ async fn read<C: Cluster>(
     for (number, events) in events.chunks(CHUNK).enumerate() {
         recorder.fact(process.clone(), chunk(1 + (number * CHUNK) as u64, events));
     }
-    Ok(())
 }
 
-async fn replica<C: Cluster>(
+/// What a node has of a partition, by asking only it.
+pub(super) async fn replica<C: Cluster>(
     cluster: &C,
     partition: PartitionId,
     seat: Seat,

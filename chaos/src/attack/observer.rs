@@ -89,6 +89,26 @@ pub(super) async fn agree<C: Cluster>(
     }
 }
 
+/// Has replicas compared as far as anybody can be asked; returns how many partitions had two or more that said the same.
+///
+/// # Errors
+/// Which replicas differ.
+pub(super) async fn contradict<C: Cluster>(cluster: &C) -> Result<u64, String> {
+    let mut equal = 0;
+    for seat in cluster.all() {
+        let Ok(mut answers) = cluster.operator(seat).compare(&[]).await else { continue };
+        while let Ok(Some(comparison)) = answers.next().await {
+            match comparison.verdict {
+                Verdict::Equal => equal += 1,
+                Verdict::Different => return Err(format!("replicas do not agree: {comparison:?}")),
+                // Who says nothing says nothing wrong.
+                Verdict::Incomplete => {}
+            }
+        }
+    }
+    Ok(equal)
+}
+
 /// Compares them once; returns what could not be compared in full.
 async fn compare<C: Cluster>(cluster: &C, recorder: &Recorder) -> Result<Option<Comparison>, String> {
     let failed = |error: ReadError| format!("replicas cannot be compared: {error}");

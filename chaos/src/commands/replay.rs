@@ -24,7 +24,7 @@ pub(crate) struct Replay {
     /// What makes a plan of the seed.
     #[arg(long, value_enum, default_value_t = Profile::Swarm)]
     profile: Profile,
-    /// Virtual minutes of attack of a seed's plan [default: 5 for a swarm, 10080 for a week].
+    /// Virtual minutes of attack of a seed's plan [default: 5 for a swarm and beyond, 10080 for a week].
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
     /// Run it twice and compare the traces.

@@ -22,7 +22,7 @@ pub(crate) struct Sim {
     /// The first seed and the one after the last, as in 1..61; or one seed.
     #[arg(long, value_name = "A..B", allow_hyphen_values = true)]
     seeds: Seeds,
-    /// Virtual minutes of attack in each run [default: 5 for a swarm, 10080 for a week].
+    /// Virtual minutes of attack in each run [default: 5 for a swarm and beyond, 10080 for a week].
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
     /// Print one JSON object for each seed, and nothing else to the standard output.

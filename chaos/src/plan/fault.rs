@@ -178,6 +178,14 @@ pub enum Fault {
         /// How many.
         bits: u32,
     },
+    /// The same bytes rot wherever they are, so that no good copy of them is left: those of one place of one node, and on
+    /// every other victim those that are like them, or else some at the same place.
+    Blight {
+        /// Whom: mostly all.
+        victim: Victim,
+        /// Whether the processes are down meanwhile, and meet it when they start.
+        while_down: bool,
+    },
     /// A write lands elsewhere in its file. Only copies save what is there.
     Misdirect {
         /// Whom.
@@ -322,6 +330,7 @@ impl Fault {
             | Fault::LyingDisk { victim }
             | Fault::Rollback { victim }
             | Fault::Rot { victim, .. }
+            | Fault::Blight { victim, .. }
             | Fault::Misdirect { victim }
             | Fault::Mangle { victim }
             | Fault::Wipe { victim }
@@ -352,6 +361,7 @@ impl Fault {
             Fault::LyingDisk { .. }
                 | Fault::Rollback { .. }
                 | Fault::Rot { .. }
+                | Fault::Blight { .. }
                 | Fault::Misdirect { .. }
                 | Fault::Mangle { .. }
                 | Fault::Wipe { .. }
@@ -392,6 +402,7 @@ impl Fault {
             Fault::LyingDisk { .. } => "lying-disk",
             Fault::Rollback { .. } => "rollback",
             Fault::Rot { .. } => "rot",
+            Fault::Blight { .. } => "blight",
             Fault::Misdirect { .. } => "misdirect",
             Fault::Mangle { .. } => "mangle",
             Fault::Wipe { .. } => "wipe",

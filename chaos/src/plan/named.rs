@@ -60,7 +60,7 @@ impl Plan {
             at_ms += drawn.between(gap);
         }
         let load = load(matches!(name, "slow-follower" | "one-faulty"));
-        Some(Plan { seed, nodes, seconds, beats: Beats::default(), load, episodes })
+        Some(Plan { seed, nodes, seconds, beats: Beats::default(), beyond_atlas: false, load, episodes })
     }
 }
 

@@ -41,7 +41,8 @@ impl Plan {
         let weak = 1 + dice.below(u64::from(nodes)) as u32;
         let episodes = Draw { dice: &dice, nodes, weak }.episodes(seconds * 1000);
         let raft_ms = RAFT_MS[dice.child("beats").below(RAFT_MS.len() as u64) as usize];
-        Plan { seed, nodes, seconds, beats: Beats { raft_ms, ..Beats::default() }, load, episodes }
+        let beats = Beats { raft_ms, ..Beats::default() };
+        Plan { seed, nodes, seconds, beats, beyond_atlas: false, load, episodes }
     }
 }
 

@@ -98,7 +98,7 @@ impl Plan {
             mix: Deed::ALL.into_iter().map(|deed| (deed, weight(deed))).collect(),
         };
         let beats = Beats { raft_ms: 500, look_ms: 60_000, round_s: 3600, day_rounds: 24 };
-        Plan { seed, nodes, seconds: hours * 3600, beats, load, episodes }
+        Plan { seed, nodes, seconds: hours * 3600, beats, beyond_atlas: false, load, episodes }
     }
 }
 

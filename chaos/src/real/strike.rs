@@ -125,6 +125,9 @@ impl Striker {
             // There a disk that lies is one that is set back.
             Fault::Rollback { .. } => self.roll_back(seats, lasts).await,
             Fault::ClockStop { .. } => self.clock(seats, lasts, 0, -1_000_000).await,
+            Fault::Blight { .. } => Err(
+                "beyond the atlas there is nothing to be compared in the end of a real run: the simulation does it".into(),
+            ),
             Fault::Misled { .. } | Fault::WriteFails { .. } | Fault::ReadFails { .. } => Err(
                 "nothing here lets single reads and writes of a real process fail, or moves addresses: the \
                      simulation does"

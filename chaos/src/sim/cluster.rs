@@ -19,7 +19,6 @@ use crate::plan::{Deed, Fault, Plan};
 const CLIENT_PORT: u16 = 7400;
 const PEER_PORT: u16 = 7401;
 const ADMIN_PORT: u16 = 7402;
-const DATA: &str = "/data";
 /// Plans of up to so many minutes have nodes that do soon what others do after days.
 const MINUTES_MAX: u64 = 60;
 /// Who ended by itself is started again after so long, up to twice of it.
@@ -56,6 +55,9 @@ enum Ended {
 }
 
 impl SimCluster {
+    /// Where a node has its data.
+    pub(super) const DATA: &str = "/data";
+
     /// The cluster of a plan, no node of which runs.
     pub(super) fn new(world: &World, plan: &Plan) -> SimCluster {
         let seat = |number| {
@@ -122,7 +124,7 @@ impl SimCluster {
             ..Membership::default()
         };
         Config {
-            data: DATA.into(),
+            data: SimCluster::DATA.into(),
             listen: Some(([0, 0, 0, 0], CLIENT_PORT).into()),
             segment_bytes: 32 << 20,
             cache_bytes: 8 << 20,
@@ -239,7 +241,7 @@ impl Cluster for SimCluster {
 
     async fn empty(&self, seat: Number) {
         // An empty disk has nothing to remove.
-        let _ = self.host(seat).disk().damage_remove(DATA.as_ref());
+        let _ = self.host(seat).disk().damage_remove(SimCluster::DATA.as_ref());
     }
 
     async fn strike(

@@ -1,5 +1,6 @@
 //! What each fault is in a simulated world, and how it is undone.
 
+mod blight;
 mod disks;
 mod links;
 mod processes;
@@ -110,6 +111,7 @@ impl Striker {
             Fault::LyingDisk { .. } => self.lie(nodes, lasts).await,
             Fault::Rollback { .. } => self.roll_back(nodes, lasts).await,
             Fault::Rot { bits, .. } => self.rot(nodes, *bits, dice),
+            Fault::Blight { while_down, .. } => self.blight(nodes, *while_down, lasts, dice).await,
             Fault::Mangle { .. } => self.mangle(nodes, lasts, dice).await,
             Fault::Wipe { .. } => self.wipe(nodes, lasts).await,
             Fault::ClockStep { by_ms, .. } => self.clock(nodes, lasts, by_ms * 1000, 0).await,

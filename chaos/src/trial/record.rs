@@ -60,6 +60,9 @@ pub struct Measured {
     pub skipped: BTreeMap<String, u64>,
     /// What an operator had to do.
     pub care: Vec<String>,
+    /// Partitions that nobody serves in the end, and why: in a run beyond the atlas that is an answer.
+    #[serde(default)]
+    pub unserved: Vec<String>,
     /// Rare events and crash points.
     pub met: Met,
     /// Processes of nodes that were started.
@@ -119,6 +122,7 @@ impl Record {
             "faults": measured.map(|m| &m.faults),
             "skipped": measured.map(|m| &m.skipped),
             "care": measured.map(|m| &m.care),
+            "unserved": measured.map(|m| &m.unserved),
             "sometimes": measured.map(|m| &m.met.sometimes),
             "passed": measured.map(|m| &m.met.passed),
             "crashed": measured.map(|m| &m.met.crashed),
@@ -147,6 +151,9 @@ impl fmt::Display for Record {
                  acknowledged, {episodes} episodes of {} kinds, trace {trace_hash}",
                 measured.faults.len()
             )?;
+            if !measured.unserved.is_empty() {
+                write!(f, "; {} partitions refused in the end", measured.unserved.len())?;
+            }
         }
         write!(f, "; {:.1} s", self.wall_seconds)
     }
@@ -192,6 +199,7 @@ mod tests {
             whole_seconds: Some(0.1),
             skipped: [("swizzle".to_owned(), 1)].into(),
             care: vec!["seat 2 got a new node".to_owned()],
+            unserved: vec!["partition 5: nobody has it".to_owned()],
             faults: [("kill".to_owned(), 2), ("pause".to_owned(), 1)].into(),
             met: Met { crashed: [("wal.append".to_owned(), 7)].into(), ..Met::default() },
             lives: 5,

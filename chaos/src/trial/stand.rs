@@ -93,6 +93,7 @@ fn measured(plan: &Plan, report: &Report) -> Measured {
         faults: BTreeMap::new(),
         skipped: count(outcome.skipped.iter().map(|skipped| skipped.kind.to_owned())),
         care: outcome.care.clone(),
+        unserved: outcome.unserved.clone(),
         met: Met::from(report),
         lives: report.lives,
         ends: report.ends.clone(),

@@ -54,7 +54,8 @@ impl Script {
     /// Three nodes, and half a minute of four clients with eight entities.
     pub(crate) fn new(seed: u64) -> Script {
         let load = Load { clients: 4, rate: 6.0, day: Vec::new(), entities: 8, mix: USUAL.to_vec() };
-        Script(Plan { seed, nodes: 3, seconds: 30, beats: Beats::default(), load, episodes: Vec::new() })
+        let beats = Beats::default();
+        Script(Plan { seed, nodes: 3, seconds: 30, beats, beyond_atlas: false, load, episodes: Vec::new() })
     }
 
     pub(crate) fn nodes(mut self, nodes: u32) -> Script {
