@@ -1,18 +1,18 @@
-//! What one partition without a final log must have held: S2, S3, S7, S8, S9, S10, S11, S12, S19, S22, S24.
+//! What one partition without a final log must have held: S2, S3, S7, S8, S9, S10, S11 of appends; of reads in [`reads`].
+
+mod reads;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::filters::Sight;
-use super::super::judge::Open;
-use super::super::log::word;
-use super::super::map::Map;
 use super::ties::Ties;
-use crate::answer::{Appended, EntityRange, Found, Matches, Range, Refusal};
-use crate::call::{Get, Mode, Read, ReadEntity, Search, Then};
+use crate::answer::{Appended, Refusal};
+use crate::check::judge::Open;
+use crate::check::log::word;
+use crate::check::map::Map;
 use crate::fact::Logged;
-use crate::report::Invariant::{S2, S3, S7, S8, S9, S10, S11, S12, S19, S22, S24};
+use crate::report::Invariant::{S2, S3, S7, S8, S9, S10, S11};
 use crate::report::{At, Tally};
-use crate::{Append, EntityId, Event, EventId, Hash, RangeHash, Session, Tenant, Version};
+use crate::{Append, EntityId, Event, EventId, Session, Tenant, Version};
 
 #[derive(Default)]
 pub(super) struct Surmise<'h> {
@@ -54,9 +54,10 @@ impl Trail {
 
     /// Whether a version can be at a position, by what is known of the others.
     fn fits(&self, version: u64, position: u64) -> bool {
+        let possible = version <= position;
         let before = self.places.range(..version).next_back().is_none_or(|(_, at)| *at < position);
         let after = self.places.range(version + 1..).next().is_none_or(|(_, at)| *at > position);
-        before && after && self.places.get(&version).is_none_or(|at| *at == position)
+        possible && before && after && self.places.get(&version).is_none_or(|at| *at == position)
     }
 }
 
@@ -136,14 +137,16 @@ impl<'h> Surmise<'h> {
             format!("event {id} was acknowledged at position {position}, where something else was read")
         });
         let trail = self.trails.entry((tenant, entity)).or_default();
-        right
-            && report.check(S10, at, version.0 > 0 && trail.fits(version.0, position), || {
-                format!("position {position} has version {version} of entity {entity}, whose versions are at {:?}", trail.places)
-            })
-            && report.check(S2, at, trail.ties.tie_one(version.0, word(&logged)), || {
-                format!("event {id} was acknowledged as version {version} of entity {entity}, where something else was read")
-            })
-            && trail.places.insert(version.0, position).is_none_or(|before| before == position)
+        right && report.check(S10, at, version.0 > 0 && trail.fits(version.0, position), || {
+            let at = &trail.places;
+            format!(
+                "position {position} has version {version} of entity {entity}, whose versions are at {at:?}"
+            )
+        }) && report.check(S2, at, trail.ties.tie_one(version.0, word(&logged)), || {
+            format!(
+                "event {id} was acknowledged as version {version} of {entity}, where something else was read"
+            )
+        }) && trail.places.insert(version.0, position).is_none_or(|before| before == position)
     }
 
     pub(super) fn refused_version(
@@ -176,145 +179,6 @@ fn is_as_expected(at: At, append: &Append, answer: &Appended, report: &mut Tally
             format!("accepted with {expect:?} for entity {entity}, which had version {before}")
         });
     }
-}
-
-/// Reads.
-impl Surmise<'_> {
-    pub(super) fn read(&mut self, at: At, open: &Open<'_>, read: &Read, answer: &Range, report: &mut Tally) {
-        let (after, last, tail) = (answer.from.0.saturating_sub(1), answer.last.0, answer.tail.0);
-        let placed = report.check(S3, at, answer.from == read.from && last <= tail.max(after), || {
-            format!("asked from {}, shown {} to {last} of {tail}", read.from, answer.from)
-        });
-        let shown = (after, last.max(after), answer.count, answer.hash);
-        if !placed
-            || !self.is_known(at, tail, report)
-            || !is_shown(at, shown, answer.bad, &mut self.ties, report)
-        {
-            return;
-        }
-        report.check(S11, at, last.max(after) == after || last <= answer.wm.0, || {
-            format!("returned up to {last} above watermark {}", answer.wm)
-        });
-        let (of, least) = match read.mode {
-            Mode::Strong => (S8, open.floor),
-            Mode::AtLeast(least) => (S12, least.0),
-            Mode::Weak => (S12, 0),
-            Mode::AsOf(then) => {
-                let right = matches!(then, Then::Pos(then) if then == answer.tail);
-                report.check(S19, at, right, || format!("as of {then:?} the answer has the head {tail}"));
-                return;
-            }
-        };
-        report.check(of, at, tail >= least, || {
-            format!("saw up to {tail}, yet {least} was there before it was sent")
-        });
-        if read.mode == Mode::Strong {
-            self.floor = self.floor.max(tail);
-        }
-        if let Some(session) = open.scope.session {
-            report.check(S12, at, tail >= open.shown, || {
-                format!("session {session} had been shown {}, now sees up to {tail}", open.shown)
-            });
-            self.show(open, tail);
-        }
-    }
-
-    pub(super) fn entity(
-        &mut self,
-        at: At,
-        open: &Open<'_>,
-        read: &ReadEntity,
-        answer: &EntityRange,
-        report: &mut Tally,
-    ) {
-        let (after, last, rev) = (answer.from.0.saturating_sub(1), answer.last.0, answer.rev.0);
-        let placed = report.check(S3, at, answer.from == read.from && last <= rev.max(after), || {
-            format!("asked from version {}, shown {} to {last} of {rev}", read.from, answer.from)
-        });
-        if !placed || !self.is_known(at, rev, report) {
-            return;
-        }
-        let trail = self.trails.entry((open.tenant(), read.stream)).or_default();
-        let shown = (after, last.max(after), answer.count, answer.hash);
-        if !is_shown(at, shown, answer.bad, &mut trail.ties, report) {
-            return;
-        }
-        let (of, right) = match read.mode {
-            Mode::Strong => (S8, rev >= trail.least(open.floor)),
-            Mode::AtLeast(least) => (S12, rev >= trail.least(least.0)),
-            Mode::Weak => (S12, rev >= trail.least(open.shown)),
-            Mode::AsOf(then) => (S19, matches!(then, Then::Rev(then) if then.0 == rev)),
-        };
-        report.check(of, at, right, || {
-            format!(
-                "{:?}: saw version {rev} of entity {}, whose versions are at {:?}",
-                read.mode, read.stream, trail.places
-            )
-        });
-    }
-
-    /// What a filter finds: all that it must find of what is known, and nothing else where all is known.
-    pub(super) fn searched(&mut self, at: At, search: &Search, answer: &Matches, report: &mut Tally) {
-        report.check(S11, at, answer.at <= answer.wm, || {
-            format!("the index answers for {} above watermark {}", answer.at, answer.wm)
-        });
-        if !self.is_known(at, answer.at.0, report) {
-            return;
-        }
-        let known = self.events.range(1..=answer.at.0);
-        let is_all = known.clone().count() as u64 == answer.at.0;
-        let (mut count, mut hash) = (0, RangeHash::EMPTY);
-        for (_, known) in
-            known.filter(|(_, known)| Sight::as_sent(known.logged, known.event).passes(&search.filter))
-        {
-            count += 1;
-            hash.push(word(&known.logged));
-        }
-        let same =
-            if is_all { (count, hash.get()) == (answer.count, answer.hash) } else { count <= answer.count };
-        report.check(S24, at, same, || {
-            let (via, told, to) = (&search.via, answer.count, answer.at);
-            format!("{via} found {told} events up to {to}, of those that are known it has to find {count}")
-        });
-    }
-
-    pub(super) fn found(&mut self, at: At, open: &Open<'_>, get: &Get, found: &Found, report: &mut Tally) {
-        let (id, entity, version, hash) = (get.id, found.stream, found.rev, found.hash);
-        let logged = Logged { id, entity, version, hash, at: 0, tenant: open.tenant() };
-        let position = found.at.0;
-        let place = self.place((open.tenant(), id));
-        let same = place.is_none_or(|place| place == position) && position > 0 && version.0 > 0;
-        let trail = self.trails.entry((open.tenant(), entity)).or_default();
-        let right = same
-            && self.ties.tie_one(position, word(&logged))
-            && trail.ties.tie_one(version.0, word(&logged))
-            && trail.fits(version.0, position);
-        report.check(S2, at, right, || {
-            format!("event {id} was found as {found:?}, and was said to be otherwise")
-        });
-        if right && get.mode == Mode::Strong && self.is_known(at, position, report) {
-            self.floor = self.floor.max(position);
-        }
-        self.show(open, position);
-    }
-}
-
-/// Compares number and hash of what was received with what is known to be there.
-fn is_shown(
-    at: At,
-    (after, last, count, hash): (u64, u64, u64, Hash),
-    bad: u64,
-    ties: &mut Ties,
-    report: &mut Tally,
-) -> bool {
-    report
-        .check(S22, at, bad == 0, || format!("{bad} events were served with bytes that belie their checksum"))
-        && report.check(S3, at, count == last - after, || {
-            format!("received {count} events of {} from {after} to {last}", last - after)
-        })
-        && report.check(S2, at, ties.tie(after, last, hash), || {
-            format!("received other events after {after} up to {last} than were acknowledged or read before")
-        })
 }
 
 impl Surmise<'_> {
