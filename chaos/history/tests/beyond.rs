@@ -188,7 +188,7 @@ fn acknowledgements_that_cannot_both_be_are_found() {
     breaks(
         S2,
         &unserved(|s| {
-            acked(s, batch(&[7], 3), |a| (a.first, a.last, a.dedup) = (Position(2), Position(2), true))
+            acked(s, batch(&[7], 3), |a| (a.first, a.last, a.dedup) = (Position(2), Position(2), true));
         }),
     );
     breaks(
