@@ -85,7 +85,7 @@ pub fn quarry(bug: Bug) -> Quarry {
         ),
         Bug::M9 => (
             "Fauna, restart in the middle of compaction",
-            Here(Sought::by(&[S17, S1]).with(plans::merges, "merges")),
+            Here(Sought::by(&[S17, S1]).with(plans::merges, "merges").known(4, 60)),
         ),
         Bug::M10 => (
             "Pillai and others, ALICE, OSDI 2014",
@@ -124,9 +124,10 @@ pub fn quarry(bug: Bug) -> Quarry {
             "openraft's simulation: an answer can be lost on a connection that stays",
             Here(Sought::by(&[]).with(plans::wedges, "wedges").known(1, 60)),
         ),
-        Bug::M20 => {
-            ("Protocol-Aware Recovery, FAST 2018", Here(Sought::by(&[S22]).with(plans::moves, "moves")))
-        }
+        Bug::M20 => (
+            "Protocol-Aware Recovery, FAST 2018",
+            Here(Sought::by(&[S22]).with(plans::moves, "moves").known(1, 60)),
+        ),
     };
     Quarry { bug, ground, plant }
 }
