@@ -64,6 +64,16 @@ impl Plan {
         })
     }
 
+    /// Whose disk is harmed, if one is: within the atlas it is one node's only.
+    pub(crate) fn weak_seat(&self) -> Option<u32> {
+        self.episodes.iter().filter(|episode| episode.fault.harms_the_disk()).find_map(
+            |episode| match episode.fault.victim() {
+                Some(Victim::Node(seat)) => Some(seat),
+                _ => None,
+            },
+        )
+    }
+
     /// Whether a day is over with the round of that number, from 1.
     pub(crate) fn is_days_end(&self, round: u64) -> bool {
         self.beats.day_rounds > 0 && round.is_multiple_of(self.beats.day_rounds)

@@ -133,6 +133,11 @@ impl Judge<'_> {
 
     fn found(&mut self, at: At, open: &Open<'_>, get: &Get, found: &Found) {
         let Some(place) = self.oracle.place(open.scope.fork, open.tenant(), get.id) else {
+            if self.oracle.named(open.scope.fork, found.part).is_none() {
+                let unknown =
+                    format!("no final log of partition {}, in which an event was found", found.part);
+                return self.report.undecided(at, unknown);
+            }
             let lost = format!("event {} was found at {} and is nowhere in the final logs", get.id, found.at);
             return self.report.violate(S1, at, lost);
         };
