@@ -71,7 +71,7 @@ fn spare(fault: &mut Fault, spared: u32, nodes: u32) -> bool {
     true
 }
 
-/// Whom a fault strikes that ends processes, or after which a node may end its own.
+/// Whom a fault strikes that ends processes, or after which a node may end its own, or whose bytes it harms.
 fn ending_victim(fault: &mut Fault) -> Option<&mut Victim> {
     match fault {
         Fault::Kill { victim }
@@ -90,9 +90,11 @@ fn ending_victim(fault: &mut Fault) -> Option<&mut Victim> {
         | Fault::LyingDisk { victim }
         | Fault::Rollback { victim }
         | Fault::Rot { victim, .. }
+        | Fault::Blight { victim, .. }
         | Fault::Misdirect { victim }
         | Fault::Mangle { victim }
-        | Fault::Wipe { victim } => Some(victim),
+        | Fault::Wipe { victim }
+        | Fault::Corrupt { victim, .. } => Some(victim),
         _ => None,
     }
 }
