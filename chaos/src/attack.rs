@@ -235,7 +235,8 @@ async fn core_alone<C: Cluster>(
     converge(cluster, PATIENCE).await.map_err(|why| format!("after the attack: {why}"))?;
     let replication = status_of_any(cluster).await.map_or(3, |status| u32::from(status.replication));
     // Damage may still lie where nobody has read: with another node dead that would be two faults.
-    let first = plan.weak_seat().map_or((plan.seed % u64::from(seats)) as u32, |seat| seat - 1);
+    let drawn = (plan.seed % u64::from(seats)) as u32;
+    let first = plan.weak_seat().map_or(drawn, |seat| seat - 1);
     let may_die = (replication.min(seats) - 1) / 2;
     let dead: Vec<Seat> = (0..may_die).map(|i| 1 + (first + i) % seats).collect();
     for seat in &dead {
